@@ -1,0 +1,179 @@
+"""What an image grid shows of each kind of trainer.
+
+A view draws in two parts: `sample` runs the networks, in the training loop; `draw` is plain NumPy
+on the result, and runs on the writer thread.
+"""
+
+from collections.abc import Callable
+from typing import Protocol
+
+import numpy as np
+
+from callbacks._scatter import scatter
+from gan import images
+from gan.data.source import Source
+from gan.sampling import KerasSampler, Sampler, latents, slerp
+from trainers.base import Trainer
+
+
+class View(Protocol):
+    """One picture, redrawn as training goes on."""
+
+    def sample(self) -> np.ndarray:
+        """Runs the networks: float32, of whatever shape `draw` takes."""
+        ...
+
+    def draw(self, sample: np.ndarray) -> np.ndarray:
+        """The picture: uint8 (H, W, C)."""
+        ...
+
+
+class SampleGrid:
+    """Samples for fixed z (and labels), tiled.
+
+    Args:
+        sampler: the generator.
+        z: float32 (N, latent_dim).
+        label: int32 (N,) for a conditional generator.
+        columns: how many samples a row.
+    """
+
+    def __init__(
+        self, sampler: Sampler, z: np.ndarray, label: np.ndarray | None, columns: int
+    ) -> None:
+        self._sampler, self._z, self._label, self._columns = sampler, z, label, columns
+
+    def sample(self) -> np.ndarray:
+        """float32 (N, H, W, C)."""
+        return self._sampler(self._z, self._label)
+
+    def draw(self, sample: np.ndarray) -> np.ndarray:
+        """The grid, uint8."""
+        return images.grid(sample, self._columns)
+
+
+class Scatter:
+    """Two-dimensional samples over the real distribution.
+
+    Args:
+        sampler: the generator.
+        z: float32 (N, latent_dim).
+        paint: points (N, 2) -> uint8 picture.
+    """
+
+    def __init__(
+        self, sampler: Sampler, z: np.ndarray, paint: Callable[[np.ndarray], np.ndarray]
+    ) -> None:
+        self._sampler, self._z, self.draw = sampler, z, paint
+
+    def sample(self) -> np.ndarray:
+        """float32 (N, 2)."""
+        return self._sampler(self._z)
+
+
+class Triples:
+    """x, G(x), F(G(x)) side by side: a translation and the way back.
+
+    Args:
+        there: G, image to image.
+        back: F, image to image.
+        real: float32 (N, H, W, C).
+        triples: how many triples a row.
+    """
+
+    def __init__(self, there: Sampler, back: Sampler, real: np.ndarray, triples: int = 2) -> None:
+        self._there, self._back, self._real, self._triples = there, back, real, triples
+
+    def sample(self) -> np.ndarray:
+        """float32 (3 N, H, W, C): x_0, G(x_0), F(G(x_0)), x_1, ..."""
+        translated = self._there(self._real)
+        triple = np.stack([self._real, translated, self._back(translated)], axis=1)
+        return triple.reshape(-1, *self._real.shape[1:])
+
+    def draw(self, sample: np.ndarray) -> np.ndarray:
+        """The grid, uint8, a triple after the other."""
+        return images.grid(sample, 3 * self._triples)
+
+
+def views(
+    trainer: Trainer, source: Source, *, rows: int, columns: int, seed: int
+) -> tuple[dict[str, View], dict[str, np.ndarray]]:
+    """What to show of a trainer.
+
+    Args:
+        trainer: the trainer; its `networks` tell what kind it is.
+        source: where real examples come from.
+        rows: rows of a grid, and most classes shown.
+        columns: columns of a grid, and steps of an interpolation.
+        seed: of z and of the reals.
+
+    Returns:
+        The views by name, and pictures of real data (uint8) by name, which need no redrawing.
+    """
+    if "generator_ab" in trainer.networks:
+        return _translation(trainer, source, rows, seed), {}
+    if len(source.spec.shape) == 1:
+        return _mixture(trainer, source, seed)
+    sampler = KerasSampler(trainer.inference(), batch_size=rows * columns)
+    if sampler.num_classes:
+        # The classes evenly spread, when there are more than rows; one z a column, for all classes.
+        count = min(sampler.num_classes, max(rows, 16))
+        classes = np.linspace(0, sampler.num_classes - 1, count).round().astype(np.int32)
+        z = np.tile(latents(columns, sampler.latent_dim, seed), (count, 1))
+        label: np.ndarray | None = np.repeat(classes, columns)
+        reals = _reals_by_class(source, classes, columns, seed)
+    else:
+        z, label = latents(rows * columns, sampler.latent_dim, seed), None
+        reals = _reals(source, "x", rows * columns, seed)
+    # Both ends differ from the fixed z, or the first column would only repeat that picture.
+    ends = latents(2 * rows, sampler.latent_dim, seed + 1)
+    between = slerp(ends[::2], ends[1::2], columns).reshape(-1, sampler.latent_dim)
+    row_label = None if label is None else np.repeat(np.resize(classes, rows), columns)
+    return {
+        "fake": SampleGrid(sampler, z, label, columns),
+        "interpolation": SampleGrid(sampler, between, row_label, columns),
+    }, {"reals": images.grid(reals, columns)}
+
+
+def _translation(trainer: Trainer, source: Source, rows: int, seed: int) -> dict[str, View]:
+    a_to_b = KerasSampler(trainer.inference("generator_ab"), batch_size=2 * rows)
+    b_to_a = KerasSampler(trainer.inference("generator_ba"), batch_size=2 * rows)
+    return {
+        "a_b_a": Triples(a_to_b, b_to_a, _reals(source, "a", 2 * rows, seed)),
+        "b_a_b": Triples(b_to_a, a_to_b, _reals(source, "b", 2 * rows, seed)),
+    }
+
+
+def _mixture(
+    trainer: Trainer, source: Source, seed: int
+) -> tuple[dict[str, View], dict[str, np.ndarray]]:
+    sampler = KerasSampler(trainer.inference(), batch_size=2500)
+    reals = _reals(source, "x", 2500, seed)
+    marks = np.asarray(getattr(source, "centers", reals), np.float32)
+    limit = 1.25 * float(np.abs(reals).max())
+
+    def paint(points: np.ndarray) -> np.ndarray:
+        return scatter(points, marks, limit)
+
+    fake = Scatter(sampler, latents(2500, sampler.latent_dim, seed), paint)
+    return {"fake": fake}, {"reals": paint(reals)}
+
+
+def _reals(source: Source, domain: str, count: int, seed: int) -> np.ndarray:
+    return np.asarray(next(iter(source.pipeline(count, seed=seed)))[domain])
+
+
+def _reals_by_class(source: Source, classes: np.ndarray, columns: int, seed: int) -> np.ndarray:
+    """`columns` examples of each class; a class short of examples repeats its own."""
+    found: dict[int, list[np.ndarray]] = {int(c): [] for c in classes}
+    for i, batch in enumerate(source.pipeline(256, seed=seed)):
+        for x, label in zip(np.asarray(batch["x"]), np.asarray(batch["label"])):
+            if len(found.get(int(label), [None] * columns)) < columns:
+                found[int(label)].append(x)
+        # A rare class must not keep training from starting.
+        if i >= 40 or all(len(row) == columns for row in found.values()):
+            break
+    blank = np.ones(source.spec.shape, np.float32)
+    return np.stack(
+        [row[j % len(row)] if row else blank for row in found.values() for j in range(columns)]
+    )

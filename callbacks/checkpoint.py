@@ -1,0 +1,88 @@
+"""Saves a run's state as it goes on."""
+
+import math
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from callbacks._cadence import Cadence
+from callbacks.nan_guard import TrainingDiverged, diverged
+from trainers.checkpoints import Checkpoints
+from trainers.distribution import is_chief
+
+
+class Checkpoint(keras.callbacks.Callback):
+    """Saves every `checkpoint_every_kimg`, at each best evaluation, and at the end of training.
+
+    A checkpoint due where an epoch ends is saved after its evaluation, so that a resumed run
+    neither repeats nor misses it. Put it behind `Evaluation`, `MetricsLog` and `NaNGuard`.
+
+    Args:
+        checkpoints: those of the workdir.
+        checkpoint_every_kimg: thousands of images between checkpoints; 0: at the end only.
+        metrics: the first of these that an evaluation yields decides what is best; lower is better.
+    """
+
+    def __init__(
+        self,
+        checkpoints: Checkpoints,
+        *,
+        checkpoint_every_kimg: float = 50.0,
+        metrics: tuple[str, ...] = ("fid", "reverse_kl"),
+    ) -> None:
+        super().__init__()
+        self._checkpoints = checkpoints
+        self._cadence = Cadence(checkpoint_every_kimg)
+        self._metrics = metrics
+
+    def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
+        """Nothing is due yet: a restored state is saved already."""
+        self._due = False
+        self._saved_step = self.model.step
+        self._cadence.start(self.model.images)
+
+    def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
+        """Notes that one is due; whether the epoch ends here shows only in what is called next."""
+        self._due = self._cadence.due(self.model.images) or self._due
+
+    def on_train_batch_begin(self, batch: int, logs: dict[str, Any] | None = None) -> None:
+        """Saves what fell due; the state is still that of the batch's end."""
+        if self._due:
+            self._save()
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        """Saves what fell due, and the best so far."""
+        value, metric = next(
+            ((logs[m], m) for m in self._metrics if logs and m in logs), (math.nan, "")
+        )
+        best = self._checkpoints.best()
+        better = math.isfinite(value) and (best is None or value < best["value"])
+        if better or self._due:
+            self._save()
+        if better and is_chief(self.model.distribute_strategy):
+            self._checkpoints.mark_best(self.model.step, metric, value, mode="min")
+
+    def on_train_end(self, logs: dict[str, Any] | None = None) -> None:
+        """Saves the last state, an interrupted run's too."""
+        if self.model.step != self._saved_step:
+            self._save()
+
+    def _save(self) -> None:
+        """Saves the state.
+
+        Raises:
+            TrainingDiverged: a weight is not finite; the checkpoints there are stay.
+        """
+        for name, network in self.model.networks.items():
+            for variable in network.variables:
+                if variable.dtype.startswith("float") and not _finite(variable):
+                    what = f"{name}'s {variable.path} is not finite"
+                    workdir = self._checkpoints.directory.parent
+                    raise TrainingDiverged(diverged(what, self.model, workdir))
+        self._checkpoints.save(self.model)
+        self._due, self._saved_step = False, self.model.step
+
+
+def _finite(variable: keras.Variable) -> bool:
+    return bool(tf.reduce_all(tf.math.is_finite(variable.value)))

@@ -1,0 +1,54 @@
+"""Judges the generator as training goes on."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import keras
+import numpy as np
+
+from gan.metrics.evaluation import Evaluator
+from gan.sampling import KerasSampler
+
+
+class Evaluation(keras.callbacks.Callback):
+    """Adds fid (or modes, high_quality and reverse_kl) to the logs of each epoch.
+
+    An epoch is an evaluation period. All callbacks are handed the same logs in turn, so put this
+    one first: those behind it (`MetricsLog`, `Checkpoint`, EarlyStopping, ModelCheckpoint, ...)
+    find its results there. The inference weights (EMA) are judged. A translator is judged by its
+    translations of the first domain into the second.
+
+    Args:
+        evaluator: what to judge by.
+        at_start: judge the untrained generator too; a resumed run does not repeat it.
+    """
+
+    def __init__(self, evaluator: Evaluator, *, at_start: bool = False) -> None:
+        super().__init__()
+        self._evaluator = evaluator
+        self._at_start = at_start
+
+    def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
+        """Judges the untrained generator when asked to."""
+        if self._at_start and self.model.step == 0 and logs is not None:
+            logs.update(self._evaluate())
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        """Judges, and adds the results to `logs`."""
+        if logs is not None:
+            logs.update(self._evaluate())
+
+    def _evaluate(self) -> dict[str, float]:
+        if "generator_ab" in self.model.networks:
+            return self._evaluator.evaluate_images(self._translations())
+        return self._evaluator.evaluate(self.model.sampler())
+
+    def _translations(self) -> Iterator[np.ndarray]:
+        """G_ab(a), `num_samples` of them or as many as the source holds."""
+        translate = KerasSampler(self.model.inference("generator_ab"))
+        left = self._evaluator.num_samples
+        for batch in self._evaluator.source.ordered(translate.batch_size):
+            yield translate(np.asarray(batch["a"])[:left])
+            left -= len(batch["a"])
+            if left <= 0:
+                return

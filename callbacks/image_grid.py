@@ -1,0 +1,111 @@
+"""Pictures of what the generators make, as training goes on."""
+
+import os
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from callbacks._cadence import Cadence, kimg_label
+from callbacks._summaries import summary_writer
+from callbacks._views import View, views
+from callbacks._writer import BackgroundWriter
+from gan.data.source import Source
+from gan.images import save_png
+
+
+class ImageGrid(keras.callbacks.Callback):
+    """Draws the same z again and again, with the averaged (EMA) weights where there are any.
+
+    Pictures go to `samples/NAME_KIMG.png`, KIMG being zero-padded so that they sort, and to
+    TensorBoard as `samples/NAME` against images seen:
+
+    - `fake`: samples for fixed z; a row a class when the generator is conditional, every column
+      of one z; a scatter plot over the real centres for two-dimensional data.
+    - `interpolation`: each row walks from one z to another on the sphere.
+    - `a_b_a`, `b_a_b`: for translators, x, its translation, and the translation back.
+    - `reals`: real data in the same arrangement, once.
+
+    It draws at the beginning and the end of training, and every `image_every_kimg` between. Only
+    the sampling takes place in the training loop: encoding and writing run on another thread,
+    whose errors are raised in the loop.
+
+    Args:
+        source: where real examples come from.
+        workdir: the run's folder.
+        image_every_kimg: thousands of images between pictures; 0: at beginning and end only.
+        rows: rows of a grid.
+        columns: columns of a grid.
+        seed: of z and of the choice of reals.
+    """
+
+    def __init__(
+        self,
+        source: Source,
+        workdir: str | os.PathLike[str],
+        *,
+        image_every_kimg: float = 20.0,
+        rows: int = 8,
+        columns: int = 8,
+        seed: int = 0,
+    ) -> None:
+        super().__init__()
+        self._source = source
+        self._workdir = workdir
+        self._layout = {"rows": rows, "columns": columns, "seed": seed}
+        self._cadence = Cadence(image_every_kimg)
+
+    def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
+        """Draws the reals and the untrained (or restored) generator."""
+        self._writer = BackgroundWriter()
+        self._summaries = summary_writer(self._workdir)
+        self._views, reals = views(self.model, self._source, **self._layout)
+        self._drawn = -1
+        for name, picture in reals.items():
+            # A resumed run has them already.
+            if not os.path.exists(self._path(name)):
+                self._writer.submit(self._write, name, self._path(name), picture, 0)
+        images = self.model.images
+        self._cadence.start(images)
+        if not all(os.path.exists(self._path(name, images)) for name in self._views):
+            self._draw(images)
+
+    def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
+        """Draws when due."""
+        images = self.model.images
+        if self._cadence.due(images):
+            self._draw(images)
+
+    def on_train_end(self, logs: dict[str, Any] | None = None) -> None:
+        """Draws the last state and waits until everything is on disk."""
+        try:
+            if self._drawn != self.model.images:
+                self._draw(self.model.images)
+        finally:
+            self._writer.close()
+            self._summaries.flush()
+
+    def _draw(self, images: int) -> None:
+        self._drawn = images
+        for name, view in self._views.items():
+            sample = view.sample()
+            self._writer.submit(
+                self._draw_and_write, name, self._path(name, images), view, sample, images
+            )
+
+    def _path(self, name: str, images: int | None = None) -> str:
+        stem = name if images is None else f"{name}_{kimg_label(images)}kimg"
+        return os.path.join(self._workdir, "samples", f"{stem}.png")
+
+    # On the writer thread.
+
+    def _draw_and_write(
+        self, name: str, path: str, view: View, sample: np.ndarray, images: int
+    ) -> None:
+        self._write(name, path, view.draw(sample), images)
+
+    def _write(self, name: str, path: str, picture: np.ndarray, images: int) -> None:
+        save_png(path, picture)
+        with self._summaries.as_default():
+            tf.summary.image(f"samples/{name}", picture[None], step=images)

@@ -1,0 +1,52 @@
+"""Learning rates that fall with the images seen."""
+
+import math
+from typing import Any
+
+import keras
+
+from gan.errors import UserError
+
+KINDS = ("constant", "linear", "cosine")
+
+
+class LearningRateDecay(keras.callbacks.Callback):
+    """Lowers every optimizer's learning rate to 0 at the end of training.
+
+    The rate is a function of the image count alone, set before each graph call, so that a resumed
+    run goes on as if it had never stopped.
+
+    Args:
+        kind: "constant", "linear" (Zhu et al. 2017) or "cosine" (Loshchilov & Hutter 2017).
+        total_kimg: where the rate reaches 0.
+        start: share of `total_kimg` up to which the rate stays as it is, in [0, 1).
+
+    Raises:
+        UserError: not such a kind or share.
+    """
+
+    def __init__(self, kind: str, *, total_kimg: float, start: float = 0.5) -> None:
+        super().__init__()
+        if kind not in KINDS:
+            raise UserError(f"--lr_decay={kind!r}: expected one of {', '.join(KINDS)}.")
+        if not 0 <= start < 1:
+            raise UserError(f"--lr_decay_start={start}: expected at least 0 and less than 1.")
+        self.kind, self.total, self.begin = kind, total_kimg * 1000, start
+
+    def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
+        """Remembers the rates to start from, which are the trainer's options."""
+        self._base = dict(self.model.base_learning_rates)
+
+    def on_train_batch_begin(self, batch: int, logs: dict[str, Any] | None = None) -> None:
+        """Sets the rates for the next graph call."""
+        if self.kind == "constant":
+            return
+        factor = self.factor(self.model.images)
+        for group, rate in self._base.items():
+            self.model.optimizers[group].learning_rate = rate * factor
+
+    def factor(self, images: int) -> float:
+        """What the rates are multiplied with after so many images, 1 to 0."""
+        start = self.begin * self.total
+        t = min(max((images - start) / (self.total - start), 0.0), 1.0)
+        return 1.0 - t if self.kind == "linear" else 0.5 * (1.0 + math.cos(math.pi * t))

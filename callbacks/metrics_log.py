@@ -1,0 +1,180 @@
+"""metrics.jsonl: every number of a run, a line an event."""
+
+import json
+import math
+import os
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import keras
+
+from callbacks._cadence import Cadence
+
+_COUNTS = ("step", "images", "epoch")
+
+
+@dataclass(frozen=True)
+class LogEvent:
+    """What is logged at one moment.
+
+    Attributes:
+        step: steps taken.
+        images: real images seen.
+        seconds: wall time spent training since the run's beginning, over all its resumes.
+        images_per_second: since the event before; evaluations don't count.
+        values: losses, loss scales and learning rates, the losses being means over the steps of
+            the last graph call.
+        metrics: what an evaluation found, such as fid; empty at other events.
+    """
+
+    step: int
+    images: int
+    seconds: float
+    images_per_second: float
+    values: Mapping[str, float]
+    metrics: Mapping[str, float]
+
+    def json(self) -> str:
+        """One line of JSON without its line break; a number that is not finite becomes null."""
+        head = {
+            "step": self.step,
+            "images": self.images,
+            "seconds": round(self.seconds, 3),
+            "images_per_second": round(self.images_per_second, 2),
+        }
+        rest = dict(sorted(self.values.items())) | dict(sorted(self.metrics.items()))
+        # JSON has no NaN, and readers other than Python's refuse a file that holds one.
+        finite = {k: v if math.isfinite(v) else None for k, v in rest.items()}
+        return json.dumps(head | finite, allow_nan=False)
+
+
+class MetricsLog(keras.callbacks.Callback):
+    """Appends a line to `workdir/metrics.jsonl` every `log_every_kimg` and at each evaluation.
+
+    Each line is one JSON object: step, images, seconds, images_per_second, every loss, loss
+    scales, learning rates (`GROUP_learning_rate`) and, at an evaluation, its metrics. NaN and
+    infinities are null. Put it behind the callbacks that add to the logs, such as `Evaluation`.
+
+    A run that was killed left lines beyond its last checkpoint. Resuming drops them, so that the
+    file says what an unbroken run's would; `seconds` goes on from the last line kept. Losses are
+    those of one graph call, not means since the line before, for the same reason.
+
+    Args:
+        workdir: the run's folder.
+        log_every_kimg: thousands of images between lines; 0: at evaluations only.
+        sinks: called with each `LogEvent`, so that nothing is measured twice.
+    """
+
+    def __init__(
+        self,
+        workdir: str | os.PathLike[str],
+        *,
+        log_every_kimg: float = 1.0,
+        sinks: Sequence[Callable[[LogEvent], None]] = (),
+    ) -> None:
+        super().__init__()
+        self._path = os.path.join(workdir, "metrics.jsonl")
+        self._cadence = Cadence(log_every_kimg)
+        self._sinks = tuple(sinks)
+
+    def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
+        """Drops what lies beyond the restored step; logs an evaluation made at the start."""
+        images = self.model.images
+        os.makedirs(os.path.dirname(os.path.abspath(self._path)), exist_ok=True)
+        before = _keep(self._path, self.model.step)
+        # A clock that reads, now, the seconds the run had spent when it was at this step.
+        self._origin = time.monotonic() - _seconds_at(before, images)
+        self._values: dict[str, float] = {}
+        self._logged_step = before[-1]["step"] if before else -1
+        self._logged_images, self._rate = images, 0.0
+        self._last_batch = self._since = time.monotonic()
+        self._cadence.start(images)
+        if logs:
+            self._log(metrics=logs)
+
+    def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        """Leaves out of the rate what happened since the last step: an evaluation."""
+        self._since += time.monotonic() - self._last_batch
+
+    def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
+        """Logs when due."""
+        self._last_batch = time.monotonic()
+        self._values = {k: float(v) for k, v in (logs or {}).items() if k not in _COUNTS}
+        if self._cadence.due(self.model.images):
+            self._log()
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        """Logs the evaluation, with the losses of the last graph call."""
+        known = (*self._values, *_COUNTS, "learning_rate")
+        self._log(metrics={k: v for k, v in (logs or {}).items() if k not in known})
+
+    def on_train_end(self, logs: dict[str, Any] | None = None) -> None:
+        """Logs where a budget ends; an interrupted run logs no line an unbroken one wouldn't."""
+        finished = self.model.images >= (self.params or {}).get("total_images", 0)
+        if finished and self._logged_step != self.model.step:
+            self._log()
+
+    def _log(self, metrics: Mapping[str, Any] | None = None) -> None:
+        event = self._event(metrics or {})
+        # One write to a file opened for appending: a reader never sees half a line.
+        descriptor = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
+        try:
+            os.write(descriptor, (event.json() + "\n").encode())
+        finally:
+            os.close(descriptor)
+        self._logged_step = event.step
+        for sink in self._sinks:
+            sink(event)
+
+    def _event(self, metrics: Mapping[str, Any]) -> LogEvent:
+        now, images = time.monotonic(), self.model.images
+        if images > self._logged_images:
+            self._rate = (images - self._logged_images) / max(self._last_batch - self._since, 1e-9)
+            self._logged_images, self._since = images, self._last_batch
+        rates = {
+            f"{group}_learning_rate": float(keras.ops.convert_to_numpy(optimizer.learning_rate))
+            for group, optimizer in self.model.optimizers.items()
+        }
+        return LogEvent(
+            step=self.model.step,
+            images=images,
+            seconds=now - self._origin,
+            images_per_second=self._rate,
+            values=self._values | rates,
+            metrics={k: float(v) for k, v in metrics.items()},
+        )
+
+
+def _keep(path: str, step: int) -> list[dict[str, Any]]:
+    """Cuts the file down to whole lines up to `step`, in one replace, and returns them."""
+    if not os.path.exists(path):
+        return []
+    with open(path, encoding="utf-8") as file:
+        text = file.read()
+    events, kept = [], ""
+    for line in text.splitlines():
+        try:
+            event = json.loads(line)
+        except json.JSONDecodeError:
+            break  # The machine died while writing it.
+        # At step 0 nothing was trained yet, and all of it comes again.
+        if event["step"] > step or step == 0:
+            break
+        events.append(event)
+        kept += line + "\n"
+    if kept != text:
+        with open(f"{path}.tmp", "w", encoding="utf-8") as file:
+            file.write(kept)
+        os.replace(f"{path}.tmp", path)
+    return events
+
+
+def _seconds_at(events: list[dict[str, Any]], images: int) -> float:
+    """Training time when the run was at `images`: from the last line, at the rate it names."""
+    if not events:
+        return 0.0
+    rate = events[-1]["images_per_second"]
+    beyond = (images - events[-1]["images"]) / rate if rate > 0 else 0.0
+    return float(events[-1]["seconds"]) + beyond

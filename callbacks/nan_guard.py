@@ -1,0 +1,98 @@
+"""Stops a run that has diverged, before it overwrites what was good."""
+
+import math
+import os
+from typing import Any
+
+import keras
+
+from trainers.base import Trainer
+from trainers.checkpoints import Checkpoints
+
+# A loss scale does not fall below 1, and starts at 2^15.
+_EXHAUSTED = 1.0
+
+
+class TrainingDiverged(RuntimeError):  # noqa: N818
+    """A logged value or a weight is not finite. The message is one line; exit with status 1."""
+
+
+class NaNGuard(keras.callbacks.Callback):
+    """Reads every logged value, and raises at the first that is NaN or infinite.
+
+    It raises rather than stops softly, so that `on_train_end` doesn't run and nothing is saved
+    over a good checkpoint; for the same reason put it before `Checkpoint`.
+
+    Under float16 an overflow is everyday business: that step is skipped and the loss scale halves.
+    A bad value is therefore let pass where a step was skipped, until the scale has nothing left to
+    give.
+
+    Args:
+        workdir: the run's folder, to name the last checkpoint; None leaves it out.
+    """
+
+    def __init__(self, workdir: str | os.PathLike[str] | None = None) -> None:
+        super().__init__()
+        self._workdir = workdir
+        self._skipped: dict[str, float] = {}
+        self._read: set[str] = set()
+
+    def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
+        """Reads the restored counts of skipped steps."""
+        self._skipped = {
+            f"{group}_skipped": float(scale.skipped.numpy())
+            for group, scale in self.model.loss_scales.items()
+        }
+
+    def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
+        """Reads the losses.
+
+        Raises:
+            TrainingDiverged: naming the value and the step.
+        """
+        logs = logs or {}
+        self._read = set(logs)
+        bad = _first_bad(logs)
+        if bad and not self._was_skipped(logs):
+            raise TrainingDiverged(self._line(bad, logs[bad]))
+        self._skipped |= {k: v for k, v in logs.items() if k.endswith("_skipped")}
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        """Reads what the evaluation added.
+
+        Raises:
+            TrainingDiverged: naming the value and the step.
+        """
+        # The losses in here are means over the epoch, and were read one by one.
+        found = {k: v for k, v in (logs or {}).items() if k not in self._read}
+        bad = _first_bad(found)
+        if bad:
+            raise TrainingDiverged(self._line(bad, found[bad]))
+
+    def _was_skipped(self, logs: dict[str, Any]) -> bool:
+        return any(
+            count > self._skipped.get(name, 0)
+            and logs.get(name.replace("_skipped", "_loss_scale"), 0.0) > _EXHAUSTED
+            for name, count in logs.items()
+            if name.endswith("_skipped")
+        )
+
+    def _line(self, name: str, value: Any) -> str:
+        return diverged(f"{name} is {float(value)}", self.model, self._workdir)
+
+
+def diverged(what: str, trainer: Trainer, workdir: str | os.PathLike[str] | None) -> str:
+    """One line: what is not finite, at which step, and where the last good state is."""
+    line = f"Training diverged: {what} at step {trainer.step} ({trainer.images} images)"
+    if workdir is None:
+        return f"{line}."
+    checkpoints = Checkpoints(workdir)
+    steps = checkpoints.steps()
+    last = checkpoints.path(steps[-1]) if steps else "none was saved yet"
+    return f"{line}; last good checkpoint: {last}."
+
+
+def _first_bad(logs: dict[str, Any]) -> str:
+    """The first name in order whose value is not finite, the sum of all losses last; or ''."""
+    names = [name for name, value in logs.items() if not math.isfinite(value)]
+    return min(names, key=lambda name: name == "loss", default="")

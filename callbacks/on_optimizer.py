@@ -1,0 +1,87 @@
+"""Lets a Keras callback that knows one optimizer work on one of several."""
+
+from typing import Any
+
+import keras
+
+from gan.errors import UserError
+from gan.registry import unknown
+
+
+class OnOptimizer(keras.callbacks.Callback):
+    """Hands a callback a view of the trainer whose `optimizer` is one of its optimizers.
+
+    `OnOptimizer(LearningRateScheduler(schedule), "discriminator")` schedules the discriminator
+    alone. All else the callback asks of the trainer, and sets on it, is the trainer's own. A
+    `learning_rate` it adds to the logs is renamed to `discriminator_learning_rate`, since others
+    may add theirs.
+
+    Args:
+        callback: any Keras callback that uses `model.optimizer`.
+        optimizer: a key of the trainer's `optimizers`.
+    """
+
+    def __init__(self, callback: keras.callbacks.Callback, optimizer: str) -> None:
+        super().__init__()
+        self.callback = callback
+        self.optimizer = optimizer
+
+    def set_params(self, params: dict[str, Any]) -> None:
+        """Passed on."""
+        super().set_params(params)
+        self.callback.set_params(params)
+
+    def set_model(self, model: keras.Model) -> None:
+        """Passed on as a view.
+
+        Raises:
+            UserError: the trainer has no such optimizer.
+        """
+        super().set_model(model)
+        if self.optimizer not in model.optimizers:
+            raise UserError(unknown("optimizer", self.optimizer, sorted(model.optimizers)))
+        self.callback.set_model(_View(model, self.optimizer))
+
+    def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
+        """Passed on."""
+        self.callback.on_train_begin(logs)
+
+    def on_train_end(self, logs: dict[str, Any] | None = None) -> None:
+        """Passed on."""
+        self.callback.on_train_end(logs)
+
+    def on_train_batch_begin(self, batch: int, logs: dict[str, Any] | None = None) -> None:
+        """Passed on."""
+        self.callback.on_train_batch_begin(batch, logs)
+
+    def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
+        """Passed on."""
+        self.callback.on_train_batch_end(batch, logs)
+
+    def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        """Passed on."""
+        self.callback.on_epoch_begin(epoch, logs)
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        """Passed on; a learning rate added to the logs gets the optimizer's name."""
+        logs = {} if logs is None else logs
+        others = logs.pop("learning_rate", None)
+        self.callback.on_epoch_end(epoch, logs)
+        if "learning_rate" in logs:
+            logs[f"{self.optimizer}_learning_rate"] = logs.pop("learning_rate")
+        if others is not None:
+            logs["learning_rate"] = others
+
+
+class _View:
+    """The trainer, but for its `optimizer`."""
+
+    def __init__(self, trainer: keras.Model, optimizer: str) -> None:
+        object.__setattr__(self, "_trainer", trainer)
+        object.__setattr__(self, "optimizer", trainer.optimizers[optimizer])
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._trainer, name)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        setattr(self._trainer, name, value)

@@ -1,0 +1,125 @@
+"""Prunes networks while they train."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+from absl import logging
+
+from gan.compression import pruning
+from gan.errors import UserError
+
+
+class Pruning(keras.callbacks.Callback):
+    """Raises the sparsity of a trainer's generators step by step while the others train on.
+
+    The share of zeros follows Zhu & Gupta's cubic schedule (arXiv:1710.01878) from `begin_kimg` to
+    `end_kimg` in `updates` mask updates, and stays. What trains after the end, recovers. The masks
+    are kernel constraints, so any trainer keeps them; EMA copies are masked with their networks.
+    The current share is added to the logs as `sparsity`.
+
+    When training ends the masks are taken off; the zeros stay in the weights. A run that is stopped
+    and resumed with the same absolute `begin_kimg` and `end_kimg` goes on with the same masks.
+    """
+
+    def __init__(
+        self,
+        sparsity: float = 0.7,
+        *,
+        begin_kimg: float | None = None,
+        end_kimg: float | None = None,
+        updates: int = 20,
+        networks: Sequence[str] = (),
+        keep_output_dense: bool = False,
+    ) -> None:
+        """Checks the arguments; masks are made when training begins.
+
+        Args:
+            sparsity: final share of zeros in each kernel, in [0, 1).
+            begin_kimg: when pruning begins, in thousands of images since the run's beginning; None
+                is where this training begins.
+            end_kimg: when `sparsity` is reached; None is half-way from begin to the end.
+            updates: how many times the masks change.
+            networks: names of the networks to prune; empty for the trainer's generators.
+            keep_output_dense: leave each network's last kernel alone.
+
+        Raises:
+            UserError: a sparsity outside [0, 1), or fewer than one update.
+        """
+        super().__init__()
+        self._schedule = pruning.polynomial(sparsity, updates=updates)
+        self.sparsity, self.updates = sparsity, updates
+        self.begin_kimg, self.end_kimg = begin_kimg, end_kimg
+        self.networks, self.keep_output_dense = tuple(networks), keep_output_dense
+        self.pruners: dict[str, pruning.Pruner] = {}
+
+    def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
+        """Puts the masks on, before the step is traced."""
+        trainer = self.model
+        now, total = trainer.images, self.params["total_images"]
+        self._begin = now if self.begin_kimg is None else self.begin_kimg * 1000
+        self._end = (self._begin + total) / 2 if self.end_kimg is None else self.end_kimg * 1000
+        if not self._begin < self._end:
+            raise UserError(
+                f"pruning from {self._begin / 1000:g} to {self._end / 1000:g} kimg: expected the "
+                f"end after the beginning (training goes on until {total / 1000:g} kimg)."
+            )
+        self._done = self._index(now)
+        for name in self.networks or trainer.averaged:
+            if name not in trainer.networks:
+                raise UserError(
+                    f"cannot prune {name!r}: expected one of {', '.join(trainer.networks)}."
+                )
+            self.pruners[name] = pruning.Pruner(
+                trainer.networks[name],
+                self._schedule,
+                copies=[trainer.ema[name]] if name in trainer.ema else [],
+                keep_output_dense=self.keep_output_dense,
+                resume=self._done > 0,
+            )
+        # A loop traced by an earlier fit knows nothing of the masks.
+        trainer._loop = trainer.make_loop()
+
+    def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
+        """Updates the masks if their time has come; adds `sparsity` to the logs."""
+        index = self._index(self.model.images)
+        if index > self._done:
+            for name, pruner in self.pruners.items():
+                if not pruner.holds:
+                    raise RuntimeError(
+                        f"{name}'s masks do not hold: its optimizer applies no constraints."
+                    )
+                pruner.update(index)
+            self._done = index
+        self._log(logs)
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        """Adds `sparsity` to the logs."""
+        self._log(logs)
+
+    def on_train_end(self, logs: dict[str, Any] | None = None) -> None:
+        """Takes the masks off; says so if the schedule is not at its end."""
+        if self._done < self.updates:
+            logging.warning(
+                "Training ended at %g kimg, before pruning did (%g kimg): the sparsity is %.3f "
+                "instead of %g.",
+                self.model.images / 1000,
+                self._end / 1000,
+                self._current(),
+                self.sparsity,
+            )
+        for pruner in self.pruners.values():
+            pruner.strip()
+
+    def _index(self, images: int) -> int:
+        """Mask updates due by now: 0 to `updates`."""
+        share = (images - self._begin) / (self._end - self._begin)
+        return min(max(int(share * self.updates), 0), self.updates)
+
+    def _current(self) -> float:
+        values = [pruner.sparsity for pruner in self.pruners.values()]
+        return sum(values) / len(values)
+
+    def _log(self, logs: dict[str, Any] | None) -> None:
+        if logs is not None:
+            logs["sparsity"] = self._current()

@@ -1,0 +1,115 @@
+"""Data sources: `load(name)` gives a `Source`, whose `spec` says what it holds.
+
+A module here lists its sources in `__all__`; each is a function whose keyword-only arguments are
+its options. A new source is a new module, or an import path to a function anywhere.
+"""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+import inspect
+import pkgutil
+from collections.abc import Callable
+from typing import Any
+
+from gan import registry
+from gan.data.source import Source
+from gan.data.spec import Spec
+from gan.data.transforms import Transform
+from gan.errors import UserError
+
+__all__ = ["Source", "Spec", "load", "options_owner"]
+
+# Modules that hold no source.
+_SUPPORT = {"order", "source", "spec", "transforms"}
+
+
+def options_owner(name: str) -> Callable[..., Source]:
+    """The function behind a data set's name; its keyword-only arguments are the source's options.
+
+    Raises:
+        UserError: no such source; the message names the nearest one.
+    """
+    return _resolve(name)[0]
+
+
+def load(
+    name: str,
+    *,
+    image_size: int = 0,
+    center_crop: bool = False,
+    flip: bool = False,
+    channels: int = 0,
+    split: str = "train",
+    **options: Any,
+) -> Source:
+    """A data set by name.
+
+    Args:
+        name: `fashion_mnist_small`, `tfds:NAME`, `folder:DIR`, `idx:DIR`, `ring`, `grid`,
+            `edges2fashion`, `edges2fashion_unpaired`, or an import path
+            `package.module:attribute` of a function that returns a `Source`.
+        image_size: height and width to resize images to; 0 keeps them.
+        center_crop: cut out the largest centred square before resizing.
+        flip: mirror images left to right at random.
+        channels: 1, 3 or 4 to convert images to; 0 keeps them.
+        split: part of the data set.
+        **options: the source's own options.
+
+    Raises:
+        UserError: an unknown name, option or split, or data that is not there or is damaged.
+    """
+    function, arguments = _resolve(name)
+    transform = Transform(
+        image_size=image_size, center_crop=center_crop, channels=channels, flip=flip
+    )
+    taken = inspect.signature(function).parameters
+    own = [k for k, p in taken.items() if p.kind is p.KEYWORD_ONLY and k != "transform"]
+    for option in options:
+        if option not in own:
+            raise UserError(registry.unknown(f"{name}: option", option, own))
+    if "split" in taken:
+        options["split"] = split
+    elif split != "train":
+        raise UserError(f"split={split!r}: {name} has only 'train'.")
+    if "transform" in taken:
+        return function(*arguments, transform=transform, **options)
+    source = function(*arguments, **options)
+    return source if transform == Transform() else source.transformed(transform)
+
+
+def _resolve(name: str) -> tuple[Callable[..., Source], tuple[str, ...]]:
+    """The function a name stands for, and its positional arguments: () or (argument,)."""
+    functions = _functions()
+    word, colon, argument = name.partition(":")
+    if word in functions:
+        wanted = _positional(functions[word])
+        if bool(wanted) != bool(argument) or (colon and not argument):
+            spelling = f"{word}:{wanted[0].upper()}" if wanted else word
+            raise UserError(f"--dataset={name!r}: write it as {spelling}.")
+        return functions[word], (argument,) if argument else ()
+    if colon:
+        try:
+            return registry.import_path(name, what="--dataset"), ()
+        except UserError:
+            # `floder:DIR` looks like an import path too.
+            if "." in word or not difflib.get_close_matches(word, functions, n=1):
+                raise
+    raise UserError(registry.unknown("--dataset", word, sorted(functions)))
+
+
+def _functions() -> dict[str, Callable[..., Source]]:
+    """Short name -> function, from every module here; none of them imports TensorFlow."""
+    found = {}
+    for info in pkgutil.iter_modules(__path__):
+        if info.name not in _SUPPORT and not info.name.startswith("_"):
+            module = importlib.import_module(f"{__name__}.{info.name}")
+            found.update({name: getattr(module, name) for name in module.__all__})
+    return found
+
+
+def _positional(function: Callable[..., Source]) -> list[str]:
+    """Names of the arguments that are not options."""
+    parameters = inspect.signature(function).parameters.values()
+    return [p.name for p in parameters if p.kind is p.POSITIONAL_OR_KEYWORD]

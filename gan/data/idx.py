@@ -1,0 +1,127 @@
+"""MNIST-format (IDX) files: MNIST, Fashion-MNIST, KMNIST, EMNIST and what is written like them."""
+
+from __future__ import annotations
+
+import gzip
+import math
+import pathlib
+import re
+import zlib
+
+import numpy as np
+
+from gan.data.source import ArraySource, Source
+from gan.data.spec import Spec
+from gan.errors import UserError
+
+__all__ = ["idx"]
+
+# The names of a split's files begin with, or hold, one of these.
+_PREFIXES = {"train": "train", "test": "t10k|test"}
+_UNSIGNED_BYTE = 0x08
+
+
+def idx(path: str, *, split: str = "train") -> Source:
+    """Images, and labels if they are there, from a folder of MNIST-format files.
+
+    The files are `train-images-idx3-ubyte` and `train-labels-idx1-ubyte`, `t10k-...` for the test
+    split, gzipped (`.gz`) or raw, with a dot or a dash before `idx`. Something may stand in front,
+    as in `emnist-letters-train-images-idx3-ubyte.gz`.
+
+    Args:
+        path: the folder.
+        split: train or test.
+
+    Returns:
+        A source in memory with images (H, W, 1), or (H, W, C) from four-dimensional files.
+
+    Raises:
+        UserError: no such folder, split or file, or a file that is damaged.
+    """
+    images, labels = read_split(path, split)
+    num_classes = int(labels.max()) + 1 if labels is not None else 0
+    spec = Spec(
+        name=f"idx:{path}", shape=images.shape[1:], num_classes=num_classes, size=len(images)
+    )
+    arrays = {"x": images} if labels is None else {"x": images, "label": labels}
+    return ArraySource(spec, arrays)
+
+
+def read_split(path: str, split: str) -> tuple[np.ndarray, np.ndarray | None]:
+    """The uint8 images (N, H, W, C) and the labels (N,), if any, of a folder's split.
+
+    Raises:
+        UserError: as `idx` does.
+    """
+    folder = pathlib.Path(path).expanduser()
+    if not folder.is_dir():
+        raise UserError(f"idx:{path}: no such folder.")
+    if split not in _PREFIXES:
+        raise UserError(f"split={split!r}: MNIST-format files have 'train' and 'test'.")
+    image_file, label_file = _find(folder, split, "images"), _find(folder, split, "labels")
+    if image_file is None:
+        raise UserError(
+            f"idx:{path}: no file of {split} images in it, such as "
+            f"{_PREFIXES[split].split('|')[0]}-images-idx3-ubyte or the same with .gz."
+        )
+    images = read_file(image_file)
+    if (
+        images.ndim not in (3, 4)
+        or not images.size
+        or images.shape[3:] not in ((), (1,), (3,), (4,))
+    ):
+        raise UserError(
+            f"{image_file}: holds an array of shape {images.shape}, "
+            "need (count, height, width) or (count, height, width, channels)."
+        )
+    images = images.reshape(*images.shape[:3], -1)
+    labels = None if label_file is None else read_file(label_file)
+    if labels is not None and labels.shape != images.shape[:1]:
+        raise UserError(
+            f"{label_file}: holds labels of shape {labels.shape} for {len(images)} images."
+        )
+    return images, labels
+
+
+def _find(folder: pathlib.Path, split: str, what: str) -> pathlib.Path | None:
+    """The one file of a split that holds its images or labels; raw before gzipped."""
+    pattern = re.compile(rf"(.*[-_.])?({_PREFIXES[split]})[-_]{what}[-_.]idx\d[-_.]ubyte(\.gz)?")
+    found = sorted(file for file in folder.iterdir() if pattern.fullmatch(file.name))
+    plain = {file.name.removesuffix(".gz") for file in found}
+    if len(plain) > 1:
+        raise UserError(
+            f"idx:{folder}: which {split} {what}? It holds {', '.join(sorted(plain))}; "
+            "give a folder with one data set."
+        )
+    return found[0] if found else None
+
+
+def read_file(path: str | pathlib.Path) -> np.ndarray:
+    """One IDX file of unsigned bytes, gzipped or raw: whichever its first bytes say.
+
+    The format: two zero bytes, the element type, the number of dimensions, each dimension as a
+    big-endian uint32, then the elements.
+
+    Raises:
+        UserError: it cannot be read, or is not of that format.
+    """
+    try:
+        data = pathlib.Path(path).read_bytes()
+        if data[:2] == b"\x1f\x8b":
+            data = gzip.decompress(data)
+    except (OSError, EOFError, zlib.error) as error:
+        raise UserError(f"{path}: cannot be read ({error}).") from error
+    if len(data) < 4 or data[:2] != b"\0\0":
+        raise UserError(f"{path}: not an IDX file: begins with {data[:4].hex(' ') or 'nothing'}.")
+    if data[2] != _UNSIGNED_BYTE:
+        raise UserError(f"{path}: element type 0x{data[2]:02x}; need unsigned bytes, 0x08.")
+    start = 4 + 4 * data[3]
+    if len(data) < start:
+        raise UserError(f"{path}: cut off in its header of {start} bytes, at {len(data)}.")
+    shape = tuple(int(n) for n in np.frombuffer(data, ">u4", count=data[3], offset=4))
+    if len(data) - start != math.prod(shape):
+        raise UserError(
+            f"{path}: its header promises {math.prod(shape)} bytes, shape {shape}; "
+            f"{len(data) - start} follow."
+        )
+    return np.frombuffer(data, np.uint8, offset=start).reshape(shape)

@@ -1,0 +1,31 @@
+"""What a data source promises about its examples: the one thing architectures are built from."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Spec:
+    """The shape and size of a data set.
+
+    Attributes:
+        name: what the source calls itself, as it was asked for.
+        shape: one example: (height, width, channels) of an image, (2,) of a 2-D mixture.
+        num_classes: classes of the labels; 0 means that examples have no label.
+        size: examples in an epoch.
+        domains: keys of the example dict that hold data; ("a", "b") for translation.
+        paired: whether "a" and "b" of one example show the same thing.
+        class_names: num_classes names, or () where they are not known.
+    """
+
+    name: str
+    shape: tuple[int, ...]
+    num_classes: int
+    size: int
+    domains: tuple[str, ...] = ("x",)
+    paired: bool = False
+    class_names: tuple[str, ...] = ()
+
+    @property
+    def is_image(self) -> bool:
+        """Whether an example is an image (H, W, C) rather than a point."""
+        return len(self.shape) == 3

@@ -1,0 +1,162 @@
+"""What is done to every image: crop, channels and size, on uint8 arrays, once where it can be."""
+
+from __future__ import annotations
+
+import itertools
+import os
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from PIL import Image, ImageOps
+
+from gan.errors import UserError
+
+CHANNELS = (1, 3, 4)
+# Rec. 601, the luma of PNG and JPEG tools.
+_LUMA = np.array([0.299, 0.587, 0.114], np.float32)
+_MODES = {1: "L", 3: "RGB", 4: "RGBA"}
+
+
+@dataclass(frozen=True)
+class Transform:
+    """Crops to the largest centred square, converts channels, then resizes, in this order.
+
+    Attributes:
+        image_size: height and width of the result; 0 keeps them. Without `center_crop` an image
+            that is not square is stretched.
+        center_crop: cut out the largest centred square first.
+        channels: 1, 3 or 4 of the result; 0 keeps them. Colour becomes grey by Rec. 601 luma,
+            transparency is laid over white.
+        flip: mirror each example left to right with probability 1/2, decided by (seed, position):
+            the endless pipeline does that, afresh each time.
+    """
+
+    image_size: int = 0
+    center_crop: bool = False
+    channels: int = 0
+    flip: bool = False
+
+    def __post_init__(self) -> None:
+        if self.channels not in (0, *CHANNELS):
+            raise UserError(f"channels={self.channels}: give 1, 3 or 4, or 0 to keep them.")
+        if self.image_size < 0:
+            raise UserError(f"image_size={self.image_size}: give pixels, or 0 to keep the size.")
+
+    def shape(self, shape: tuple[int, ...]) -> tuple[int, int, int]:
+        """The shape of a result, from the shape (H, W, C) of what goes in."""
+        height, width, channels = shape
+        if self.center_crop:
+            height = width = min(height, width)
+        if self.image_size:
+            height = width = self.image_size
+        return height, width, self.channels or channels
+
+    def __call__(self, image: np.ndarray) -> np.ndarray:
+        """Transforms one uint8 image (H, W, C) or a batch of them (N, H, W, C)."""
+        if self.center_crop:
+            image = _center_crop(image)
+        if self.channels:
+            image = convert_channels(image, self.channels)
+        size = self.image_size
+        if not size or image.shape[-3:-1] == (size, size):
+            return image
+        if image.ndim == 3:
+            return _resize(image, size)
+        out = np.empty((len(image), size, size, image.shape[-1]), np.uint8)
+
+        def fill(first: int) -> None:
+            for i in range(first, min(first + 256, len(image))):
+                out[i] = _resize(image[i], size)
+
+        list(parallel(fill, range(0, len(image), 256)))
+        return out
+
+
+def _center_crop(image: np.ndarray) -> np.ndarray:
+    height, width = image.shape[-3:-1]
+    side = min(height, width)
+    top, left = (height - side) // 2, (width - side) // 2
+    return image[..., top : top + side, left : left + side, :]
+
+
+def convert_channels(image: np.ndarray, channels: int) -> np.ndarray:
+    """Converts uint8 (..., C) between grey (1), RGB (3) and RGBA (4)."""
+    have = image.shape[-1]
+    if have == channels:
+        return image
+    if have == 4:
+        alpha = image[..., 3:].astype(np.float32) / 255.0
+        over_white = image[..., :3] * alpha + 255.0 * (1.0 - alpha)
+        return convert_channels(np.rint(over_white).astype(np.uint8), channels)
+    if channels == 1:
+        return np.rint(image.astype(np.float32) @ _LUMA)[..., None].astype(np.uint8)
+    rgb = np.repeat(image, 3, axis=-1) if have == 1 else image
+    if channels == 3:
+        return rgb
+    return np.concatenate([rgb, np.full_like(rgb[..., :1], 255)], axis=-1)
+
+
+def _resize(image: np.ndarray, size: int) -> np.ndarray:
+    """Pillow's bilinear filter, which averages when it shrinks and minds alpha."""
+    channels = image.shape[-1]
+    pixels = image[..., 0] if channels == 1 else image
+    resized = Image.fromarray(pixels).resize((size, size), Image.Resampling.BILINEAR)
+    return np.asarray(resized).reshape(size, size, channels)
+
+
+def read_file(path: str | os.PathLike[str], channels: int) -> np.ndarray:
+    """An image file as uint8 (H, W, channels), turned upright as its EXIF tag says.
+
+    Raises:
+        OSError: the file cannot be read or is no image.
+    """
+    with Image.open(path) as image:
+        return to_array(image, channels)
+
+
+def to_array(image: Image.Image, channels: int) -> np.ndarray:
+    """A Pillow image of any mode as uint8 (H, W, channels).
+
+    Raises:
+        OSError: its data is damaged.
+    """
+    try:
+        image.load()
+        upright = ImageOps.exif_transpose(image)
+        if upright.mode.startswith("I;16"):
+            wide = np.asarray(upright).astype(np.float32)
+            upright = Image.fromarray(np.rint(wide / 257.0).astype(np.uint8))
+        native = native_channels(upright)
+        pixels = np.asarray(upright.convert(_MODES[native]))
+    except (SyntaxError, ValueError, EOFError, IndexError, Image.DecompressionBombError) as error:
+        # Pillow's plug-ins tell of a damaged file in many ways.
+        raise OSError(str(error)) from error
+    return convert_channels(pixels.reshape(*pixels.shape[:2], native), channels)
+
+
+def native_channels(image: Image.Image) -> int:
+    """1, 3 or 4: what an image needs to keep all it holds."""
+    if image.mode in ("RGBA", "LA", "PA", "RGBa", "La") or "transparency" in image.info:
+        return 4
+    return 1 if image.mode in ("1", "L", "F", "I") or image.mode.startswith("I;16") else 3
+
+
+def upright_size(image: Image.Image) -> tuple[int, int]:
+    """(height, width) of a file once turned as its EXIF tag says, from its header alone."""
+    width, height = image.size
+    sideways = image.getexif().get(0x0112, 1) in (5, 6, 7, 8)
+    return (width, height) if sideways else (height, width)
+
+
+def parallel(function: Callable[[Any], Any], items: Iterable[Any]) -> Iterator[Any]:
+    """`map` over threads, in order; Pillow lets go of the GIL while it decodes and resizes.
+
+    Only a window of the items is taken at a time, so they may come from something large.
+    """
+    rest = iter(items)
+    with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
+        while window := list(itertools.islice(rest, 512)):
+            yield from pool.map(function, window)

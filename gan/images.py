@@ -1,0 +1,49 @@
+"""Turning generated arrays into pictures."""
+
+import os
+
+import numpy as np
+from PIL import Image
+
+
+def to_uint8(images: np.ndarray) -> np.ndarray:
+    """float [-1, 1] of any shape -> uint8 [0, 255], rounded to nearest; NaN becomes 0."""
+    x = np.nan_to_num(np.asarray(images, np.float32), nan=-1.0)
+    return np.clip(np.rint((x + 1.0) * 127.5), 0, 255).astype(np.uint8)
+
+
+def grid(images: np.ndarray, columns: int, pad: int = 2) -> np.ndarray:
+    """Tiles images in reading order.
+
+    Args:
+        images: float32 (N, H, W, C) in [-1, 1].
+        columns: how many a row; the last row is filled up with white.
+        pad: white pixels between and around the images.
+
+    Returns:
+        uint8 (rows * (H + pad) + pad, columns * (W + pad) + pad, C).
+    """
+    n, h, w, c = images.shape
+    rows = -(-n // columns)
+    canvas = np.full((rows * (h + pad) + pad, columns * (w + pad) + pad, c), 255, np.uint8)
+    for i, image in enumerate(to_uint8(images)):
+        top, left = pad + (i // columns) * (h + pad), pad + (i % columns) * (w + pad)
+        canvas[top : top + h, left : left + w] = image
+    return canvas
+
+
+def save_png(path: str | os.PathLike[str], image: np.ndarray, scale: int = 1) -> None:
+    """Writes uint8 (H, W, C), C of 1 to 4, as PNG; whole or not at all.
+
+    Args:
+        path: where to; missing folders are made.
+        image: uint8 (H, W, C); two channels are shown as red and green.
+        scale: each pixel becomes scale x scale, without smoothing.
+    """
+    if image.shape[-1] == 2:
+        image = np.concatenate([image, np.zeros_like(image[..., :1])], axis=-1)
+    image = image.repeat(scale, axis=0).repeat(scale, axis=1)
+    os.makedirs(os.path.dirname(os.path.abspath(path)), exist_ok=True)
+    temporary = f"{path}.tmp"
+    Image.fromarray(image[..., 0] if image.shape[-1] == 1 else image).save(temporary, "PNG")
+    os.replace(temporary, path)

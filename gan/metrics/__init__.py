@@ -1,0 +1,1 @@
+"""How good samples are: distances between feature distributions, and counts of modes."""

@@ -1,0 +1,155 @@
+"""Feature nets: what maps an image to the vector that a distance is measured in."""
+
+import hashlib
+import pathlib
+from collections.abc import Callable
+
+import numpy as np
+import tensorflow as tf
+
+from gan import registry
+from gan.errors import UserError
+from gan.metrics import classifier
+
+_WEIGHTS = pathlib.Path(__file__).with_name("weights")
+# BT.601 luma, as PIL's convert("L").
+_LUMA = (0.299, 0.587, 0.114)
+
+
+class FeatureNet:
+    """A frozen network with a name and a hash, so that a number says what it was measured with.
+
+    Attributes:
+        name: the name or import path it was asked for by.
+        sha256: hex digest of its weights file; "" where there is none.
+        dim: features of an image; 0 while unknown (a function by import path, before its first
+            call).
+        preprocessing: in words, what happens to an image before the network.
+    """
+
+    def __init__(
+        self,
+        function: Callable[[tf.Tensor], tf.Tensor],
+        *,
+        name: str,
+        sha256: str = "",
+        dim: int = 0,
+        preprocessing: str = "none",
+        batch_size: int = 250,
+    ) -> None:
+        """Wraps a function of TensorFlow operations.
+
+        Args:
+            function: images float32 (B, H, W, C) in [-1, 1] -> features (B, dim).
+            name: see above.
+            sha256: see above.
+            dim: see above.
+            preprocessing: see above.
+            batch_size: images in one call of `function`. It is constant, the last batch is padded:
+                one trace serves every count, and an image's features do not depend on how the
+                images were batched.
+        """
+        self.name = name
+        self.sha256 = sha256
+        self.dim = dim
+        self.preprocessing = preprocessing
+        self.batch_size = batch_size
+        self._function = tf.function(function)
+
+    def __call__(self, images: np.ndarray | tf.Tensor) -> np.ndarray:
+        """Features float32 (N, dim) of images (N, H, W, C) in [-1, 1].
+
+        Raises:
+            ValueError: not a batch of images, or features that are not vectors.
+        """
+        images = np.asarray(images, np.float32)
+        if images.ndim != 4 or not len(images):
+            raise ValueError(f"images of shape {images.shape}: must be (N, H, W, C) with N >= 1")
+        rows = []
+        for i in range(0, len(images), self.batch_size):
+            batch = images[i : i + self.batch_size]
+            padding = [(0, self.batch_size - len(batch))] + [(0, 0)] * 3
+            features = self._function(tf.constant(np.pad(batch, padding)))
+            rows.append(np.asarray(features, np.float32)[: len(batch)])
+        result = np.concatenate(rows)
+        if result.ndim != 2 or self.dim not in (0, result.shape[1]):
+            expected = f"(N, {self.dim or 'dim'})"
+            raise ValueError(
+                f"feature net {self.name!r} returned {result.shape}: must be {expected}"
+            )
+        self.dim = result.shape[1]
+        return result
+
+
+def to_gray(images: tf.Tensor) -> tf.Tensor:
+    """(B, H, W, C) -> (B, H, W, 1): luma of red, green and blue; alpha is ignored.
+
+    Raises:
+        UserError: other than 1 to 4 channels.
+    """
+    channels = images.shape[-1]
+    if channels not in (1, 2, 3, 4):
+        raise UserError(f"feature net on {channels} channels: takes images of 1 to 4")
+    if channels < 3:  # grey, or grey and alpha
+        return images[..., :1]
+    return tf.reduce_sum(images[..., :3] * tf.constant(_LUMA), axis=-1, keepdims=True)
+
+
+def resize(images: tf.Tensor, size: int) -> tf.Tensor:
+    """(B, H, W, C) -> (B, size, size, C), bilinear with antialiasing, half-pixel centres.
+
+    Downwards the triangle's width grows with the factor, as in PIL; equal sizes stay untouched.
+    """
+    if tuple(images.shape[1:3]) == (size, size):
+        return images
+    return tf.image.resize(images, (size, size), method="bilinear", antialias=True)
+
+
+def fashion() -> FeatureNet:
+    """The embedded net: a classifier of Fashion-MNIST, its 128 pooled features before the logits.
+
+    Images of any size and 1 to 4 channels become grey and 28 x 28 (`to_gray`, `resize`). Weights
+    and accuracy: weights/fashion.npz and fashion.json, by scripts/train_feature_net.py.
+    """
+    path = _WEIGHTS / "fashion.npz"
+    weights = classifier.load_weights(str(path))
+    model = classifier.classifier(len(weights[-1]), batch_norm=False)
+    model.set_weights(weights)
+
+    def features(images: tf.Tensor) -> tf.Tensor:
+        return model(resize(to_gray(images), classifier.SIZE), training=False)[0]
+
+    return FeatureNet(
+        features,
+        name="fashion",
+        sha256=hashlib.sha256(path.read_bytes()).hexdigest(),
+        dim=int(model.outputs[0].shape[-1]),
+        preprocessing="BT.601 grey, 28x28 bilinear antialiased",
+    )
+
+
+NETS: dict[str, Callable[[], FeatureNet]] = {"fashion": fashion}
+
+
+def load(name: str) -> FeatureNet:
+    """The feature net of that name.
+
+    Args:
+        name: "fashion", or an import path `package.module:attribute` of a FeatureNet or of a
+            function of TensorFlow operations, float32 (B, H, W, C) in [-1, 1] -> (B, dim).
+
+    Raises:
+        UserError: no such net.
+    """
+    if ":" in name:
+        found = registry.import_path(name, what="feature net ")
+        if isinstance(found, FeatureNet):
+            return found
+        if not callable(found):
+            raise UserError(
+                f"feature net {name!r} is a {type(found).__name__}: must be a function of images"
+            )
+        return FeatureNet(found, name=name)
+    if name not in NETS:
+        raise UserError(registry.unknown("feature net", name, sorted(NETS)))
+    return NETS[name]()

@@ -1,0 +1,97 @@
+"""Drawing samples: the latents, the labels, and one protocol for every kind of generator."""
+
+from typing import Protocol
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+
+class Sampler(Protocol):
+    """A generator as evaluation and pictures see it, Keras model or `.tflite` file alike."""
+
+    latent_dim: int
+    num_classes: int  # 0: unconditional
+    shape: tuple[int, ...]
+
+    def __call__(self, z: np.ndarray, label: np.ndarray | None = None) -> np.ndarray:
+        """z float32 (N, latent_dim), label int32 (N,) -> samples float32 (N, *shape)."""
+        ...
+
+
+def latents(count: int, latent_dim: int, seed: int) -> np.ndarray:
+    """z ~ N(0, I), float32 (count, latent_dim); row i does not depend on count."""
+    z = tf.random.stateless_normal((count, latent_dim), seed=(seed, 0x7A))
+    return np.asarray(z)
+
+
+def balanced_labels(count: int, num_classes: int) -> np.ndarray:
+    """int32 (count,): 0, 1, ..., num_classes - 1, 0, 1, ... so that classes are even."""
+    return (np.arange(count) % num_classes).astype(np.int32)
+
+
+def slerp(z0: np.ndarray, z1: np.ndarray, steps: int) -> np.ndarray:
+    """Spherical interpolation (White 2016), which keeps |z| where a Gaussian has its mass.
+
+    Args:
+        z0: float32 (N, latent_dim).
+        z1: float32 (N, latent_dim).
+        steps: how many points, the ends included.
+
+    Returns:
+        float32 (N, steps, latent_dim).
+    """
+    norms = np.linalg.norm(z0, axis=-1) * np.linalg.norm(z1, axis=-1)
+    omega = np.arccos(np.clip(np.sum(z0 * z1, axis=-1) / norms, -1.0, 1.0))[:, None, None]
+    t = np.linspace(0.0, 1.0, steps)[None, :, None]
+    sin = np.maximum(np.sin(omega), 1e-6)
+    z = np.sin((1 - t) * omega) / sin * z0[:, None] + np.sin(t * omega) / sin * z1[:, None]
+    return z.astype(np.float32)
+
+
+class KerasSampler:
+    """Runs a Keras generator in batches of one static shape, in inference mode."""
+
+    def __init__(self, model: keras.Model, batch_size: int = 256) -> None:
+        self.model = model
+        self.latent_dim = int(model.inputs[0].shape[-1])
+        self.num_classes = _num_classes(model)
+        self.shape = tuple(model.outputs[0].shape[1:])
+        self.batch_size = batch_size
+        self._run = tf.function(lambda inputs: model(inputs, training=False))
+
+    def __call__(self, z: np.ndarray, label: np.ndarray | None = None) -> np.ndarray:
+        """See `Sampler`.
+
+        Raises:
+            ValueError: a conditional generator got no label.
+        """
+        if self.num_classes and label is None:
+            raise ValueError(f"{self.model.name} is conditional: pass label, int32 ({len(z)},).")
+        rows = []
+        for i in range(0, len(z), self.batch_size):
+            # The last batch is padded, so that one trace serves every count.
+            zi, n = _pad(z[i : i + self.batch_size], self.batch_size)
+            inputs = tf.constant(zi)
+            if self.num_classes:
+                li, _ = _pad(label[i : i + self.batch_size], self.batch_size)  # type: ignore[index]
+                inputs = [inputs, tf.constant(li, tf.int32)]
+            rows.append(np.asarray(self._run(inputs))[:n])
+        return np.concatenate(rows) if rows else np.zeros((0, *self.shape), np.float32)
+
+
+def _pad(x: np.ndarray, size: int) -> tuple[np.ndarray, int]:
+    n = len(x)
+    return (x if n == size else np.concatenate([x, np.repeat(x[-1:], size - n, axis=0)])), n
+
+
+def _num_classes(model: keras.Model) -> int:
+    """How many labels a conditional generator takes; it is kept on the model's label input."""
+    if len(model.inputs) < 2:
+        return 0
+    for layer in model._flatten_layers():
+        if hasattr(layer, "num_classes"):
+            return int(layer.num_classes)
+        if isinstance(layer, keras.layers.Embedding):
+            return int(layer.input_dim)
+    raise ValueError(f"{model.name} takes a label, but no layer says how many classes there are.")

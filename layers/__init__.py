@@ -1,0 +1,31 @@
+"""Keras layers, one a file.
+
+Importing the package registers them all, which is what loading a saved model with safe mode on
+needs: `import layers; keras.saving.load_model("generator.keras")`.
+"""
+
+from layers import functions
+from layers.conditional_batch_norm import ConditionalBatchNorm
+from layers.conv2d import Conv2D
+from layers.conv2d_transpose import Conv2DTranspose
+from layers.dense import Dense
+from layers.instance_norm import InstanceNorm
+from layers.maxout import Maxout
+from layers.minibatch_stddev import MinibatchStddev
+from layers.nearest_upsampling import NearestUpsampling
+from layers.pixel_norm import PixelNorm
+from layers.self_attention import SelfAttention
+
+__all__ = [
+    "ConditionalBatchNorm",
+    "Conv2D",
+    "Conv2DTranspose",
+    "Dense",
+    "InstanceNorm",
+    "Maxout",
+    "MinibatchStddev",
+    "NearestUpsampling",
+    "PixelNorm",
+    "SelfAttention",
+    "functions",
+]

@@ -1,0 +1,50 @@
+"""Small functions without parameters, for `keras.layers.Lambda` and as activations.
+
+Registered by name, so a saved model that uses them loads with safe mode on:
+`keras.layers.Lambda(functions.one_hot, arguments={"num_classes": 10})`.
+"""
+
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+_register = keras.saving.register_keras_serializable(package="tapestry")
+
+
+@_register
+def leaky_relu(x: tf.Tensor) -> tf.Tensor:
+    """max(x, 0.2 x), the slope of DCGAN's discriminator (Radford et al., 2016)."""
+    return tf.nn.leaky_relu(x, alpha=0.2)
+
+
+@_register
+def one_hot(label: tf.Tensor, num_classes: int) -> tf.Tensor:
+    """int32 (B,) in [0, num_classes) -> float32 (B, num_classes)."""
+    # Keras infers a Lambda's shape with a float input; tf.one_hot wants integers.
+    return tf.one_hot(tf.cast(label, tf.int32), num_classes, dtype=tf.float32)
+
+
+@_register
+def global_sum_pool(x: tf.Tensor) -> tf.Tensor:
+    """(B, H, W, C) -> (B, C), the sum over all pixels (Miyato et al., 2018)."""
+    return tf.reduce_sum(x, axis=(1, 2))
+
+
+@_register
+def inner_product(pair: Any) -> tf.Tensor:
+    """Two tensors (B, C) -> (B, 1): the projection discriminator's y^T V phi(x)."""
+    first, second = pair
+    return tf.reduce_sum(first * second, axis=-1, keepdims=True)
+
+
+@_register
+def scale(x: tf.Tensor, factor: float) -> tf.Tensor:
+    """Multiplies by a constant."""
+    return x * tf.cast(factor, x.dtype)
+
+
+@_register
+def reflect_pad(x: tf.Tensor, pixels: int) -> tf.Tensor:
+    """(B, H, W, C) -> (B, H + 2 pixels, W + 2 pixels, C), mirrored at the border."""
+    return tf.pad(x, ((0, 0), (pixels, pixels), (pixels, pixels), (0, 0)), mode="REFLECT")

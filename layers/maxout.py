@@ -1,0 +1,46 @@
+"""Maxout activation (Goodfellow et al., 2013, arXiv:1302.4389)."""
+
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+
+@keras.saving.register_keras_serializable(package="tapestry")
+class Maxout(keras.layers.Layer):
+    """The largest of each run of `pieces` features: (..., units * pieces) -> (..., units).
+
+    After `Dense(units * pieces)` this is the paper's h_i = max_j (x^T W_ij + b_ij).
+
+    Args:
+        pieces: linear pieces a unit, at least 1.
+        **kwargs: Keras' own: name, dtype.
+
+    Raises:
+        ValueError: `pieces` is below 1 or doesn't divide the input's features.
+    """
+
+    def __init__(self, pieces: int, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        if pieces < 1:
+            raise ValueError(f"Maxout needs at least 1 piece, got {pieces!r}.")
+        self.pieces = pieces
+
+    def build(self, input_shape: tuple[int | None, ...]) -> None:
+        """Checks that the features divide into pieces."""
+        features = input_shape[-1]
+        if features is None or features % self.pieces:
+            raise ValueError(
+                f"Maxout of {self.pieces} pieces needs a multiple of {self.pieces} features, "
+                f"got an input shape of {input_shape}."
+            )
+        self.units = features // self.pieces
+
+    def call(self, inputs: tf.Tensor) -> tf.Tensor:
+        """(B, ..., units * pieces) -> (B, ..., units)."""
+        shape = (-1, *inputs.shape[1:-1], self.units, self.pieces)
+        return keras.ops.max(keras.ops.reshape(inputs, shape), axis=-1)
+
+    def get_config(self) -> dict[str, Any]:
+        """The constructor's arguments."""
+        return super().get_config() | {"pieces": self.pieces}

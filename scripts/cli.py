@@ -1,0 +1,125 @@
+"""What every entry point shares: one-line errors, exit status 2, a readable --help."""
+
+import inspect
+import sys
+import textwrap
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from absl import app, flags
+
+from gan import registry
+from gan.errors import UserError
+
+FLAGS = flags.FLAGS
+# Flags of absl itself that a user of ours may want.
+_ABSL = ("flagfile", "verbosity")
+
+
+def run(
+    main: Callable[[Sequence[str]], int | None], parse: Callable[[], None] = lambda: None
+) -> None:
+    """Runs an entry point: exits 2 with one line on a user's mistake.
+
+    Args:
+        main: takes the remaining arguments; what it returns is the exit status.
+        parse: called once the flags known so far are parsed, to define those that depend on them.
+    """
+
+    def parser(argv: Sequence[str]) -> list[str]:
+        try:
+            wants_help = any(a in ("--help", "-h", "-help", "--helpfull") for a in argv[1:])
+            argv = [a for a in argv if a not in ("--help", "-h", "-help", "--helpfull")]
+            FLAGS(argv, known_only=True)
+            parse()
+            FLAGS.unparse_flags()
+            rest = FLAGS(argv, known_only=True)
+            if wants_help:
+                print(help_text(main))
+                sys.exit(0)
+            _reject(rest[1:])
+            return rest
+        except (UserError, flags.Error) as error:
+            _fail(error)
+            raise
+
+    def guarded(argv: Sequence[str]) -> None:
+        try:
+            sys.exit(main(argv))
+        except UserError as error:
+            _fail(error)
+
+    app.run(guarded, flags_parser=parser)
+
+
+def _fail(error: Exception) -> None:
+    print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
+    sys.exit(2)
+
+
+def _reject(rest: Sequence[str]) -> None:
+    """Anything left over is a mistake."""
+    for argument in rest:
+        name = argument.lstrip("-").partition("=")[0]
+        if argument.startswith("-"):
+            ours = [n for names in sections().values() for n in names]
+            message = registry.unknown("flag", name, ours).split(" Valid:")[0]
+            raise UserError(f"{message} --help lists all flags of this experiment.")
+        raise UserError(f"argument {argument!r} is not a flag; write --name=value.")
+
+
+def define(name: str, default: Any, help_text: str, section: str) -> None:
+    """Defines a flag of the type of its default; a tuple is a comma-separated list.
+
+    Sections order --help. A name defined already keeps its first definition.
+    """
+    if name in FLAGS:
+        return
+    if isinstance(default, bool):
+        flags.DEFINE_bool(name, default, help_text, module_name=section)
+    elif isinstance(default, int):
+        flags.DEFINE_integer(name, default, help_text, module_name=section)
+    elif isinstance(default, float):
+        flags.DEFINE_float(name, default, help_text, module_name=section)
+    elif isinstance(default, tuple):
+        flags.DEFINE_list(name, list(default), help_text, module_name=section)
+    else:
+        flags.DEFINE_string(name, default, help_text, module_name=section)
+
+
+def define_options(owner: Callable[..., Any], section: str) -> None:
+    """Defines a flag for each keyword-only argument of a function or class."""
+    for name, parameter in registry.options(owner).items():
+        define(name, parameter.default, registry.describe(owner, name), section)
+
+
+def sections() -> Mapping[str, list[str]]:
+    """Our flags' names by section."""
+    by_module = FLAGS.flags_by_module_dict()
+    return {
+        module: [f.name for f in found]
+        for module, found in by_module.items()
+        if "absl" not in module and "." not in module and module[:1].isupper()
+    }
+
+
+def help_text(main: Callable[..., Any]) -> str:
+    """What the script does, then its flags with their values, by section."""
+    module = sys.modules[main.__module__]
+    lines = [inspect.getdoc(module) or "", ""]
+    for section, names in sections().items():
+        lines.append(f"{section}:")
+        for name in names:
+            flag = FLAGS[name]
+            value = ",".join(flag.value) if isinstance(flag.value, list) else flag.value
+            head = f"  --{name}={value}" if value is not None else f"  --{name}"
+            about = textwrap.wrap(flag.help or "", 70) or [""]
+            if len(head) < 30:
+                lines.append(f"{head:30}{about[0]}")
+                about = about[1:]
+            else:
+                lines.append(head)
+            lines += [f"{'':30}{line}" for line in about]
+        lines.append("")
+    lines.append("Also: --flagfile=FILE reads flags from a file; --verbosity sets the log level.")
+    return "\n".join(lines)

@@ -1,0 +1,203 @@
+"""From names and values to an experiment: data, networks and trainer, and back from a workdir.
+
+The values that make an experiment are the keyword-only arguments of its parts (`registry.options`).
+They are written to `flags.txt`, itself a flag file, so that a run can be resumed, judged and
+repeated from its folder alone.
+"""
+
+import functools
+import inspect
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import tensorflow as tf
+
+from gan import registry
+from gan.data import Source, load, options_owner
+from gan.errors import UserError
+from trainers.base import Trainer
+from trainers.checkpoints import Checkpoints
+from trainers.distribution import make_strategy
+
+# Names of the parts, with their defaults.
+PARTS = {
+    "trainer": "gan",
+    "architecture": "dcgan",
+    "dataset": "fashion_mnist_small",
+}
+# What a run may change when it is resumed: none of it touches what was learnt so far.
+FREE = {
+    "workdir", "total_kimg", "checkpoint_every_kimg", "eval_every_kimg", "image_every_kimg",
+    "log_every_kimg", "keep_checkpoints", "steps_per_loop", "strategy", "dry_run", "eval_samples",
+    "eval_at_start", "download", "data_dir",
+}  # fmt: skip
+
+
+@dataclass
+class Experiment:
+    """A trainer and what it trains on.
+
+    Attributes:
+        values: every option by name, parts included.
+        source: the data.
+        trainer: built, and restored if it came from a workdir.
+    """
+
+    values: dict[str, Any]
+    source: Source
+    trainer: Trainer
+
+
+def owners(values: Mapping[str, Any]) -> dict[str, list[Callable[..., Any]]]:
+    """The parts that a set of names stands for: section -> functions whose options are flags.
+
+    Raises:
+        UserError: a name is unknown.
+    """
+    trainer = registry.resolve("trainer", values["trainer"])
+    found: dict[str, list[Callable[..., Any]]] = {
+        "Trainer": [trainer],
+        "Architecture": [registry.resolve("architecture", values["architecture"])],
+        "Data": [load, options_owner(values["dataset"])],
+    }
+    if "penalty" in registry.options(trainer):
+        found["Penalty"] = [registry.resolve("penalty", p) for p in values.get("penalty") or ()]
+    return found
+
+
+def build(values: Mapping[str, Any], strategy: tf.distribute.Strategy | None = None) -> Experiment:
+    """Builds data, networks and trainer.
+
+    Args:
+        values: option -> value; what is absent takes its default.
+        strategy: where the trainer's variables live; one device by default.
+
+    Raises:
+        UserError: anything in the values that is wrong.
+    """
+    parts = owners(values)
+    values = dict(values)
+    source = load(values["dataset"], **_own(values, *parts["Data"]))
+    architecture = functools.partial(
+        parts["Architecture"][0], **_own(values, *parts["Architecture"])
+    )
+    options = _own(values, *parts["Trainer"])
+    if "penalty" in options:
+        options["penalty"] = tuple(
+            functools.partial(penalty, **_own(values, penalty)) for penalty in parts["Penalty"]
+        )
+    with (strategy or make_strategy("one")).scope():
+        trainer = parts["Trainer"][0](architecture, source.spec, **options)
+    return Experiment(values, source, trainer)
+
+
+def _own(values: Mapping[str, Any], *functions: Callable[..., Any]) -> dict[str, Any]:
+    """The values that these functions take; lists become tuples."""
+    names = {name for function in functions for name in registry.options(function)}
+    found = {name: values[name] for name in names if values.get(name) is not None}
+    return {k: tuple(v) if isinstance(v, list) else v for k, v in found.items()}
+
+
+def write_flags(path: Path, values: Mapping[str, Any]) -> None:
+    """Writes a flag file with a line a value."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    lines = [f"--{name}={_text(value)}" for name, value in sorted(values.items())]
+    temporary = path.with_suffix(".tmp")
+    temporary.write_text("\n".join(lines) + "\n")
+    temporary.replace(path)
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, (list, tuple)):
+        return ",".join(value)
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def read_flags(workdir: str | Path) -> dict[str, Any]:
+    """The typed values of a run's `flags.txt`.
+
+    Raises:
+        UserError: not a run's folder.
+    """
+    path = Path(workdir) / "flags.txt"
+    if not path.is_file():
+        raise UserError(
+            f"--workdir={str(workdir)!r} holds no run: {path} is missing. "
+            "Train one with python -m scripts.train --workdir=DIR."
+        )
+    lines = (line.strip() for line in path.read_text().splitlines())
+    pairs = (line[2:].partition("=") for line in lines if line.startswith("--"))
+    texts = {name: value for name, _, value in pairs}
+    texts["penalty"] = [p for p in texts.get("penalty", "").split(",") if p]  # type: ignore[assignment]
+    values: dict[str, Any] = dict(texts)
+    for functions in owners(texts).values():
+        for function in functions:
+            for name, parameter in registry.options(function).items():
+                if isinstance(texts.get(name), str):
+                    values[name] = _typed(texts[name], parameter)
+    return values
+
+
+def _typed(text: str, parameter: inspect.Parameter) -> Any:
+    kind = type(parameter.default)
+    if kind is bool:
+        return text == "true"
+    if kind is tuple:
+        return [item for item in text.split(",") if item]
+    return kind(text)
+
+
+def restore(workdir: str | Path, checkpoint: str = "latest") -> Experiment:
+    """The experiment of a workdir with a checkpoint's state, on one device.
+
+    Args:
+        workdir: of a run.
+        checkpoint: "latest", "best" or a step.
+
+    Raises:
+        UserError: no run, or no such checkpoint.
+    """
+    experiment = build(read_flags(workdir))
+    if Checkpoints(workdir).restore(experiment.trainer, checkpoint) is None:
+        raise UserError(f"--workdir={str(workdir)!r} has no checkpoint yet.")
+    return experiment
+
+
+def check_resumable(workdir: Path, values: Mapping[str, Any]) -> None:
+    """Refuses to resume a run with other options than it was started with.
+
+    Raises:
+        UserError: names the first flag that differs.
+    """
+    if not (workdir / "flags.txt").is_file():
+        return
+    lines = (workdir / "flags.txt").read_text().splitlines()
+    before = dict(line[2:].split("=", 1) for line in lines if line.startswith("--"))
+    for name, value in sorted(values.items()):
+        if name not in FREE and name in before and before[name] != _text(value):
+            raise UserError(
+                f"--{name}={_text(value)} differs from --{name}={before[name]}, with which the run "
+                f"in {str(workdir)!r} was started; take that value or another --workdir."
+            )
+
+
+def summary(experiment: Experiment) -> str:
+    """The resolved experiment: its values, its data and the size of each network, as text."""
+    spec, trainer = experiment.source.spec, experiment.trainer
+    lines = [f"--{name}={_text(value)}" for name, value in sorted(experiment.values.items())]
+    lines.append(f"data: {spec.name}, {spec.size:,} examples of shape {spec.shape}")
+    for name, network in trainer.networks.items():
+        lines.append(f"{name}: {network.count_params():,} parameters")
+    return "\n".join(lines)
+
+
+def write_json(path: str | Path, record: Mapping[str, Any]) -> None:
+    """Writes JSON, whole or not at all."""
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(path.name + ".tmp")
+    temporary.write_text(json.dumps(record, indent=2) + "\n")
+    temporary.replace(path)

@@ -1,0 +1,162 @@
+"""Trains a model: python -m scripts.train --workdir=runs/first
+
+The same command on the same workdir resumes. Names (--trainer, --architecture, --dataset, --loss,
+--penalty) may be import paths, package.module:attribute; the flags below are those of the parts
+named so far, so --trainer=cyclegan --help shows cyclegan's.
+"""
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import keras
+import tensorflow as tf
+from absl import flags
+
+from callbacks.checkpoint import Checkpoint
+from callbacks.evaluation import Evaluation
+from callbacks.image_grid import ImageGrid
+from callbacks.lr_decay import LearningRateDecay
+from callbacks.metrics_log import MetricsLog
+from callbacks.nan_guard import NaNGuard, TrainingDiverged
+from callbacks.progress_bar import ProgressBar
+from callbacks.tensorboard_scalars import TensorBoardScalars
+from gan.errors import UserError
+from gan.metrics.evaluation import Evaluator
+from scripts import cli, experiment
+from scripts.experiment import Experiment
+from trainers.checkpoints import Checkpoints
+from trainers.distribution import STRATEGIES, is_chief, make_strategy
+
+FLAGS = flags.FLAGS
+
+RUN = {
+    "workdir": ("", "folder of the run; needed unless --dry_run"),
+    "total_kimg": (200.0, "thousands of real images to train on"),
+    "checkpoint_every_kimg": (20.0, "thousands of images between checkpoints"),
+    "eval_every_kimg": (50.0, "thousands of images between evaluations; 0 evaluates nothing"),
+    "image_every_kimg": (10.0, "thousands of images between pictures; 0 draws none"),
+    "log_every_kimg": (1.0, "thousands of images between lines of metrics.jsonl"),
+    "eval_samples": (0, "samples an evaluation draws; 0: 10,000 images or 2,500 points"),
+    "eval_at_start": (False, "evaluate the untrained generator too"),
+    "keep_checkpoints": (3, "newest checkpoints kept, beside the best"),
+    "steps_per_loop": (50, "steps in one graph call"),
+    "lr_decay": ("constant", "how learning rates fall to 0: constant, linear or cosine"),
+    "lr_decay_start": (0.5, "share of total_kimg before they begin to fall"),
+    "strategy": ("auto", f"replicas: {', '.join(STRATEGIES)}"),
+    "deterministic": (False, "make every op deterministic: equal runs are equal to the bit"),
+    "dry_run": (False, "print the resolved experiment and parameter counts, then stop"),
+}
+
+
+def define_flags() -> None:
+    """The flags every experiment has."""
+    for name, default in experiment.PARTS.items():
+        cli.define(name, default, f"which {name}: a name or an import path", "Experiment")
+    for name, (default, text) in RUN.items():
+        cli.define(name, default, text, "Run")
+
+
+def define_part_flags() -> None:
+    """The flags of the parts that were named."""
+    names = {name: FLAGS[name].value for name in experiment.PARTS}
+    # The trainer's own flags first: --penalty, which has flags in turn, is one of them.
+    for section, functions in experiment.owners(names).items():
+        for function in functions:
+            cli.define_options(function, section)
+    if "penalty" in FLAGS:
+        FLAGS.unparse_flags()
+        FLAGS(sys.argv, known_only=True)
+        for penalty in experiment.owners(names | {"penalty": FLAGS.penalty})["Penalty"]:
+            cli.define_options(penalty, "Penalty")
+
+
+def values() -> dict[str, object]:
+    """Every flag's value by name."""
+    return {n: FLAGS[n].value for names in cli.sections().values() for n in names}
+
+
+def callbacks_of(
+    run: Experiment, workdir: Path, checkpoints: Checkpoints
+) -> list[keras.callbacks.Callback]:
+    """The callbacks of a run, in the order in which they add to the logs and read them."""
+    chief = is_chief(run.trainer.distribute_strategy)
+    found: list[keras.callbacks.Callback] = []
+    if FLAGS.eval_every_kimg:
+        evaluator = Evaluator(run.source, num_samples=FLAGS.eval_samples, seed=FLAGS.seed)
+        found.append(Evaluation(evaluator, at_start=FLAGS.eval_at_start))
+    found.append(NaNGuard(workdir))
+    found.append(
+        LearningRateDecay(FLAGS.lr_decay, total_kimg=FLAGS.total_kimg, start=FLAGS.lr_decay_start)
+    )
+    if chief:
+        if FLAGS.image_every_kimg:
+            found.append(ImageGrid(run.source, workdir, image_every_kimg=FLAGS.image_every_kimg))
+        found.append(
+            MetricsLog(
+                workdir,
+                log_every_kimg=FLAGS.log_every_kimg,
+                sinks=[TensorBoardScalars(workdir)],
+            )
+        )
+        found.append(ProgressBar())
+    found.append(Checkpoint(checkpoints, checkpoint_every_kimg=FLAGS.checkpoint_every_kimg))
+    return found
+
+
+def main(argv: Sequence[str]) -> int:
+    """Builds, resumes, trains."""
+    del argv
+    if not FLAGS.workdir and not FLAGS.dry_run:
+        raise UserError("--workdir is missing: say where the run goes, as in --workdir=runs/first.")
+    if FLAGS.total_kimg <= 0:
+        raise UserError(f"--total_kimg={FLAGS.total_kimg}: expected more than 0.")
+    if FLAGS.keep_checkpoints < 1:
+        raise UserError(f"--keep_checkpoints={FLAGS.keep_checkpoints}: expected at least 1.")
+    workdir = Path(FLAGS.workdir)
+    if workdir.is_file():
+        raise UserError(f"--workdir={FLAGS.workdir!r} is a file; a folder is needed.")
+    if FLAGS.workdir:
+        experiment.check_resumable(workdir, values())
+    if FLAGS.deterministic:
+        tf.config.experimental.enable_op_determinism()
+    strategy = make_strategy(FLAGS.strategy)
+    run = experiment.build(values(), strategy)
+    if FLAGS.dry_run:
+        print(experiment.summary(run))
+        return 0
+    trainer = run.trainer
+    checkpoints = Checkpoints(workdir, keep=FLAGS.keep_checkpoints)
+    if is_chief(strategy):
+        experiment.write_flags(workdir / "flags.txt", run.values)
+    resumed = checkpoints.restore(trainer)
+    if resumed is not None:
+        print(f"Resumed {workdir} at step {resumed}, {trainer.images / 1000:g} kimg.")
+    if trainer.images >= FLAGS.total_kimg * 1000:
+        seen = f"{trainer.images / 1000:g} kimg"
+        print(f"{workdir} is trained to {seen} already; raise --total_kimg to go on.")
+        return 0
+    print(f"Watch it: tensorboard --logdir={workdir}", flush=True)
+    try:
+        trainer.fit(
+            run.source,
+            total_kimg=FLAGS.total_kimg,
+            callbacks=callbacks_of(run, workdir, checkpoints),
+            steps_per_loop=FLAGS.steps_per_loop,
+            eval_every_kimg=FLAGS.eval_every_kimg,
+        )
+    except TrainingDiverged as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    if trainer.interrupted:
+        print(
+            f"Interrupted and saved at step {trainer.step}, {trainer.images / 1000:g} kimg; "
+            "the same command goes on from here."
+        )
+        return 128 + trainer.interrupted
+    return 0
+
+
+if __name__ == "__main__":
+    define_flags()
+    cli.run(main, define_part_flags)

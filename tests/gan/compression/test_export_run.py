@@ -1,0 +1,196 @@
+import os
+import subprocess
+import sys
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from gan.compression import export, runner
+from gan.errors import UserError
+from gan.sampling import KerasSampler, balanced_labels, latents
+
+CLASSES = 3
+
+
+def generator(conditional=False, upsample=False, policy="float32"):
+    """8x8 images from z of length 6, with BN statistics that are not trivial."""
+    keras.utils.set_random_seed(1)
+    keras.config.set_dtype_policy(policy)
+    try:
+        inputs = [keras.Input((6,), name="z")]
+        x = inputs[0]
+        if conditional:
+            inputs.append(keras.Input((), dtype="int32", name="label"))
+            embedding = keras.layers.Embedding(CLASSES, 5)(inputs[1])
+            x = keras.layers.Concatenate()([x, embedding])
+        x = keras.layers.Dense(4 * 4 * 8)(x)
+        x = keras.layers.ReLU()(keras.layers.Reshape((4, 4, 8))(x))
+        if upsample:
+            x = keras.layers.UpSampling2D()(x)
+        else:
+            x = keras.layers.Conv2DTranspose(8, 4, 2, "same")(x)
+            x = keras.layers.ReLU()(keras.layers.BatchNormalization()(x))
+        x = keras.layers.Conv2D(1, 3, padding="same")(x)
+        x = keras.layers.Activation("tanh", dtype="float32")(x)
+        model = keras.Model(inputs if conditional else inputs[0], x, name="generator")
+    finally:
+        keras.config.set_dtype_policy("float32")
+    rng = np.random.default_rng(0)
+    for v in model.variables:
+        if v.name in ("moving_mean", "beta"):
+            v.assign(0.1 * rng.standard_normal(v.shape))
+        if v.name in ("moving_variance", "gamma"):
+            v.assign(1.0 + rng.random(v.shape))
+    return model
+
+
+@pytest.mark.parametrize("conditional", [False, True])
+def test_files_are_the_keras_model_in_one_partition(tmp_path, conditional):
+    model = generator(conditional)
+    z = latents(9, 6, 5)
+    label = balanced_labels(9, CLASSES)[::-1].copy() if conditional else None
+    wanted = KerasSampler(model)(z, label)
+    assert np.ptp(wanted) > 0.2
+    for int8, tolerance in ((False, 1e-5), (True, 0.03)):
+        path = export.write(tmp_path / f"{int8}.tflite", export.to_tflite(model, int8=int8))
+        sampler = runner.LiteRTSampler(path)
+        assert (sampler.latent_dim, sampler.shape, sampler.batch_size) == (6, (8, 8, 1), 1)
+        assert sampler.num_classes == (CLASSES if conditional else 0)
+        np.testing.assert_allclose(sampler(z, label), wanted, atol=tolerance)
+        assert runner.partitions(path) == runner.require_one_partition(path) == 1
+        assert runner.latency_ms(path, runs=3) > 0
+    # Four times smaller weights; this network is so small that the rest of the file counts.
+    int8_bytes, float_bytes = (os.path.getsize(tmp_path / f"{k}.tflite") for k in (True, False))
+    assert int8_bytes < float_bytes
+
+
+def test_one_signature_with_float_io(tmp_path):
+    path = export.write(tmp_path / "g.tflite", export.to_tflite(generator(True), int8=True))
+    interpreter = runner.open_interpreter(path)
+    signatures = interpreter.get_signature_list()
+    assert list(signatures) == ["generate"]
+    assert sorted(signatures["generate"]["inputs"]) == ["label", "z"]
+    assert signatures["generate"]["outputs"] == ["image"]
+    run = interpreter.get_signature_runner("generate")
+    assert run.get_input_details()["z"]["dtype"] is np.float32
+    assert run.get_input_details()["label"]["dtype"] is np.int32
+    assert run.get_output_details()["image"]["dtype"] is np.float32
+
+
+def test_int8_weights_are_int8(tmp_path):
+    path = export.write(tmp_path / "g.tflite", export.to_tflite(generator(), int8=True))
+    interpreter = runner.open_interpreter(path, accelerated=False)
+    kernels = [
+        interpreter.get_tensor(int(op["inputs"][1]))
+        for op in interpreter._get_ops_details()
+        if op["op_name"] in ("FULLY_CONNECTED", "CONV_2D", "TRANSPOSE_CONV")
+    ]
+    assert len(kernels) == 3
+    assert all(k.dtype == np.int8 for k in kernels)
+
+
+@pytest.mark.parametrize("policy", ["mixed_float16", "mixed_bfloat16"])
+def test_mixed_precision_is_exported_in_float32(tmp_path, policy):
+    model = generator(policy=policy)
+    clone = export.as_float32(model)
+    assert clone is not model
+    assert all(layer.compute_dtype == "float32" for layer in clone.layers)
+    assert export.as_float32(clone) is clone
+    assert keras.config.dtype_policy().name == "float32"
+    z = latents(4, 6, 0)
+    path = export.write(tmp_path / "g.tflite", export.to_tflite(model))
+    np.testing.assert_allclose(runner.LiteRTSampler(path)(z), KerasSampler(clone)(z), atol=1e-5)
+    np.testing.assert_allclose(KerasSampler(clone)(z), KerasSampler(model)(z), atol=0.05)
+
+
+def test_batches_are_static_and_any_count_runs(tmp_path):
+    model = generator()
+    path = export.write(tmp_path / "g.tflite", export.to_tflite(model, batch_size=4))
+    sampler = runner.LiteRTSampler(path)
+    assert sampler.batch_size == 4
+    z = latents(6, 6, 0)
+    np.testing.assert_allclose(sampler(z), KerasSampler(model)(z), atol=1e-5)
+    assert sampler(z[:0]).shape == (0, 8, 8, 1)
+
+
+def test_the_representative_set_is_what_is_sampled():
+    rows = list(export.representative(generator(True), count=6, seed=3)())
+    np.testing.assert_array_equal(np.concatenate([r["z"] for r in rows]), latents(6, 6, 3))
+    assert [int(r["label"][0]) for r in rows] == [0, 1, 2, 0, 1, 2]
+    assert all(r["z"].shape == (1, 6) and r["label"].shape == (1,) for r in rows)
+
+
+def test_an_op_outside_xnnpack_is_named(tmp_path):
+    path = export.write(tmp_path / "g.tflite", export.to_tflite(generator(upsample=True)))
+    # The count agrees with what LiteRT itself says while it loads the file.
+    code = (
+        "import sys; from ai_edge_litert.interpreter import Interpreter; "
+        "Interpreter(sys.argv[1]).allocate_tensors()"
+    )
+    result = subprocess.run(
+        [sys.executable, "-c", code, str(path)],
+        capture_output=True,
+        text=True,
+        check=True,
+        env=os.environ | {"TF_CPP_MIN_VLOG_LEVEL": "1"},
+    )
+    said = [w for w in result.stderr.splitlines() if "partitions for" in w]
+    assert runner.partitions(path) > 1
+    for line in said:
+        assert f"yielding {runner.partitions(path)} partitions" in line
+    with pytest.raises(UserError, match=r"g\.tflite: runs in \d+ partitions.*TILE"):
+        runner.require_one_partition(path)
+
+
+def test_sparsity_is_read_from_the_file(tmp_path):
+    model = generator()
+    rng = np.random.default_rng(0)
+    zeros = total = 0
+    for v in model.variables:
+        if v.name == "kernel":
+            value = np.array(v.value) * (rng.random(v.shape) < 0.3)
+            v.assign(value)
+            zeros, total = zeros + np.sum(value == 0), total + value.size
+    path = export.write(tmp_path / "g.tflite", export.to_tflite(model))
+    assert runner.sparsity(path) == pytest.approx(zeros / total)
+    int8 = export.write(tmp_path / "i.tflite", export.to_tflite(model, int8=True))
+    assert zeros / total <= runner.sparsity(int8) < zeros / total + 0.02
+
+
+def test_mistakes_are_named(tmp_path):
+    with pytest.raises(FileNotFoundError, match="nothing"):
+        runner.LiteRTSampler(tmp_path / "nothing.tflite")
+    (tmp_path / "broken.tflite").write_bytes(b"not a model")
+    with pytest.raises(UserError, match=r"broken\.tflite"):
+        runner.LiteRTSampler(tmp_path / "broken.tflite")
+    foreign = keras.Sequential([keras.Input((6,), name="x"), keras.layers.Dense(2)])
+    content = tf.lite.TFLiteConverter.from_keras_model(foreign).convert()
+    with pytest.raises(UserError, match="generate"):
+        runner.LiteRTSampler(export.write(tmp_path / "foreign.tflite", content))
+    with pytest.raises(UserError, match="'x'"):
+        export.to_tflite(foreign)
+
+    path = export.write(tmp_path / "g.tflite", export.to_tflite(generator(True)))
+    sampler = runner.LiteRTSampler(path)
+    z = latents(2, 6, 0)
+    with pytest.raises(UserError, match=r"\(2, 5\); expected \(N, 6\)"):
+        sampler(z[:, :5], np.array([0, 1]))
+    with pytest.raises(UserError, match="got none"):
+        sampler(z)
+    with pytest.raises(UserError, match="from 0 to 2; got 0 to 3"):
+        sampler(z, np.array([0, 3]))
+
+    broken = generator()
+    broken.get_layer(index=-2).bias.assign([np.nan])
+    with pytest.raises(UserError, match="NaN or infinity"):
+        export.to_tflite(broken, int8=True)
+
+
+def test_the_runner_needs_only_litert_and_numpy():
+    code = (
+        "import sys; from gan.compression import runner; "
+        "assert not {'tensorflow', 'keras'} & set(sys.modules), 'imports more'"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)

@@ -1,0 +1,146 @@
+"""The evaluator on real images and on mixtures, with samplers whose quality is known."""
+
+import json
+
+import keras
+import numpy as np
+import pytest
+
+from gan import data
+from gan.errors import UserError
+from gan.metrics import features
+from gan.metrics.evaluation import Evaluator
+from gan.metrics.frechet import frechet_distance
+from gan.sampling import KerasSampler, balanced_labels, latents
+
+
+class Replay:
+    """A sampler that hands out given samples in turn, and notes what it was asked."""
+
+    latent_dim = 3
+
+    def __init__(self, samples: np.ndarray, num_classes: int = 0) -> None:
+        self.samples = samples
+        self.num_classes = num_classes
+        self.shape = samples.shape[1:]
+        self.z: list[np.ndarray] = []
+        self.labels: list[np.ndarray | None] = []
+
+    def __call__(self, z: np.ndarray, label: np.ndarray | None = None) -> np.ndarray:
+        start = sum(map(len, self.z))
+        self.z.append(z)
+        self.labels.append(label)
+        return self.samples[start : start + len(z)]
+
+
+@pytest.fixture(scope="module")
+def evaluator() -> Evaluator:
+    return Evaluator(data.load("fashion_mnist_small"), num_samples=2500, seed=5)
+
+
+@pytest.fixture(scope="module")
+def clothes(evaluator: Evaluator) -> np.ndarray:
+    batches = evaluator.source.ordered(1000).as_numpy_iterator()
+    return np.concatenate([b["x"] for b in batches])
+
+
+def test_distance_from_itself_is_nothing(evaluator: Evaluator, clothes: np.ndarray) -> None:
+    everything = evaluator.evaluate_images(np.split(clothes, 6))
+    assert list(everything) == ["fid"]
+    assert everything["fid"] == pytest.approx(0.0, abs=1e-6)
+
+
+def test_worse_is_further(evaluator: Evaluator, clothes: np.ndarray) -> None:
+    rng = np.random.default_rng(0)
+    some = clothes[rng.permutation(len(clothes))[:2500]]
+    noise = rng.normal(size=some.shape)
+    fids = [
+        evaluator.evaluate(Replay(np.clip(some + level * noise, -1, 1).astype(np.float32)))["fid"]
+        for level in (0.0, 0.1, 0.3)
+    ]
+    assert 0.0 < fids[0] < fids[1] / 5 < fids[2] / 10
+
+
+def test_agrees_with_numpy(evaluator: Evaluator, clothes: np.ndarray) -> None:
+    net = features.load("fashion")
+    generated = (0.7 * clothes[:2500]).astype(np.float32)
+    value = evaluator.evaluate(Replay(generated))["fid"]
+    rounded = np.rint((generated + 1) * 127.5) / 127.5 - 1
+    real, fake = (net(x).astype(np.float64) for x in (clothes, rounded))
+    expected = frechet_distance(
+        real.mean(0), np.cov(real, rowvar=False), fake.mean(0), np.cov(fake, rowvar=False)
+    )
+    assert value == pytest.approx(expected, rel=1e-5)
+
+
+def test_what_a_sampler_is_asked(evaluator: Evaluator, clothes: np.ndarray) -> None:
+    sampler = Replay(clothes[:2500], num_classes=10)
+    evaluator.evaluate(sampler)
+    np.testing.assert_array_equal(np.concatenate(sampler.z), latents(2500, 3, 5))
+    labels = np.concatenate([x for x in sampler.labels if x is not None])
+    np.testing.assert_array_equal(labels, balanced_labels(2500, 10))
+
+
+def test_a_keras_generator_twice() -> None:
+    keras.utils.set_random_seed(0)
+    z = keras.Input((6,), name="z")
+    x = keras.layers.Dense(28 * 28, activation="tanh")(z)
+    model = keras.Model(z, keras.layers.Reshape((28, 28, 1))(x))
+    source = data.load("fashion_mnist_small")
+    values = [
+        Evaluator(source, num_samples=300, seed=seed).evaluate(KerasSampler(model))["fid"]
+        for seed in (1, 1, 2)
+    ]
+    assert values[0] == values[1] != values[2]
+    assert values[0] > 10
+
+
+def test_samples_that_are_not_finite(evaluator: Evaluator, clothes: np.ndarray) -> None:
+    broken = clothes[:100].copy()
+    broken[3, 4, 5] = np.nan
+    assert np.isnan(evaluator.evaluate_images([clothes[:50], broken])["fid"])
+
+
+def test_protocol(evaluator: Evaluator) -> None:
+    protocol = json.loads(json.dumps(evaluator.protocol))
+    assert protocol["dataset"] == "fashion_mnist_small"
+    assert (protocol["num_samples"], protocol["num_reference"], protocol["seed"]) == (2500, 6000, 5)
+    assert protocol["feature_net"] == "fashion"
+    assert protocol["feature_net_sha256"] == features.load("fashion").sha256
+    assert "bilinear" in protocol["preprocessing"]
+
+
+def test_mixtures() -> None:
+    source = data.load("grid")
+    evaluator = Evaluator(source)
+    assert evaluator.protocol["num_samples"] == 2500
+    assert "feature_net" not in evaluator.protocol
+    centers = np.asarray(source.centers)
+    rng = np.random.default_rng(0)
+    samples = centers[rng.integers(0, 20, 2500)] + source.std * rng.normal(size=(2500, 2))
+    result = evaluator.evaluate(Replay(samples.astype(np.float32)))
+    assert result["modes"] == 20
+    assert result["high_quality"] == pytest.approx(1 - np.exp(-4.5), abs=0.01)
+    assert result["reverse_kl"] == pytest.approx(np.log(25 / 20), abs=0.02)
+
+
+def test_translation_is_measured_in_the_second_domain() -> None:
+    source = data.load("edges2fashion")
+    both = {d: Evaluator(source, domain=d) for d in ("", "a", "b")}
+    pairs = list(source.ordered(1000).as_numpy_iterator())
+    assert both[""].domain == "b"
+    assert both["b"].evaluate_images(p["b"] for p in pairs)["fid"] == pytest.approx(0, abs=1e-6)
+    assert both["a"].evaluate_images(p["b"] for p in pairs)["fid"] > 1.0
+
+
+def test_mistakes_are_named(evaluator: Evaluator, clothes: np.ndarray) -> None:
+    with pytest.raises(UserError, match="num_samples 1: must be at least 2"):
+        Evaluator(evaluator.source, num_samples=1)
+    with pytest.raises(UserError, match="domain 'b' of fashion_mnist_small: must be one of x"):
+        Evaluator(evaluator.source, domain="b")
+    with pytest.raises(UserError, match="feature net 'incept' is not known"):
+        Evaluator(evaluator.source, feature_net="incept")
+    with pytest.raises(ValueError, match=r"samples of shape \(14, 14, 1\)"):
+        evaluator.evaluate(Replay(clothes[:, ::2, ::2]))
+    with pytest.raises(ValueError, match="FID of 1 samples"):
+        evaluator.evaluate_images([clothes[:1]])

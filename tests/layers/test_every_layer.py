@@ -1,0 +1,101 @@
+"""What all layers owe: they save and load with safe mode on, and work under mixed precision."""
+
+import os
+import subprocess
+import sys
+
+import keras
+import numpy as np
+import pytest
+
+import layers
+from layers import functions
+
+IMAGE = (4, 4, 8)
+LAYERS = {
+    "conv2d": lambda: layers.Conv2D(
+        6,
+        3,
+        strides=2,
+        padding="valid",
+        activation=functions.leaky_relu,
+        equalized=True,
+        gain=1.5,
+        spectral_norm=True,
+        use_bias=False,
+        kernel_constraint="non_neg",
+    ),
+    "conv2d_transpose": lambda: layers.Conv2DTranspose(6, 4, spectral_norm=True),
+    "dense": lambda: layers.Dense(6, equalized=True, kernel_initializer="he_normal"),
+    "instance_norm": lambda: layers.InstanceNorm(epsilon=1e-4),
+    "maxout": lambda: layers.Maxout(2),
+    "minibatch_stddev": lambda: layers.MinibatchStddev(group_size=3),
+    "nearest_upsampling": lambda: layers.NearestUpsampling(3),
+    "pixel_norm": lambda: layers.PixelNorm(epsilon=1e-4),
+    "self_attention": lambda: layers.SelfAttention(spectral_norm=True),
+    "global_sum_pool": lambda: keras.layers.Lambda(functions.global_sum_pool),
+    "reflect_pad": lambda: keras.layers.Lambda(functions.reflect_pad, arguments={"pixels": 1}),
+    "scale": lambda: keras.layers.Lambda(functions.scale, arguments={"factor": 0.3}),
+}
+CONDITIONAL = {"conditional_batch_norm": lambda: layers.ConditionalBatchNorm(0.8, epsilon=1e-4)}
+
+
+def model_of(name: str) -> keras.Model:
+    x = keras.Input(IMAGE, name="x")
+    if name in LAYERS:
+        return keras.Model(x, LAYERS[name]()(x))
+    label = keras.Input((), dtype="int32", name="label")
+    condition = keras.layers.Lambda(functions.one_hot, arguments={"num_classes": 3})(label)
+    return keras.Model([x, label], CONDITIONAL[name]()([x, condition]))
+
+
+def inputs_of(name: str) -> list[np.ndarray]:
+    x = np.random.default_rng(0).normal(size=(6, *IMAGE)).astype(np.float32)
+    return [x] if name in LAYERS else [x, np.array([0, 1, 2, 0, 1, 2], np.int32)]
+
+
+def test_no_layer_is_left_out():
+    ours = {v for v in vars(layers).values() if isinstance(v, type)}
+    built = {type(layer) for n in [*LAYERS, *CONDITIONAL] for layer in model_of(n).layers}
+    assert ours <= built
+
+
+@pytest.mark.parametrize("name", [*LAYERS, *CONDITIONAL])
+def test_saves_and_loads_with_safe_mode_on(name, tmp_path):
+    model, inputs = model_of(name), inputs_of(name)
+    model(inputs, training=True)  # moves u and the moving statistics
+    for variable in model.variables:
+        variable.assign(variable + 0.1)
+    path = tmp_path / "model.keras"
+    model.save(path)
+    loaded = keras.saving.load_model(path, safe_mode=True)
+    np.testing.assert_array_equal(loaded(inputs), model(inputs))
+    assert loaded.get_config() == model.get_config()
+
+
+@pytest.mark.parametrize("policy", ["mixed_float16", "mixed_bfloat16"])
+@pytest.mark.parametrize("name", [*LAYERS, *CONDITIONAL])
+def test_mixed_precision(name, policy):
+    reference, inputs = model_of(name), inputs_of(name)
+    previous = keras.config.dtype_policy()
+    keras.config.set_dtype_policy(policy)
+    try:
+        model = model_of(name)
+    finally:
+        keras.config.set_dtype_policy(previous)
+    model.set_weights(reference.get_weights())
+    assert {v.dtype for v in model.variables} <= {"float32"}
+    for training in (False, True):
+        y = model(inputs, training=training)
+        assert keras.backend.standardize_dtype(y.dtype) == policy.removeprefix("mixed_")
+        expected = np.asarray(reference(inputs, training=training))
+        error = np.abs(np.asarray(y, np.float32) - expected).max() / np.abs(expected).max()
+        assert error < (0.005 if "float16" in policy.split("_")[1][:7] else 0.04)
+
+
+def test_importing_the_package_is_enough_to_load(tmp_path):
+    path = tmp_path / "model.keras"
+    model_of("conditional_batch_norm").save(path)
+    code = f"import layers, keras; keras.saving.load_model({str(path)!r})"
+    root = os.path.dirname(os.path.dirname(layers.__file__))
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=root, capture_output=True)

@@ -1,0 +1,93 @@
+"""Maxout, minibatch stddev, pixel norm, instance norm and nearest upsampling against NumPy."""
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from layers import InstanceNorm, Maxout, MinibatchStddev, NearestUpsampling, PixelNorm
+
+
+@pytest.fixture
+def images() -> np.ndarray:
+    return np.random.default_rng(0).normal(size=(6, 4, 4, 8)).astype(np.float32)
+
+
+def test_maxout_takes_the_largest_of_each_run():
+    x = np.random.default_rng(0).normal(size=(7, 15)).astype(np.float32)
+    expected = np.stack([x[:, 5 * i : 5 * i + 5].max(axis=1) for i in range(3)], axis=1)
+    np.testing.assert_array_equal(Maxout(5)(x), expected)
+
+
+def test_maxout_refuses_features_that_do_not_divide():
+    with pytest.raises(ValueError, match="multiple of 4 features"):
+        Maxout(4).build((None, 15))
+    with pytest.raises(ValueError, match="at least 1 piece"):
+        Maxout(0)
+
+
+@pytest.mark.parametrize(("group_size", "group"), [(4, 3), (2, 2), (100, 6), (1, 1)])
+def test_minibatch_stddev_of_the_largest_group_that_divides(images, group_size, group):
+    y = MinibatchStddev(group_size)(images).numpy()
+    np.testing.assert_array_equal(y[..., :-1], images)
+    groups = 6 // group
+    for sample in range(6):
+        members = images[sample % groups :: groups]
+        assert len(members) == group
+        expected = np.sqrt(members.var(axis=0) + 1e-8).mean()
+        np.testing.assert_allclose(y[sample, ..., -1], expected, rtol=1e-5)
+
+
+def test_minibatch_stddev_of_a_batch_known_only_when_running(images):
+    x = keras.Input((4, 4, 8))
+    model = keras.Model(x, MinibatchStddev(4)(x))
+    assert model.output_shape == (None, 4, 4, 9)
+    run = tf.function(model, input_signature=[tf.TensorSpec((None, 4, 4, 8))])
+    for count in (6, 4, 1):
+        expected = MinibatchStddev(4)(images[:count])
+        np.testing.assert_allclose(run(images[:count]), expected, rtol=1e-6)
+
+
+def test_minibatch_stddev_has_a_finite_gradient_where_samples_agree():
+    x = tf.ones((4, 2, 2, 3))
+    with tf.GradientTape() as tape:
+        tape.watch(x)
+        y = tf.reduce_sum(MinibatchStddev()(x))
+    assert np.isfinite(tape.gradient(y, x)).all()
+
+
+def test_minibatch_stddev_takes_vectors_and_refuses_no_group():
+    assert MinibatchStddev()(np.ones((4, 3), np.float32)).shape == (4, 4)
+    with pytest.raises(ValueError, match="at least 1, got 0"):
+        MinibatchStddev(0)
+
+
+def test_pixel_norm_gives_unit_mean_square(images):
+    expected = images / np.sqrt((images**2).mean(axis=-1, keepdims=True) + 1e-8)
+    np.testing.assert_allclose(PixelNorm()(images), expected, rtol=1e-4)
+
+
+def test_pixel_norm_of_large_float16_does_not_overflow():
+    y = PixelNorm(dtype="mixed_float16")(np.full((2, 4), 6e4, np.float16))
+    np.testing.assert_allclose(np.asarray(y, np.float32), 1, rtol=1e-2)
+
+
+def test_instance_norm(images):
+    layer = InstanceNorm()
+    layer.build(images.shape)
+    layer.gamma.assign(np.arange(8.0))
+    layer.beta.assign(np.arange(8.0) / 2)
+    mean, variance = images.mean((1, 2), keepdims=True), images.var((1, 2), keepdims=True)
+    expected = (images - mean) / np.sqrt(variance + 1e-5) * np.arange(8) + np.arange(8) / 2
+    np.testing.assert_allclose(layer(images), expected, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("factor", [2, 3])
+def test_nearest_upsampling_repeats_pixels(images, factor):
+    expected = images.repeat(factor, axis=1).repeat(factor, axis=2)
+    np.testing.assert_array_equal(NearestUpsampling(factor)(images), expected)
+
+
+def test_nearest_upsampling_refuses_factor_one():
+    with pytest.raises(ValueError, match="at least 2, got 1"):
+        NearestUpsampling(1)

@@ -1,0 +1,31 @@
+import numpy as np
+
+from layers import functions
+
+X = np.random.default_rng(0).normal(size=(3, 4, 4, 2)).astype(np.float32)
+
+
+def test_leaky_relu():
+    np.testing.assert_allclose(functions.leaky_relu(X), np.where(X > 0, X, 0.2 * X), rtol=1e-6)
+
+
+def test_one_hot():
+    np.testing.assert_array_equal(functions.one_hot(np.array([2, 0]), 3), np.eye(3)[[2, 0]])
+
+
+def test_global_sum_pool():
+    np.testing.assert_allclose(functions.global_sum_pool(X), X.sum((1, 2)), rtol=1e-4, atol=1e-5)
+
+
+def test_inner_product():
+    a, b = X[:, 0, 0], X[:, 1, 1]
+    np.testing.assert_allclose(functions.inner_product([a, b])[:, 0], (a * b).sum(1), rtol=1e-5)
+
+
+def test_scale():
+    np.testing.assert_allclose(functions.scale(X, 0.5), X / 2)
+
+
+def test_reflect_pad():
+    expected = np.pad(X, ((0, 0), (2, 2), (2, 2), (0, 0)), mode="reflect")
+    np.testing.assert_array_equal(functions.reflect_pad(X, 2), expected)

@@ -1,0 +1,131 @@
+"""CycleGAN: two domains, a translator each way, no pairs (Zhu et al. 2017)."""
+
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from gan.errors import UserError
+from gan.losses import Loss
+from gan.registry import resolve
+from trainers.base import Architecture, Batch, Logs, Spec, Trainer
+from trainers.image_pool import ImagePool
+
+
+class CycleGAN(Trainer):
+    """G_AB and G_BA share an optimizer, and so do D_A and D_B, as in the paper."""
+
+    groups = {
+        "generator": ("generator_ab", "generator_ba"),
+        "discriminator": ("discriminator_a", "discriminator_b"),
+    }
+    averaged = ("generator_ab", "generator_ba")
+
+    def __init__(
+        self,
+        architecture: Architecture,
+        spec: Spec,
+        *,
+        loss: str | Loss = "lsgan",
+        cycle_lambda: float = 10.0,
+        identity_lambda: float = 0.5,
+        pool_size: int = 50,
+        batch_size: int = 1,
+        **options: Any,
+    ) -> None:
+        """See `Trainer` for the other options.
+
+        Args:
+            architecture: makes a translator and a discriminator, its options bound.
+            spec: of the data to train on; two domains, "a" and "b".
+            loss: name, import path or `Loss` of the two adversarial games.
+            cycle_lambda: weight of cycle consistency, lambda in equation 3.
+            identity_lambda: weight of the identity loss, as a share of cycle_lambda (section 5.2).
+            pool_size: past fakes that a discriminator may be shown again (section 4); 0 keeps none.
+            batch_size: images of each domain in an update, over all replicas.
+            **options: of `Trainer`.
+
+        Raises:
+            UserError: the data has not two domains.
+        """
+        if spec.domains != ("a", "b"):
+            raise UserError(
+                f"--dataset={spec.name!r} has domains {spec.domains}; cyclegan translates between "
+                "'a' and 'b', as in edges2fashion_unpaired."
+            )
+        super().__init__(architecture, spec, batch_size=batch_size, **options)
+        self.loss_functions: Loss = resolve("loss", loss) if isinstance(loss, str) else loss
+        if self.loss_functions.generator_needs_real:
+            raise UserError(f"--loss={loss!r}: cyclegan's generator loss sees no reals; use lsgan.")
+        self.cycle_lambda = cycle_lambda
+        self.identity_lambda = identity_lambda
+        self.pools = {domain: ImagePool(pool_size, spec.shape, domain) for domain in spec.domains}
+
+    def build_networks(self) -> dict[str, keras.Model]:
+        """Two of each."""
+        ab, ba = self.architecture(self.spec), self.architecture(self.spec)
+        return {
+            "generator_ab": ab.generator,
+            "generator_ba": ba.generator,
+            "discriminator_a": ba.discriminator,
+            "discriminator_b": ab.discriminator,
+        }
+
+    def extra_state(self) -> dict[str, list[tf.Variable]]:
+        """The image pools."""
+        return {f"pool_{domain}": pool.variables for domain, pool in self.pools.items()}
+
+    def train_step(self, batch: Batch) -> Logs:
+        """Both generators on their common objective (equation 3), then both discriminators."""
+        a, b = batch["a"], batch["b"]
+        g_ab, g_ba, d_a, d_b = (self._training(name) for name in self.networks)
+
+        with tf.GradientTape() as tape:
+            fake_b, fake_a = g_ab(a), g_ba(b)
+            # Adversarial: each translation should pass for the other domain (equation 1).
+            adversarial_ab = self.loss_functions.generator(*[d_b(fake_b)] * 2)
+            adversarial_ba = self.loss_functions.generator(*[d_a(fake_a)] * 2)
+            # Cycles, a -> b -> a and b -> a -> b; both reach both generators (equation 2).
+            cycle = _l1(g_ba(fake_b), a) + _l1(g_ab(fake_a), b)
+            loss = adversarial_ab + adversarial_ba + self.cycle_lambda * cycle
+            # Identity: what is in the target domain already stays as it is (section 5.2).
+            if self.identity_lambda:
+                identity = _l1(g_ab(b), b) + _l1(g_ba(a), a)
+                loss += self.cycle_lambda * self.identity_lambda * identity
+        self.minimize(loss, "generator", tape)
+
+        # Discriminators see fakes of now and then (Shrivastava et al. 2017), at half speed.
+        past_a = self.pools["a"].exchange(tf.stop_gradient(fake_a), self.pool_seed("a"))
+        past_b = self.pools["b"].exchange(tf.stop_gradient(fake_b), self.pool_seed("b"))
+        with tf.GradientTape() as tape:
+            loss_a = 0.5 * self.loss_functions.discriminator(d_a(a), d_a(past_a))
+            loss_b = 0.5 * self.loss_functions.discriminator(d_b(b), d_b(past_b))
+            loss_d = loss_a + loss_b
+        self.minimize(loss_d, "discriminator", tape)
+
+        logs = {
+            "generator_loss": loss,
+            "adversarial_ab": adversarial_ab,
+            "adversarial_ba": adversarial_ba,
+            "cycle": cycle,
+            "discriminator_loss": loss_d,
+            "discriminator_a": loss_a,
+            "discriminator_b": loss_b,
+        }
+        return logs | ({"identity": identity} if self.identity_lambda else {})
+
+    def pool_seed(self, domain: str) -> tf.Tensor:
+        """The same on every replica, since they all keep the same pool."""
+        return self.rng(f"pool/{domain}", shared=True)
+
+    def _training(self, name: str) -> Any:
+        network = self.networks[name]
+        return lambda x: network(x, training=True)
+
+
+def _l1(x: tf.Tensor, y: tf.Tensor) -> tf.Tensor:
+    """Mean absolute difference, float32 scalar."""
+    return tf.reduce_mean(tf.abs(tf.cast(x, tf.float32) - tf.cast(y, tf.float32)))
+
+
+TRAINER = CycleGAN

@@ -1,0 +1,92 @@
+"""Where a trainer's variables live and how its data is split."""
+
+import functools
+import json
+import os
+
+import tensorflow as tf
+
+from gan.data import Source
+from gan.errors import UserError
+
+STRATEGIES = ("auto", "one", "mirrored", "multi_worker")
+
+
+def make_strategy(name: str = "auto") -> tf.distribute.Strategy:
+    """The `tf.distribute` strategy a name stands for.
+
+    Args:
+        name: "auto" (mirrored on two or more GPUs, else one), "one" (the default device),
+            "mirrored" (all GPUs, or all logical CPUs where there is none), "multi_worker"
+            (one process a worker, described by the TF_CONFIG variable).
+
+    Raises:
+        UserError: an unknown name, or multi_worker without a usable TF_CONFIG.
+    """
+    gpus = tf.config.list_logical_devices("GPU")
+    if name == "auto":
+        name = "mirrored" if len(gpus) > 1 else "one"
+    if name == "one":
+        return tf.distribute.get_strategy()
+    if name == "mirrored":
+        devices = gpus or tf.config.list_logical_devices("CPU")
+        return _mirrored(tuple(d.name for d in devices))
+    if name == "multi_worker":
+        text = os.environ.get("TF_CONFIG", "")
+        try:
+            config = json.loads(text)
+            config["cluster"]["worker"][int(config["task"]["index"])]
+        except (ValueError, KeyError, IndexError, TypeError):
+            raise UserError(
+                f"--strategy=multi_worker: TF_CONFIG={text!r} does not name this worker; it should "
+                'look like {"cluster": {"worker": ["host:port", ...]}, '
+                '"task": {"type": "worker", "index": 0}}.'
+            ) from None
+        return tf.distribute.MultiWorkerMirroredStrategy()
+    raise UserError(f"--strategy={name!r}: expected one of {', '.join(STRATEGIES)}.")
+
+
+@functools.lru_cache
+def _mirrored(devices: tuple[str, ...]) -> tf.distribute.Strategy:
+    """One for the whole process: a second one would reuse the first one's collective keys."""
+    return tf.distribute.MirroredStrategy(devices)
+
+
+def is_chief(strategy: tf.distribute.Strategy) -> bool:
+    """Whether this process writes the run's files: worker 0, or the only one."""
+    resolver = strategy.cluster_resolver
+    return resolver is None or not resolver.task_type or resolver.task_id == 0
+
+
+def distribute(
+    strategy: tf.distribute.Strategy, source: Source, *, batch_size: int, seed: int, start: int
+) -> tf.data.Dataset:
+    """The source's endless pipeline, each step's batch split over replicas in order.
+
+    Args:
+        strategy: from `make_strategy`.
+        source: what to read.
+        batch_size: examples a step over all replicas; divisible by the replica count.
+        seed: of the order.
+        start: position of the first example in the endless order.
+
+    Returns:
+        A data set that yields `batch_size / replicas` examples to each replica.
+    """
+    replicas = strategy.num_replicas_in_sync
+    if replicas == 1:
+        return source.pipeline(batch_size, seed=seed, start=start)
+    per_replica = batch_size // replicas
+
+    def per_worker(context: tf.distribute.InputContext) -> tf.data.Dataset:
+        workers = context.num_input_pipelines
+        dataset = source.pipeline(
+            batch_size // workers,
+            seed=seed,
+            start=start,
+            shards=workers,
+            shard=context.input_pipeline_id,
+        )
+        return dataset if replicas == workers else dataset.rebatch(per_replica)
+
+    return strategy.distribute_datasets_from_function(per_worker)

@@ -1,0 +1,60 @@
+"""A pool of past fakes for the discriminator (Shrivastava et al. 2017), inside the graph."""
+
+import tensorflow as tf
+
+
+class ImagePool:
+    """Keeps up to `size` fakes of the whole global batch; all replicas hold the same pool.
+
+    While it fills, every fake is stored and shown. Once full, a fake is either shown itself or,
+    with probability 1/2, stored in exchange for a random older one that is shown instead.
+
+    Attributes:
+        images: float32 (size, *shape).
+        count: int32 scalar, how many slots are filled.
+    """
+
+    def __init__(self, size: int, shape: tuple[int, ...], name: str) -> None:
+        self.size = size
+        # Replicas assign equal values, so each may assign its own copy.
+        self.images = tf.Variable(
+            tf.zeros((max(size, 1), *shape)), trainable=False, name=f"pool_{name}"
+        )
+        self.count = tf.Variable(0, trainable=False, name=f"pool_{name}_count")
+
+    @property
+    def variables(self) -> list[tf.Variable]:
+        """What a checkpoint holds."""
+        return [self.images, self.count]
+
+    def exchange(self, fakes: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
+        """Puts fakes in and takes as many out, one after another in the order of the global batch.
+
+        Args:
+            fakes: float (B, *shape), this replica's.
+            seed: int32 (2,), the same on all replicas.
+
+        Returns:
+            float32 (B, *shape), for this replica.
+        """
+        fakes = tf.cast(fakes, tf.float32)
+        if self.size == 0:
+            return fakes
+        context = tf.distribute.get_replica_context()
+        everyone = context.all_gather(fakes, axis=0)
+        total = fakes.shape[0] * context.num_replicas_in_sync
+        swaps, slots = tf.unstack(tf.random.stateless_uniform((2, total), seed))
+        slots = tf.cast(slots * self.size, tf.int32)
+        pool, count, shown = tf.identity(self.images), tf.identity(self.count), []
+        for i in range(total):
+            full = count >= self.size
+            take = tf.logical_and(full, swaps[i] < 0.5)
+            slot = tf.where(full, slots[i], count)
+            shown.append(tf.where(take, pool[slot], everyone[i]))
+            stored = tf.where(tf.logical_or(take, tf.logical_not(full)), everyone[i], pool[slot])
+            pool = tf.tensor_scatter_nd_update(pool, [[slot]], [stored])
+            count = tf.minimum(count + 1, self.size)
+        self.images.assign(pool)
+        self.count.assign(count)
+        start = context.replica_id_in_sync_group * fakes.shape[0]
+        return tf.stack(shown)[start : start + fakes.shape[0]]

@@ -1,0 +1,32 @@
+"""One handle on several optimizers, for Keras callbacks that know only `model.optimizer`."""
+
+from collections.abc import Mapping
+
+import keras
+
+
+class OptimizerGroup:
+    """Stands for all optimizers of a trainer.
+
+    Its learning rate is the first optimizer's; setting it moves all of them in proportion, so that
+    two-time-scale ratios (Heusel et al. 2017) survive ReduceLROnPlateau and the like. Everything
+    else is the first optimizer's own.
+    """
+
+    def __init__(self, optimizers: Mapping[str, keras.optimizers.Optimizer]) -> None:
+        self._optimizers = list(optimizers.values())
+
+    @property
+    def learning_rate(self) -> keras.Variable:
+        """The first optimizer's learning rate."""
+        return self._optimizers[0].learning_rate
+
+    @learning_rate.setter
+    def learning_rate(self, value: float) -> None:
+        rates = [float(o.learning_rate) for o in self._optimizers]
+        for optimizer, rate in zip(self._optimizers, rates):
+            share = rate / rates[0] if rates[0] else 1.0
+            optimizer.learning_rate = float(value) * share
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._optimizers[0], name)
