@@ -91,8 +91,11 @@ class Triples:
         return triple.reshape(-1, *self._real.shape[1:])
 
     def draw(self, sample: np.ndarray) -> np.ndarray:
-        """The grid, uint8, a triple after the other."""
-        return images.grid(sample, 3 * self._triples)
+        """The grid, uint8, triple after triple; the gap between triples is twice as wide."""
+        triples = sample.reshape(-1, 3, *sample.shape[1:])
+        columns = [triples[i :: self._triples] for i in range(self._triples)]
+        grids = [images.grid(c.reshape(-1, *sample.shape[1:]), 3) for c in columns]
+        return np.concatenate(grids, axis=1)
 
 
 def views(
@@ -103,7 +106,7 @@ def views(
     Args:
         trainer: the trainer; its `networks` tell what kind it is.
         source: where real examples come from.
-        rows: rows of a grid, and most classes shown.
+        rows: rows of a grid; when conditional, that many classes, or up to 16 if it is fewer.
         columns: columns of a grid, and steps of an interpolation.
         seed: of z and of the reals.
 

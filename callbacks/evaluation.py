@@ -8,6 +8,7 @@ import numpy as np
 
 from gan.metrics.evaluation import Evaluator
 from gan.sampling import KerasSampler
+from trainers.base import Trainer
 
 
 class Evaluation(keras.callbacks.Callback):
@@ -31,21 +32,22 @@ class Evaluation(keras.callbacks.Callback):
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
         """Judges the untrained generator when asked to."""
         if self._at_start and self.model.step == 0 and logs is not None:
-            logs.update(self._evaluate())
+            logs.update(self.evaluate(self.model))
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         """Judges, and adds the results to `logs`."""
         if logs is not None:
-            logs.update(self._evaluate())
+            logs.update(self.evaluate(self.model))
 
-    def _evaluate(self) -> dict[str, float]:
-        if "generator_ab" in self.model.networks:
-            return self._evaluator.evaluate_images(self._translations())
-        return self._evaluator.evaluate(self.model.sampler())
+    def evaluate(self, trainer: Trainer) -> dict[str, float]:
+        """The metrics of a trainer's inference weights."""
+        if "generator_ab" in trainer.networks:
+            return self._evaluator.evaluate_images(self._translations(trainer))
+        return self._evaluator.evaluate(trainer.sampler())
 
-    def _translations(self) -> Iterator[np.ndarray]:
+    def _translations(self, trainer: Trainer) -> Iterator[np.ndarray]:
         """G_ab(a), `num_samples` of them or as many as the source holds."""
-        translate = KerasSampler(self.model.inference("generator_ab"))
+        translate = KerasSampler(trainer.inference("generator_ab"))
         left = self._evaluator.num_samples
         for batch in self._evaluator.source.ordered(translate.batch_size):
             yield translate(np.asarray(batch["a"])[:left])

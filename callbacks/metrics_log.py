@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import keras
+import numpy as np
 
 from callbacks._cadence import Cadence
 
@@ -92,7 +93,7 @@ class MetricsLog(keras.callbacks.Callback):
         self._last_batch = self._since = time.monotonic()
         self._cadence.start(images)
         if logs:
-            self._log(metrics=logs)
+            self._log(logs)
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         """Leaves out of the rate what happened since the last step: an evaluation."""
@@ -107,8 +108,13 @@ class MetricsLog(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         """Logs the evaluation, with the losses of the last graph call."""
-        known = (*self._values, *_COUNTS, "learning_rate")
-        self._log(metrics={k: v for k, v in (logs or {}).items() if k not in known})
+        metrics = {
+            name: value
+            for name, value in (logs or {}).items()
+            if name not in (*self._values, *_COUNTS) and not name.endswith("learning_rate")
+        }
+        if metrics:
+            self._log(metrics)
 
     def on_train_end(self, logs: dict[str, Any] | None = None) -> None:
         """Logs where a budget ends; an interrupted run logs no line an unbroken one wouldn't."""
@@ -134,7 +140,8 @@ class MetricsLog(keras.callbacks.Callback):
             self._rate = (images - self._logged_images) / max(self._last_batch - self._since, 1e-9)
             self._logged_images, self._since = images, self._last_batch
         rates = {
-            f"{group}_learning_rate": float(keras.ops.convert_to_numpy(optimizer.learning_rate))
+            # The shortest decimals that make this float32: 0.0002, not 0.00019999999494757503.
+            f"{group}_learning_rate": float(str(np.float32(optimizer.learning_rate)))
             for group, optimizer in self.model.optimizers.items()
         }
         return LogEvent(

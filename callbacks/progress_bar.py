@@ -30,6 +30,7 @@ class ProgressBar(keras.callbacks.Callback):
         self._start = self.model.images
         self._total = int((self.params or {}).get("total_images", 0))
         self._began = self._printed = time.monotonic()
+        self._shown = self._start
         self._postfix = ""
         if self._file.isatty():
             self._bar = tqdm(
@@ -49,13 +50,14 @@ class ProgressBar(keras.callbacks.Callback):
             self._bar.set_postfix_str(self._postfix, refresh=False)
             self._bar.update(self.model.images - self._bar.n)
         elif time.monotonic() - self._printed >= self._seconds:
-            self._print()
+            # The rate since the line before: compiling made the first steps slow.
+            self._print(since=self._printed, images=self._shown)
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         """Prints what an evaluation found, above the bar."""
         found = {k: v for k, v in (logs or {}).items() if k in ("fid", "modes", "high_quality")}
         if found:
-            line = f"{self.model.images / 1000:.1f} kimg: " + ", ".join(
+            line = f"{self.model.images / 1000:.3f} kimg: " + ", ".join(
                 f"{name} {value:.4g}" for name, value in found.items()
             )
             tqdm.write(line, file=self._file)
@@ -65,17 +67,20 @@ class ProgressBar(keras.callbacks.Callback):
         if self._bar is not None:
             self._bar.close()
             self._bar = None
-        else:
-            self._print()
+        elif self._shown != self.model.images:
+            self._print(since=self._began, images=self._start)
 
-    def _print(self) -> None:
-        now, images = time.monotonic(), self.model.images
-        rate = (images - self._start) / max(now - self._began, 1e-9)
-        left = f"{tqdm.format_interval((self._total - images) / rate)} left" if rate else "-"
-        share = f" ({images / self._total:.0%})" if self._total else ""
-        progress = f"{images / 1000:.1f}/{self._total / 1000:.1f} kimg{share}"
-        print(f"{progress}, {rate:.0f} img/s, {left}, {self._postfix}", file=self._file, flush=True)
-        self._printed = now
+    def _print(self, since: float, images: int) -> None:
+        """A plain line, its rate counted since a time when `images` were seen."""
+        now, seen = time.monotonic(), self.model.images
+        rate = (seen - images) / max(now - since, 1e-9)
+        left = tqdm.format_interval(max(self._total - seen, 0) / rate) if rate else "?"
+        share = f" ({seen / self._total:.0%})" if self._total else ""
+        digits = 1 if self._total >= 10_000 else 3
+        progress = f"{seen / 1000:.{digits}f}/{self._total / 1000:.{digits}f} kimg{share}"
+        line = f"{progress}, {rate:.0f} img/s, {left} left, {self._postfix}"
+        print(line, file=self._file, flush=True)
+        self._printed, self._shown = now, seen
 
 
 def _losses(logs: dict[str, Any]) -> str:

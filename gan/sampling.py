@@ -90,8 +90,8 @@ def _num_classes(model: keras.Model) -> int:
     if len(model.inputs) < 2:
         return 0
     for layer in model._flatten_layers():
-        if hasattr(layer, "num_classes"):
-            return int(layer.num_classes)
-        if isinstance(layer, keras.layers.Embedding):
-            return int(layer.input_dim)
+        options = {**getattr(layer, "arguments", {}), **vars(layer)}  # a Lambda keeps its own
+        for name in ("num_classes", "input_dim"):
+            if isinstance(options.get(name), int):
+                return int(options[name])
     raise ValueError(f"{model.name} takes a label, but no layer says how many classes there are.")

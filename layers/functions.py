@@ -21,8 +21,9 @@ def leaky_relu(x: tf.Tensor) -> tf.Tensor:
 @_register
 def one_hot(label: tf.Tensor, num_classes: int) -> tf.Tensor:
     """int32 (B,) in [0, num_classes) -> float32 (B, num_classes)."""
-    # Keras infers a Lambda's shape with a float input; tf.one_hot wants integers.
-    return tf.one_hot(tf.cast(label, tf.int32), num_classes, dtype=tf.float32)
+    # Rows of the identity and not tf.one_hot, whose int8 kernel in LiteRT fills 0.5 for "off". The
+    # cast is for Keras, which infers a Lambda's shape with a float input.
+    return tf.gather(tf.eye(num_classes), tf.cast(label, tf.int32))
 
 
 @_register

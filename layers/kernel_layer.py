@@ -6,7 +6,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from layers.spectral_norm import spectral_sigma
+from layers.spectral_norm import initial_u, spectral_sigma
 
 
 class KernelLayer(keras.layers.Layer):
@@ -102,11 +102,14 @@ class KernelLayer(keras.layers.Layer):
             self.u = self.add_weight(
                 name="u",
                 shape=(self.outputs,),
-                initializer=keras.initializers.RandomNormal(stddev=1.0),
+                initializer=lambda *_, **__: initial_u(self._matrix()),
                 trainable=False,
                 autocast=False,
                 dtype="float32",
             )
+
+    def _matrix(self) -> tf.Tensor:
+        return self.as_matrix(tf.cast(tf.convert_to_tensor(self.kernel.value), tf.float32))
 
     def effective_kernel(self, training: bool = False) -> tf.Tensor:
         """What the layer multiplies with: the equalized, normalised kernel in float32."""

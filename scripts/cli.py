@@ -52,6 +52,15 @@ def run(
     app.run(guarded, flags_parser=parser)
 
 
+def run_with(
+    main: Callable[[Sequence[str]], int | None], options: Mapping[str, tuple[Any, str]]
+) -> None:
+    """`run` for a script whose flags are a table of name -> (default, help)."""
+    for name, (default, text) in options.items():
+        define(name, default, text, "Flags")
+    run(main)
+
+
 def _fail(error: Exception) -> None:
     print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
     sys.exit(2)

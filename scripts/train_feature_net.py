@@ -3,7 +3,8 @@
     python -m scripts.train_feature_net --dataset_dir=/usr/share/datasets/fashion-mnist
 
 The directory holds a data set in MNIST's four IDX files, gzipped or raw; Debian's package
-dataset-fashion-mnist puts Fashion-MNIST in the one above. The epoch's order and the flips are functions of --seed.
+dataset-fashion-mnist puts Fashion-MNIST in the one above. The weights, the order of the images and
+their flips are functions of --seed.
 """
 
 import json

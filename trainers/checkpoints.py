@@ -123,7 +123,7 @@ class Checkpoints:
             try:
                 self._read(trainer, step)
                 return step
-            except (tf.errors.OpError, OSError, ValueError, KeyError, AssertionError) as error:
+            except (tf.errors.OpError, OSError, ValueError, LookupError, AssertionError) as error:
                 reason = str(error).splitlines()[0][:200]
                 logging.warning("Checkpoint %s is damaged (%s).", self.path(step), reason)
         if wanted:

@@ -37,7 +37,7 @@ class ImagePool:
         Returns:
             float32 (B, *shape), for this replica.
         """
-        fakes = tf.cast(fakes, tf.float32)
+        fakes = tf.cast(fakes, tf.float32)  # (B, *shape), B static
         if self.size == 0:
             return fakes
         context = tf.distribute.get_replica_context()

@@ -58,12 +58,13 @@ def resnet_translator(
     if n_blocks < 0:
         raise UserError(f"--n_blocks={n_blocks} must be 0 or above.")
 
-    def convolve(h: Any, filters: int, size: int, *, strides: int = 1, bias: bool = False) -> Any:
-        """A convolution that keeps the size, or halves it."""
-        if not reflection or strides > 1:
-            return Conv2D(filters, size, strides=strides, use_bias=bias)(h)
+    def convolve(h: Any, filters: int, size: int, **options: Any) -> Any:
+        """A convolution that keeps the size, or strides; without bias where a norm follows."""
+        options = {"use_bias": False} | options
+        if not reflection or "strides" in options:
+            return Conv2D(filters, size, **options)(h)
         h = common.function("reflect_pad", h, pixels=size // 2)
-        return Conv2D(filters, size, padding="valid", use_bias=bias)(h)
+        return Conv2D(filters, size, padding="valid", **options)(h)
 
     def norm(h: Any) -> Any:
         return InstanceNorm()(h) if generator_norm == "instance" else common.batch_norm(h)
@@ -81,7 +82,7 @@ def resnet_translator(
         h = keras.layers.Add()([h, norm(convolve(residual, filters[2], 3))])
     for count in filters[1::-1]:
         h = activate(Conv2DTranspose(count, 4, use_bias=False)(h))
-    h = convolve(h, image_channels, 7, bias=True)
+    h = convolve(h, image_channels, 7, use_bias=True, name="to_image")
     image = keras.layers.Activation("tanh", dtype="float32", name="image")(h)
     generator = keras.Model(x, image, name="generator")
     discriminator = patchgan(

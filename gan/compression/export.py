@@ -10,12 +10,14 @@ import os
 import tempfile
 import warnings
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import keras
 import numpy as np
 import tensorflow as tf
+from absl import logging
 from ai_edge_litert import schema_py_generated as schema
 from ai_edge_litert.tools import flatbuffer_utils
 
@@ -120,9 +122,7 @@ def to_tflite(
     """
     generator = as_float32(generator)
     num_classes = KerasSampler(generator).num_classes
-    with tempfile.TemporaryDirectory() as directory, warnings.catch_warnings():
-        # The converter's own calibration warns that its interpreter will move to LiteRT.
-        warnings.simplefilter("ignore")
+    with tempfile.TemporaryDirectory() as directory, _quiet():
         save_savedmodel(generator, directory, batch_size=batch_size)
         converter = tf.lite.TFLiteConverter.from_saved_model(directory, signature_keys=[SIGNATURE])
         if int8:
@@ -143,6 +143,23 @@ def to_tflite(
                 f"({reason.strip()[:300]}); use layers whose ops LiteRT has built in."
             ) from error
     return _label_first(content, num_classes) if num_classes else content
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Holds back what SavedModel and converter tell about their own progress."""
+    logger, verbosity = tf.get_logger(), logging.get_verbosity()
+    level = logger.level
+    logger.setLevel("WARNING")
+    logging.set_verbosity(min(verbosity, logging.WARNING))
+    try:
+        with warnings.catch_warnings():
+            # The converter's own calibration warns that its interpreter will move to LiteRT.
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logger.setLevel(level)
+        logging.set_verbosity(verbosity)
 
 
 def _computing_layers(model: keras.Model) -> list[keras.layers.Layer]:

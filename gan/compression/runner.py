@@ -272,7 +272,7 @@ def require_one_partition(path: str | os.PathLike[str]) -> int:
     raise UserError(
         f"{Path(path).name}: runs in {placement.partitions} partitions instead of one, because "
         f"XNNPACK does not take {', '.join(ops) or 'the graph in one piece'}; replace what makes "
-        "these ops in the generator (layers.Upsample for UpSampling2D, static shapes, ...)."
+        "these ops in the generator (UpSampling2D by layers.nearest_upsampling, for one)."
     )
 
 

@@ -7,11 +7,14 @@ epochs costs the same as any other.
 import tensorflow as tf
 
 _WORD = (1 << 64) - 1
+# The op that permutes works on 16 bits or more and walks until it lands within the size, which
+# takes 65536 / size steps: too long for fewer examples than this.
+_SMALL = 128
 _GOLDEN = 0x9E3779B97F4A7C15
 
 
 def _mix(x: tf.Tensor) -> tf.Tensor:
-    """SplitMix64's finaliser on uint64 (Steele, Lea and Flood 2014, fig. 15): every bit counts."""
+    """SplitMix64's finaliser on uint64 (Steele, Lea and Flood 2014): every bit counts."""
     x = tf.bitwise.bitwise_xor(x, tf.bitwise.right_shift(x, tf.constant(30, tf.uint64)))
     x = x * tf.constant(0xBF58476D1CE4E5B9, tf.uint64)
     x = tf.bitwise.bitwise_xor(x, tf.bitwise.right_shift(x, tf.constant(27, tf.uint64)))
@@ -21,7 +24,7 @@ def _mix(x: tf.Tensor) -> tf.Tensor:
 
 def _hash(values: tf.Tensor, seed: int, stream: int) -> tf.Tensor:
     """A uint64 hash of each int64 value, keyed by (seed, stream)."""
-    key = _mix(tf.constant((seed + stream * _GOLDEN) & _WORD, tf.uint64))
+    key = _mix(tf.constant((int(seed) + stream * _GOLDEN) & _WORD, tf.uint64))
     return _mix(tf.bitcast(values, tf.uint64) * tf.constant(_GOLDEN, tf.uint64) + key)
 
 
@@ -40,6 +43,8 @@ def shuffled(positions: tf.Tensor, size: int, seed: int, stream: int = 0) -> tf.
     """
     positions = tf.convert_to_tensor(positions, tf.int64)
     count = tf.constant(size, tf.int64)
+    if size <= _SMALL:
+        return _ranks(positions, count, seed, stream)
     # The op reads 32 bits of each seed word, so the epoch goes in as a hash and not as a number.
     words = tf.bitcast(_hash(positions // count, seed, 2 * stream), tf.uint32)
     # The raw op, because tf.random.experimental.index_shuffle pads a matrix of seeds along the
@@ -50,6 +55,16 @@ def shuffled(positions: tf.Tensor, size: int, seed: int, stream: int = 0) -> tf.
         max_index=count - 1,
         rounds=12,
     )
+
+
+def _ranks(positions: tf.Tensor, count: tf.Tensor, seed: int, stream: int) -> tf.Tensor:
+    """The permutation of a small epoch: the rank of each position's hash among its epoch's."""
+    place = positions % count
+    every = tf.range(count)
+    hashes = _hash((positions - place)[:, None] + every, seed, 2 * stream)
+    own = _hash(positions, seed, 2 * stream)[:, None]
+    tie = (hashes == own) & (every < place[:, None])
+    return tf.reduce_sum(tf.cast((hashes < own) | tie, tf.int64), axis=1)
 
 
 def coin(positions: tf.Tensor, seed: int, stream: int = 0) -> tf.Tensor:

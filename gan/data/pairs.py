@@ -59,9 +59,10 @@ def sobel(images: np.ndarray) -> np.ndarray:
         uint8 of the same shape. A quarter of the magnitude, so that a straight step from black to
         white is exactly 255; the little that a corner has beyond that is clipped.
     """
-    x = np.pad(images.astype(np.int32), ((0, 0), (1, 1), (1, 1), (0, 0)), mode="edge")
+    x = np.pad(images.astype(np.int16), ((0, 0), (1, 1), (1, 1), (0, 0)), mode="edge")
     across, down = x[:, :, 2:] - x[:, :, :-2], x[:, 2:] - x[:, :-2]
     horizontal = across[:, :-2] + 2 * across[:, 1:-1] + across[:, 2:]
     vertical = down[:, :, :-2] + 2 * down[:, :, 1:-1] + down[:, :, 2:]
-    magnitude = np.hypot(horizontal, vertical) / 4.0
+    squares = np.square(horizontal, dtype=np.float32) + np.square(vertical, dtype=np.float32)
+    magnitude = np.sqrt(squares) / 4.0
     return np.minimum(np.rint(magnitude), 255).astype(np.uint8)

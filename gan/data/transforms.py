@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image
 
 from gan.errors import UserError
 
@@ -18,6 +18,16 @@ CHANNELS = (1, 3, 4)
 # Rec. 601, the luma of PNG and JPEG tools.
 _LUMA = np.array([0.299, 0.587, 0.114], np.float32)
 _MODES = {1: "L", 3: "RGB", 4: "RGBA"}
+# EXIF orientation -> what turns the image upright.
+_TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
 
 
 @dataclass(frozen=True)
@@ -124,8 +134,9 @@ def to_array(image: Image.Image, channels: int) -> np.ndarray:
         OSError: its data is damaged.
     """
     try:
+        turn = _TURNS.get(_orientation(image))
         image.load()
-        upright = ImageOps.exif_transpose(image)
+        upright = image if turn is None else image.transpose(turn)
         if upright.mode.startswith("I;16"):
             wide = np.asarray(upright).astype(np.float32)
             upright = Image.fromarray(np.rint(wide / 257.0).astype(np.uint8))
@@ -147,8 +158,17 @@ def native_channels(image: Image.Image) -> int:
 def upright_size(image: Image.Image) -> tuple[int, int]:
     """(height, width) of a file once turned as its EXIF tag says, from its header alone."""
     width, height = image.size
-    sideways = image.getexif().get(0x0112, 1) in (5, 6, 7, 8)
-    return (width, height) if sideways else (height, width)
+    return (width, height) if _orientation(image) in (5, 6, 7, 8) else (height, width)
+
+
+def _orientation(image: Image.Image) -> int:
+    """The EXIF orientation, 1 to 8, before the image is loaded.
+
+    Where a PNG's header has none, Pillow would decode all of it to look for one at its end.
+    """
+    if image.format == "PNG" and "exif" not in image.info:
+        return 1
+    return int(image.getexif().get(0x0112, 1))
 
 
 def parallel(function: Callable[[Any], Any], items: Iterable[Any]) -> Iterator[Any]:

@@ -11,7 +11,8 @@ import keras
 import numpy as np
 
 SIZE = 28
-_CONVOLUTIONS = ((16, 3, 1), (32, 3, 2), (32, 3, 1), (64, 3, 2), (128, 3, 1))  # filters, kernel size, stride
+# Filters, kernel size and stride.
+_CONVOLUTIONS = ((16, 3, 1), (32, 3, 2), (32, 3, 1), (64, 3, 2), (128, 3, 1))
 
 
 def classifier(num_classes: int, *, batch_norm: bool) -> keras.Model:

@@ -54,7 +54,7 @@ class FeatureNet:
         self.dim = dim
         self.preprocessing = preprocessing
         self.batch_size = batch_size
-        self._function = tf.function(function)
+        self._function = tf.function(function, autograph=False)  # its errors reach the user whole
 
     def __call__(self, images: np.ndarray | tf.Tensor) -> np.ndarray:
         """Features float32 (N, dim) of images (N, H, W, C) in [-1, 1].
@@ -69,16 +69,16 @@ class FeatureNet:
         for i in range(0, len(images), self.batch_size):
             batch = images[i : i + self.batch_size]
             padding = [(0, self.batch_size - len(batch))] + [(0, 0)] * 3
-            features = self._function(tf.constant(np.pad(batch, padding)))
-            rows.append(np.asarray(features, np.float32)[: len(batch)])
-        result = np.concatenate(rows)
-        if result.ndim != 2 or self.dim not in (0, result.shape[1]):
-            expected = f"(N, {self.dim or 'dim'})"
-            raise ValueError(
-                f"feature net {self.name!r} returned {result.shape}: must be {expected}"
-            )
-        self.dim = result.shape[1]
-        return result
+            features = np.asarray(self._function(tf.constant(np.pad(batch, padding))), np.float32)
+            self._check(features.shape)
+            rows.append(features[: len(batch)])
+        return np.concatenate(rows)
+
+    def _check(self, shape: tuple[int, ...]) -> None:
+        if len(shape) != 2 or shape != (self.batch_size, self.dim or shape[1]):
+            expected = (self.batch_size, self.dim or "dim")
+            raise ValueError(f"feature net {self.name!r} returned {shape}: must be {expected}")
+        self.dim = shape[1]
 
 
 def to_gray(images: tf.Tensor) -> tf.Tensor:

@@ -3,11 +3,11 @@ import logging
 import keras
 import numpy as np
 import pytest
-import tensorflow as tf
 
 from callbacks.pruning import Pruning
 from gan.compression.pruning import kernels, sparsity
 from gan.errors import UserError
+from trainers.distribution import make_strategy
 
 
 class Record(keras.callbacks.Callback):
@@ -66,7 +66,7 @@ def test_a_resumed_run_keeps_its_masks(make_gan, source):
 
 
 def test_masks_hold_on_two_replicas(make_gan, source):
-    with tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"]).scope():
+    with make_strategy("mirrored").scope():
         gan = make_gan()
     gan.fit(source, total_kimg=0.16, callbacks=[Pruning(0.5, updates=2)], steps_per_loop=5)
     assert sparsity(gan.networks["generator"]) == sparsity(gan.ema["generator"]) == 0.5

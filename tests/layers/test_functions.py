@@ -1,4 +1,6 @@
 import numpy as np
+import pytest
+import tensorflow as tf
 
 from layers import functions
 
@@ -29,3 +31,8 @@ def test_scale():
 def test_reflect_pad():
     expected = np.pad(X, ((0, 0), (2, 2), (2, 2), (0, 0)), mode="reflect")
     np.testing.assert_array_equal(functions.reflect_pad(X, 2), expected)
+
+
+def test_one_hot_of_a_label_out_of_range_is_an_error_on_the_cpu():
+    with pytest.raises(tf.errors.InvalidArgumentError):
+        functions.one_hot(np.array([3]), 3)

@@ -40,11 +40,22 @@ def test_sigma_is_the_largest_singular_value(kind, equalized):
     assert abs(left @ layer.u.numpy()) == pytest.approx(1.0, abs=1e-3)
 
 
+@pytest.mark.parametrize("kind", LAYERS)
+def test_sigma_is_near_from_the_first_step(kind):
+    make, shape = LAYERS[kind]
+    layer = make(spectral_norm=True)
+    layer.build(shape)
+    sigma = np.linalg.svd(matrix(layer.kernel.numpy()), compute_uv=False)[0]
+    used = layer.effective_kernel().numpy()
+    np.testing.assert_allclose(used, layer.kernel.numpy() / sigma, rtol=0.15)
+
+
 def test_u_moves_only_when_training_also_inside_a_model():
     layer = Dense(6, spectral_norm=True)
     x = keras.Input((9,))
     model = keras.Model(x, layer(x))
     data = np.ones((2, 9), np.float32)
+    layer.u.assign(np.ones(6) / np.sqrt(6))
     start = layer.u.numpy()
     model(data)
     model(data, training=False)
@@ -56,6 +67,7 @@ def test_u_moves_only_when_training_also_inside_a_model():
 def test_one_step_is_the_papers():
     layer = Dense(6, spectral_norm=True)
     layer.build((None, 9))
+    layer.u.assign(np.arange(1, 7) / np.sqrt(91))  # unit length, and far from converged
     w, u = layer.kernel.numpy().T, layer.u.numpy()
     v = w.T @ u / np.linalg.norm(w.T @ u)
     u = w @ v / np.linalg.norm(w @ v)
@@ -113,6 +125,7 @@ def test_replicas_agree_on_u_even_inside_a_cond():
         layer.build((None, 9))
     alone = Dense(6, spectral_norm=True)
     alone.build((None, 9))
+    layer.u.assign(np.ones(6) / np.sqrt(6))
     alone.set_weights(layer.get_weights())
 
     def step(x: tf.Tensor) -> tf.Tensor:

@@ -193,9 +193,15 @@ def test_the_loop_length_changes_no_weight(steps_per_loop):
 
 
 def test_xla_takes_the_same_steps():
+    class Quiet(GAN):
+        """XLA's stateless generators draw other numbers, so the noise here is a plain function."""
+
+        def normal(self, shape, name):
+            return tf.sin(tf.reshape(tf.range(24.0), shape) + tf.cast(self._step, tf.float32))
+
     runs = []
     for xla in (False, True):
-        trainer = toy_gan(xla=xla, penalty=("r1",))
+        trainer = Quiet(points, ToySource().spec, batch_size=8, xla=xla, penalty=("r1",))
         trainer.fit(ToySource(), total_kimg=0.04, steps_per_loop=5)
         runs.append(numbers(trainer))
     for name in runs[0]:

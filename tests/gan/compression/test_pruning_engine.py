@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from trainers.distribution import make_strategy
 from gan.compression import pruning
 from gan.errors import UserError
 from layers.conv2d_transpose import Conv2DTranspose
 from layers.dense import Dense
+from trainers.distribution import make_strategy
 
 
 def small_model():

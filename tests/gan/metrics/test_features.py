@@ -58,16 +58,15 @@ def test_features(net: features.FeatureNet) -> None:
     assert rows.shape == (7, net.dim)
     assert rows.dtype == np.float32
     assert 64 <= net.dim <= 128
-    assert np.std(rows, axis=0).min() >= 0
     assert np.linalg.norm(rows[0] - rows[1]) > 0.1
 
 
 def test_features_do_not_depend_on_the_batching(net: features.FeatureNet) -> None:
-    x = images(600)
+    x = images(300)
     whole = net(x)
     np.testing.assert_array_equal(whole, net(x))
     np.testing.assert_array_equal(whole, net(tf.constant(x)))
-    parts = np.concatenate([net(x[:1]), net(x[1:300]), net(x[300:])])
+    parts = np.concatenate([net(x[:1]), net(x[1:280]), net(x[280:])])
     np.testing.assert_array_equal(whole, parts)
 
 

@@ -1,0 +1,51 @@
+# Two commands: make demo, make test. Both set up .venv from requirements.lock first.
+
+VENV := .venv
+BIN := $(VENV)/bin
+# The first Python from 3.13 down to 3.11 that runs and can make virtual environments.
+PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3; do \
+	$$p -c 'import sys, venv, ensurepip; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' \
+	2>/dev/null && echo $$p && break; done)
+# Fewer workers than cores would leave cores idle; more would starve TensorFlow's own threads.
+WORKERS ?= 2
+
+.PHONY: help demo test slow lint setup lock clean
+
+help:
+	@echo "make demo   train a GAN on embedded images, compress it, generate from the int8 file"
+	@echo "make test   lint, types and the fast tests"
+	@echo "make slow   the tests that take minutes"
+	@echo "make lint   formatter, linter and type checker alone"
+	@echo "make lock   resolve requirements.lock anew from setup.cfg"
+
+setup: $(VENV)/ready
+
+$(VENV)/ready: requirements.lock setup.cfg pyproject.toml
+	@test -n "$(PYTHON)" || { echo "error: Python 3.11 to 3.13 with venv is needed; set PYTHON=/path/to/it." >&2; exit 2; }
+	@echo "Setting up $(VENV) with $(PYTHON): some 2 GB, a few minutes, once."
+	@$(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --require-hashes -r requirements.lock
+	@$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
+	@touch $@
+
+demo: setup
+	@$(BIN)/python -m scripts.demo
+
+lint: setup
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+
+test: lint
+	$(BIN)/python -m pytest -n $(WORKERS) --dist=loadfile
+
+slow: setup
+	$(BIN)/python -m pytest -m slow
+
+lock:
+	@$(PYTHON) -m venv build/uv && build/uv/bin/python -m pip install --quiet uv
+	build/uv/bin/uv pip compile setup.cfg requirements-build.in --extra test --universal \
+		--python-version 3.11 --generate-hashes --no-header --no-annotate --quiet -o requirements.lock
+
+clean:
+	rm -rf $(VENV) build *.egg-info .pytest_cache .mypy_cache .ruff_cache

@@ -1,0 +1,118 @@
+"""Generates a grid of samples: python -m scripts.generate --workdir=RUN --out=grid.png
+
+The generator is a run's (--workdir), a Keras file's or an exported LiteRT file's (--model). A
+translator's grid shows inputs of the run's data, each with its translation to the right.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import keras
+import numpy as np
+from absl import flags
+
+from gan import images, sampling
+from gan.errors import UserError
+from scripts import cli, experiment
+from trainers.base import Trainer
+
+FLAGS = flags.FLAGS
+
+OPTIONS = {
+    "workdir": ("", "run whose generator to use (its moving average where it has one)"),
+    "model": ("", "or a generator's file, .keras or .tflite"),
+    "checkpoint": ("latest", "of the run: latest, best or a step"),
+    "out": ("", "PNG to write"),
+    "count": (64, "how many samples"),
+    "columns": (0, "samples a row; 0 makes the grid square, or a row a class"),
+    "classes": ((), "class indices to draw, comma-separated; all by default"),
+    "seed": (0, "of the latents"),
+    "scale": (2, "each pixel is drawn this many pixels wide"),
+}
+
+
+def load_model(path: str) -> sampling.Sampler:
+    """The generator in a file.
+
+    Raises:
+        UserError: no such file, another kind of file, or one that cannot be read.
+    """
+    file = Path(path)
+    if file.suffix not in (".keras", ".tflite"):
+        raise UserError(f"--model={path!r}: expected a file that ends in .keras or .tflite.")
+    if not file.is_file():
+        raise UserError(f"--model={path!r}: there is no such file.")
+    if file.suffix == ".tflite":
+        from gan.compression.runner import LiteRTSampler
+
+        return LiteRTSampler(file)
+    # Layers of ours register themselves when their modules are imported.
+    import layers  # noqa: F401
+
+    try:
+        return sampling.KerasSampler(keras.models.load_model(file))
+    except (ValueError, OSError, TypeError) as error:
+        reason = str(error).splitlines()[0][:200]
+        raise UserError(f"--model={path!r} cannot be read: {reason}") from error
+
+
+def labels(classes: Sequence[str], sampler: sampling.Sampler, count: int) -> np.ndarray | None:
+    """A label a sample, class after class in even shares; None for an unconditional generator.
+
+    Raises:
+        UserError: classes the generator does not have.
+    """
+    if not sampler.num_classes:
+        if classes:
+            raise UserError(f"--classes={','.join(classes)}: this generator is not conditional.")
+        return None
+    for text in classes:
+        if not text.isdigit() or int(text) >= sampler.num_classes:
+            raise UserError(f"--classes={text!r}: expected 0 to {sampler.num_classes - 1}.")
+    chosen = [int(text) for text in classes] or list(range(sampler.num_classes))
+    return np.sort(np.resize(np.asarray(chosen, np.int32), count), kind="stable")
+
+
+def translations(run: experiment.Experiment, trainer: Trainer, count: int) -> np.ndarray:
+    """Inputs and their translations, side by side: float32 (count, H, 2 W, C)."""
+    batch = next(iter(run.source.ordered(count)))
+    domain = run.source.spec.domains[0]
+    inputs = np.asarray(batch[domain])
+    outputs = np.asarray(trainer.inference()(inputs, training=False))
+    return np.concatenate([inputs, outputs], axis=2)
+
+
+def main(argv: Sequence[str]) -> int:
+    """Loads, draws, writes."""
+    del argv
+    if bool(FLAGS.workdir) == bool(FLAGS.model):
+        raise UserError("Say which generator: either --workdir=RUN or --model=FILE.")
+    if not FLAGS.out.endswith(".png"):
+        raise UserError(f"--out={FLAGS.out!r}: expected a file that ends in .png.")
+    if FLAGS.count < 1 or FLAGS.scale < 1:
+        raise UserError(f"--count={FLAGS.count} --scale={FLAGS.scale}: expected at least 1.")
+    columns = FLAGS.columns or int(np.ceil(np.sqrt(FLAGS.count)))
+    if FLAGS.workdir:
+        run = experiment.restore(FLAGS.workdir, FLAGS.checkpoint)
+        if len(run.source.spec.domains) > 1:
+            samples = translations(run, run.trainer, FLAGS.count)
+            images.save_png(FLAGS.out, images.grid(samples, columns), scale=FLAGS.scale)
+            print(f"{FLAGS.out}: {len(samples)} inputs, each with its translation")
+            return 0
+        sampler: sampling.Sampler = run.trainer.sampler()
+    else:
+        sampler = load_model(FLAGS.model)
+    label = labels(FLAGS.classes, sampler, FLAGS.count)
+    if label is not None and not FLAGS.columns:
+        columns = int(np.ceil(FLAGS.count / len(np.unique(label))))
+    z = sampling.latents(FLAGS.count, sampler.latent_dim, FLAGS.seed)
+    samples = sampler(z, label)
+    if samples.ndim != 4:
+        raise UserError("This generator draws points, not images; scripts.evaluate judges them.")
+    images.save_png(FLAGS.out, images.grid(samples, columns), scale=FLAGS.scale)
+    print(f"{FLAGS.out}: {FLAGS.count} samples, seed {FLAGS.seed}")
+    return 0
+
+
+if __name__ == "__main__":
+    cli.run_with(main, OPTIONS)

@@ -1,0 +1,91 @@
+"""The embedded images against their original, and the pairs made from them."""
+
+import pathlib
+
+import numpy as np
+import pytest
+from scipy import ndimage
+
+from gan.data import idx, load
+from gan.data.embedded import FASHION_CLASSES, FOLDER, read_fashion
+from gan.data.pairs import sobel
+from gan.errors import UserError
+from scripts.embed_fashion_mnist import pack, select
+
+ORIGINAL = pathlib.Path("/usr/share/datasets/fashion-mnist")
+
+
+def test_six_hundred_images_a_class_with_names_and_licence():
+    spec = load("fashion_mnist_small").spec
+    assert (spec.shape, spec.size, spec.num_classes) == ((28, 28, 1), 6000, 10)
+    assert spec.class_names == FASHION_CLASSES
+    images, labels = read_fashion()
+    np.testing.assert_array_equal(np.bincount(labels), np.full(10, 600))
+    assert images.std() > 80
+    assert "Zalando" in (FOLDER / "LICENSE-fashion-mnist.txt").read_text()
+    assert sum(f.stat().st_size for f in FOLDER.iterdir()) < 2.5e6
+
+
+@pytest.mark.skipif(not ORIGINAL.is_dir(), reason="needs Debian's dataset-fashion-mnist")
+def test_they_are_the_first_of_each_class_of_the_original():
+    images, labels = idx.read_split(str(ORIGINAL), "train")
+    chosen = select(labels)
+    np.testing.assert_array_equal(read_fashion()[0], images[chosen])
+    np.testing.assert_array_equal(read_fashion()[1], labels[chosen])
+
+
+def test_packing_is_the_same_every_time():
+    labels = np.array([1, 0, 1, 1, 0], np.uint8)
+    np.testing.assert_array_equal(select(labels, per_class=2), [0, 1, 2, 4])
+    images = np.zeros((5, 2, 2), np.uint8)
+    assert pack(images, labels) == pack(images, labels)
+
+
+@pytest.mark.parametrize("name", ["fashion_mnist_small", "ring", "grid", "edges2fashion"])
+def test_there_is_no_other_split(name):
+    with pytest.raises(UserError, match=r"split='test'.*only 'train'"):
+        load(name, split="test")
+
+
+def test_sobel_is_scipys():
+    images = np.random.default_rng(0).integers(0, 256, (3, 12, 9, 2), np.uint8)
+    for image, edges in zip(images, sobel(images)):
+        for c in range(2):
+            pixels = image[..., c].astype(float)
+            gradient = [ndimage.sobel(pixels, axis=a, mode="nearest") for a in (0, 1)]
+            expected = np.minimum(np.rint(np.hypot(*gradient) / 4), 255)
+            np.testing.assert_array_equal(edges[..., c], expected)
+
+
+def test_a_straight_step_is_white():
+    step = np.zeros((1, 6, 6, 1), np.uint8)
+    step[:, :, 3:] = 255
+    np.testing.assert_array_equal(sobel(step)[0, :, :, 0], [[0, 0, 255, 255, 0, 0]] * 6)
+
+
+def test_pairs_belong_together_also_when_resized_and_flipped():
+    source = load("edges2fashion", flip=True)
+    assert source.spec.domains == ("a", "b")
+    assert source.spec.paired
+    assert source.spec.num_classes == 0
+    batch = next(iter(source.pipeline(64, seed=0)))
+    edges, images = (np.rint((batch[d].numpy() + 1) * 127.5).astype(np.uint8) for d in "ab")
+    np.testing.assert_array_equal(edges, sobel(images))
+    large = next(iter(load("edges2fashion", image_size=32).pipeline(4, seed=0)))
+    assert large["a"].shape == large["b"].shape == (4, 32, 32, 1)
+
+
+def test_unpaired_domains_have_orders_of_their_own():
+    source = load("edges2fashion_unpaired")
+    assert not source.spec.paired
+    images, _ = read_fashion()
+    all_edges = {e.tobytes(): i for i, e in enumerate(sobel(images))}
+    all_images = {x.tobytes(): i for i, x in enumerate(images)}
+    seen: dict[str, list[int]] = {"a": [], "b": []}
+    for batch in source.pipeline(1000, seed=0).take(6):
+        for domain, table in (("a", all_edges), ("b", all_images)):
+            pixels = np.rint((batch[domain].numpy() + 1) * 127.5).astype(np.uint8)
+            seen[domain] += [table[x.tobytes()] for x in pixels]
+    assert len(set(seen["a"])) == len(all_edges)
+    assert len(set(seen["b"])) == len(all_images)
+    assert np.mean(np.array(seen["a"]) == np.array(seen["b"])) < 0.01

@@ -1,0 +1,98 @@
+"""IDX files against bytes written here by hand."""
+
+import gzip
+import struct
+
+import numpy as np
+import pytest
+
+from gan.data import load
+from gan.errors import UserError
+
+IMAGES = np.random.default_rng(0).integers(0, 256, (7, 4, 5), np.uint8)
+LABELS = np.array([0, 1, 2, 2, 1, 0, 2], np.uint8)
+
+
+def encode(array: np.ndarray) -> bytes:
+    return (
+        bytes([0, 0, 8, array.ndim])
+        + struct.pack(f">{array.ndim}I", *array.shape)
+        + array.tobytes()
+    )
+
+
+@pytest.mark.parametrize(
+    ("images", "labels"),
+    [
+        ("train-images-idx3-ubyte", "train-labels-idx1-ubyte"),
+        ("train-images-idx3-ubyte.gz", "train-labels-idx1-ubyte.gz"),
+        ("train-images.idx3-ubyte", "train-labels.idx1-ubyte"),
+        ("emnist-letters-train-images-idx3-ubyte.gz", "emnist-letters-train-labels-idx1-ubyte.gz"),
+    ],
+)
+def test_images_and_labels_come_back(tmp_path, images, labels):
+    for name, array in ((images, IMAGES), (labels, LABELS)):
+        data = encode(array)
+        (tmp_path / name).write_bytes(gzip.compress(data) if name.endswith("gz") else data)
+    source = load(f"idx:{tmp_path}")
+    assert source.spec.shape == (4, 5, 1)
+    assert (source.spec.size, source.spec.num_classes) == (7, 3)
+    batch = next(iter(source.ordered(7)))
+    np.testing.assert_allclose(batch["x"][..., 0], IMAGES / 127.5 - 1, atol=1e-6)
+    np.testing.assert_array_equal(batch["label"], LABELS)
+
+
+def test_the_test_split_is_t10k_and_labels_are_optional(tmp_path):
+    (tmp_path / "t10k-images-idx3-ubyte").write_bytes(encode(IMAGES))
+    source = load(f"idx:{tmp_path}", split="test")
+    assert source.spec.num_classes == 0
+    assert set(next(iter(source.pipeline(2, seed=0)))) == {"x"}
+    with pytest.raises(UserError, match="no file of train images"):
+        load(f"idx:{tmp_path}")
+    with pytest.raises(UserError, match="split='val'"):
+        load(f"idx:{tmp_path}", split="val")
+
+
+def test_four_dimensions_hold_colour(tmp_path):
+    colour = np.random.default_rng(0).integers(0, 256, (3, 4, 4, 3), np.uint8)
+    (tmp_path / "train-images-idx4-ubyte").write_bytes(encode(colour))
+    assert load(f"idx:{tmp_path}").spec.shape == (4, 4, 3)
+
+
+@pytest.mark.parametrize(
+    ("data", "says"),
+    [
+        (b"", "not an IDX file: begins with nothing"),
+        (b"\x89PNG\r\n", "not an IDX file: begins with 89 50 4e 47"),
+        (bytes([0, 0, 13, 3]) + bytes(12), "element type 0x0d"),
+        (encode(IMAGES)[:9], "cut off in its header of 16 bytes, at 9"),
+        (encode(IMAGES)[:-1], "promises 140 bytes, shape \\(7, 4, 5\\); 139 follow"),
+        (encode(IMAGES) + b"x", "141 follow"),
+        (gzip.compress(encode(IMAGES))[:60], "cannot be read"),
+        (encode(LABELS), "array of shape \\(7,\\)"),
+    ],
+)
+def test_damage_is_one_clear_line(tmp_path, data, says):
+    (tmp_path / "train-images-idx3-ubyte").write_bytes(data)
+    with pytest.raises(UserError, match=says) as caught:
+        load(f"idx:{tmp_path}")
+    assert "\n" not in str(caught.value)
+
+
+def test_labels_must_fit_the_images(tmp_path):
+    (tmp_path / "train-images-idx3-ubyte").write_bytes(encode(IMAGES))
+    (tmp_path / "train-labels-idx1-ubyte").write_bytes(encode(LABELS[:5]))
+    with pytest.raises(UserError, match="7 images"):
+        load(f"idx:{tmp_path}")
+
+
+def test_two_data_sets_in_one_folder_are_ambiguous(tmp_path):
+    for kind in ("letters", "digits"):
+        (tmp_path / f"emnist-{kind}-train-images-idx3-ubyte").write_bytes(encode(IMAGES))
+    with pytest.raises(UserError, match=r"emnist-digits.*emnist-letters"):
+        load(f"idx:{tmp_path}")
+
+
+def test_no_such_folder():
+    with pytest.raises(UserError, match="no such folder"):
+        load("idx:nowhere/at/all")

@@ -1,0 +1,132 @@
+"""Checkpoints: complete, whole or absent, and forgiving of a damaged one."""
+
+import json
+import math
+import os
+
+import keras
+import pytest
+
+from gan.errors import UserError
+from toys import ToySource, assert_equal, numbers, toy_gan, translators
+from trainers.checkpoints import Checkpoints
+from trainers.cyclegan import CycleGAN
+
+
+def cyclegan():
+    source = ToySource((6, 6, 1), domains=("a", "b"))
+    return source, CycleGAN(translators, source.spec, batch_size=2, pool_size=3, seed=3)
+
+
+def gan():
+    source = ToySource()
+    networks = {"batch_norm": True}
+    return source, toy_gan(source, networks, penalty=("wgan_gp",), n_critic=2, batch_size=4)
+
+
+@pytest.mark.parametrize("make", [gan, cyclegan])
+def test_a_resumed_run_equals_an_unbroken_one(tmp_path, make):
+    def logs_of(trainer, source, stop_at=math.inf):
+        lines = []
+
+        def record_batch(batch, logs):
+            lines.append((batch, dict(logs)))
+            trainer.stop_training = trainer.images >= stop_at
+
+        record = keras.callbacks.LambdaCallback(
+            on_train_batch_end=record_batch,
+            on_epoch_end=lambda epoch, logs: lines.append(("epoch", epoch, dict(logs))),
+        )
+        trainer.fit(
+            source, total_kimg=0.064, steps_per_loop=2, eval_every_kimg=0.048, callbacks=[record]
+        )
+        return lines
+
+    source, unbroken = make()
+    expected = logs_of(unbroken, source)
+    source, first = make()
+    lines = logs_of(first, source, stop_at=32)
+    Checkpoints(tmp_path).save(first)
+    source, second = make()
+    assert Checkpoints(tmp_path).restore(second) == first.step
+    lines += logs_of(second, source)
+    assert_equal(numbers(unbroken), numbers(second))
+    assert lines == expected
+
+
+def saved(tmp_path, *totals, keep=3):
+    """A trainer saved after each of these many kimg."""
+    source, trainer = gan()
+    checkpoints = Checkpoints(tmp_path, keep=keep)
+    for total in totals:
+        trainer.fit(source, total_kimg=total, steps_per_loop=1)
+        checkpoints.save(trainer)
+    return trainer, checkpoints
+
+
+def test_the_newest_and_the_best_are_kept(tmp_path):
+    _, checkpoints = saved(tmp_path, 0.008, 0.016, keep=2)
+    assert checkpoints.mark_best(1, "fid", 10.0)
+    assert not checkpoints.mark_best(2, "fid", 11.0)
+    trainer, _ = saved(tmp_path, 0.024, 0.032, 0.04, keep=2)
+    assert checkpoints.steps() == [1, 4, 5]
+    assert checkpoints.restore(trainer, "best") == 1 and trainer.images == 8
+    assert checkpoints.restore(trainer, "latest") == 5
+    assert checkpoints.restore(trainer, "4") == 4 and trainer.step == 4
+    with pytest.raises(UserError, match="'7'"):
+        checkpoints.restore(trainer, "7")
+
+
+def damage_bytes(path):
+    data = next(path.glob("variables.data*"))
+    content = bytearray(data.read_bytes())
+    content[len(content) // 2] ^= 0xFF
+    data.write_bytes(content)
+
+
+def damage_length(path):
+    data = next(path.glob("variables.data*"))
+    os.truncate(data, data.stat().st_size // 2)
+
+
+def damage_index(path):
+    (path / "variables.index").unlink()
+
+
+def damage_state(path):
+    (path / "state.json").write_text("{")
+
+
+@pytest.mark.parametrize("damage", [damage_bytes, damage_length, damage_index, damage_state])
+def test_a_damaged_newest_falls_back_with_a_warning(tmp_path, damage, caplog):
+    _, checkpoints = saved(tmp_path, 0.008, 0.016)
+    source, expected = gan()
+    expected.fit(source, total_kimg=0.008, steps_per_loop=1)
+    damage(checkpoints.path(2))
+    _, trainer = gan()
+    assert checkpoints.restore(trainer) == 1
+    assert "step-0000000002" in caplog.text and "damaged" in caplog.text
+    assert_equal(numbers(trainer), numbers(expected))
+
+
+def test_all_damaged_is_one_clear_line(tmp_path):
+    _, checkpoints = saved(tmp_path, 0.008)
+    damage_index(checkpoints.path(1))
+    with pytest.raises(UserError, match=r"No checkpoint .* can be read"):
+        checkpoints.restore(gan()[1])
+
+
+def test_what_is_half_written_is_not_a_checkpoint(tmp_path):
+    trainer, checkpoints = saved(tmp_path, 0.008)
+    half = tmp_path / "checkpoints" / ".tmp-step-0000000002"
+    half.mkdir()
+    (half / "variables.index").write_text("")
+    assert checkpoints.steps() == [1]
+    assert checkpoints.restore(trainer) == 1
+    assert Checkpoints(tmp_path / "none").restore(trainer) is None
+
+
+def test_state_json_says_where_the_run_was(tmp_path):
+    trainer, checkpoints = saved(tmp_path, 0.008)
+    host = json.loads((checkpoints.path(1) / "state.json").read_text())
+    assert host["step"] == trainer.step == 1 and host["images"] == trainer.images == 8
