@@ -2,5 +2,24 @@
 
 import os
 
-# TensorFlow's start-up chatter would bury our one-line errors; its exceptions still arrive.
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+def _import_quietly() -> None:
+    """Imports TensorFlow with its C++ start-up chatter, which no setting silences, discarded.
+
+    It would bury our one-line errors. An import that fails still raises.
+    """
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    stderr, null = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    os.dup2(null, 2)
+    try:
+        import tensorflow as tf
+
+        tf.config.list_physical_devices()
+
+    finally:
+        os.dup2(stderr, 2)
+        os.close(stderr)
+        os.close(null)
+
+
+_import_quietly()

@@ -6,14 +6,12 @@ import textwrap
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from absl import app, flags
+from absl import app, flags, logging
 
 from gan import registry
 from gan.errors import UserError
 
 FLAGS = flags.FLAGS
-# Flags of absl itself that a user of ours may want.
-_ABSL = ("flagfile", "verbosity")
 
 
 def run(
@@ -44,6 +42,8 @@ def run(
             raise
 
     def guarded(argv: Sequence[str]) -> None:
+        if not FLAGS["verbosity"].present:
+            logging.set_verbosity(logging.WARNING)
         try:
             sys.exit(main(argv))
         except UserError as error:

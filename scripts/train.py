@@ -51,8 +51,8 @@ RUN = {
 
 def define_flags() -> None:
     """The flags every experiment has."""
-    for name, default in experiment.PARTS.items():
-        cli.define(name, default, f"which {name}: a name or an import path", "Experiment")
+    for name, part in experiment.PARTS.items():
+        cli.define(name, part, f"which {name}: a name or an import path", "Experiment")
     for name, (default, text) in RUN.items():
         cli.define(name, default, text, "Run")
 
@@ -111,8 +111,9 @@ def main(argv: Sequence[str]) -> int:
         raise UserError("--workdir is missing: say where the run goes, as in --workdir=runs/first.")
     if FLAGS.total_kimg <= 0:
         raise UserError(f"--total_kimg={FLAGS.total_kimg}: expected more than 0.")
-    if FLAGS.keep_checkpoints < 1:
-        raise UserError(f"--keep_checkpoints={FLAGS.keep_checkpoints}: expected at least 1.")
+    for name in ("keep_checkpoints", "steps_per_loop"):
+        if FLAGS[name].value < 1:
+            raise UserError(f"--{name}={FLAGS[name].value}: expected at least 1.")
     workdir = Path(FLAGS.workdir)
     if workdir.is_file():
         raise UserError(f"--workdir={FLAGS.workdir!r} is a file; a folder is needed.")
@@ -127,8 +128,6 @@ def main(argv: Sequence[str]) -> int:
         return 0
     trainer = run.trainer
     checkpoints = Checkpoints(workdir, keep=FLAGS.keep_checkpoints)
-    if is_chief(strategy):
-        experiment.write_flags(workdir / "flags.txt", run.values)
     resumed = checkpoints.restore(trainer)
     if resumed is not None:
         print(f"Resumed {workdir} at step {resumed}, {trainer.images / 1000:g} kimg.")
@@ -136,12 +135,15 @@ def main(argv: Sequence[str]) -> int:
         seen = f"{trainer.images / 1000:g} kimg"
         print(f"{workdir} is trained to {seen} already; raise --total_kimg to go on.")
         return 0
+    callbacks = callbacks_of(run, workdir, checkpoints)
+    if is_chief(strategy):
+        experiment.write_flags(workdir / "flags.txt", run.values)
     print(f"Watch it: tensorboard --logdir={workdir}", flush=True)
     try:
         trainer.fit(
             run.source,
             total_kimg=FLAGS.total_kimg,
-            callbacks=callbacks_of(run, workdir, checkpoints),
+            callbacks=callbacks,
             steps_per_loop=FLAGS.steps_per_loop,
             eval_every_kimg=FLAGS.eval_every_kimg,
         )

@@ -32,7 +32,7 @@ class ToySource:
     def pipeline(self, batch_size, *, seed, start=0, shards=1, shard=0):
         def batch(first):
             positions = first + tf.range(batch_size, dtype=tf.int64)
-            signature = {d: tf.float32 for d in self.spec.domains}
+            signature = dict.fromkeys(self.spec.domains, tf.float32)
             if self.spec.num_classes:
                 signature["label"] = tf.int32
             return tf.map_fn(

@@ -6,9 +6,9 @@ import os
 
 import keras
 import pytest
+from toys import ToySource, assert_equal, numbers, toy_gan, translators
 
 from gan.errors import UserError
-from toys import ToySource, assert_equal, numbers, toy_gan, translators
 from trainers.checkpoints import Checkpoints
 from trainers.cyclegan import CycleGAN
 

@@ -4,9 +4,9 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from toys import ToySource, translators
 
 from gan.errors import UserError
-from toys import ToySource, translators
 from trainers.cyclegan import CycleGAN
 from trainers.distribution import make_strategy
 from trainers.image_pool import ImagePool
@@ -81,7 +81,9 @@ def test_the_pool_is_the_one_of_the_paper():
 
 def test_a_pool_of_none_shows_what_it_is_given():
     fakes = tf.random.normal((4, 2))
-    np.testing.assert_array_equal(ImagePool(0, (2,), "a").exchange(fakes, tf.constant([0, 0])), fakes)
+    np.testing.assert_array_equal(
+        ImagePool(0, (2,), "a").exchange(fakes, tf.constant([0, 0])), fakes
+    )
 
 
 def test_replicas_share_one_pool_over_the_global_batch():

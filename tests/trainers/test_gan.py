@@ -8,9 +8,9 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from toys import ToySource, assert_equal, numbers, points, toy_gan
 
 from gan.errors import UserError
-from toys import ToySource, assert_equal, numbers, points, toy_gan
 from trainers.distribution import make_strategy
 from trainers.gan import GAN
 from trainers.randomness import step_seed

@@ -6,8 +6,8 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-
 from toys import ToySource, numbers, points, toy_gan
+
 from trainers.distribution import make_strategy
 from trainers.gan import GAN
 from trainers.precision import LossScale, apply_gradients

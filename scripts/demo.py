@@ -1,0 +1,86 @@
+"""Everything once, on embedded images: train, compress, generate from the int8 file.
+
+make demo runs it. What is already there is not made again; a run that was stopped goes on.
+"""
+
+import json
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from absl import flags
+
+from gan.compression import report
+from scripts import cli
+
+FLAGS = flags.FLAGS
+RECIPE = Path(__file__).parent.parent / "recipes" / "demo.flags"
+
+OPTIONS = {
+    "out": ("runs/demo", "folder of everything"),
+    "total_kimg": (200.0, "thousands of images to train on"),
+    "finetune_kimg": (30.0, "thousands of images to prune on"),
+    "eval_samples": (0, "samples an evaluation draws; 0: 10,000"),
+}
+
+
+def step(title: str, script: str, **arguments: object) -> None:
+    """Runs a script as a user would; its failure, or a Ctrl-C in it, ends the demo."""
+    command = [sys.executable, "-m", f"scripts.{script}"]
+    command += [f"--{name}={value}" for name, value in arguments.items()]
+    print(f"\n== {title}\n$ python {' '.join(command[1:])}", flush=True)
+    # Ctrl-C reaches the script too: it saves its state, and only then do we end.
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    process = subprocess.Popen(command, preexec_fn=lambda: signal.signal(signal.SIGINT, before))
+    status = process.wait()
+    signal.signal(signal.SIGINT, before)
+    if status:
+        sys.exit(status if status > 0 else 128 - status)
+
+
+def main(argv: Sequence[str]) -> int:
+    """Runs what is missing, then shows the table and where the pictures are."""
+    del argv
+    start, out = time.monotonic(), Path(FLAGS.out)
+    run, device, grid = out / "train", out / "device", out / "int8_samples.png"
+    fresh = not (grid.is_file() and (device / "report.json").is_file())
+    if fresh:
+        step(
+            "Training a GAN on Fashion-MNIST",
+            "train",
+            flagfile=RECIPE,
+            workdir=run,
+            total_kimg=FLAGS.total_kimg,
+            eval_samples=FLAGS.eval_samples,
+        )
+    else:
+        print(f"{out} is already there; delete it to train again.")
+    if not (device / "report.json").is_file():
+        step(
+            "Pruning and quantizing the generator",
+            "compress",
+            workdir=run,
+            out=device,
+            finetune_kimg=FLAGS.finetune_kimg,
+            eval_samples=FLAGS.eval_samples,
+        )
+    if not grid.is_file():
+        model = device / "pruned_int8.tflite"
+        step("Generating with the pruned int8 file", "generate", model=model, out=grid)
+    print()
+    print(report.table(json.loads((device / "report.json").read_text())))
+    last = max((run / "samples").glob("fake_*.png"), default=run / "samples")
+    print(f"\nSamples in training        {last}")
+    print(f"Samples of the int8 file   {grid}")
+    print(f"Variants for the same z    {device / 'comparison.png'}")
+    print(f"Watch the training         .venv/bin/tensorboard --logdir={run}")
+    if fresh:
+        print(f"Took {time.monotonic() - start:.0f} s.")
+    return 0
+
+
+if __name__ == "__main__":
+    cli.run_with(main, OPTIONS)

@@ -1,0 +1,49 @@
+"""Runs entry points one after another, each in a fork of one process that has imported TensorFlow.
+
+Reads a JSON list of argument lists from stdin and answers with [status, stdout, stderr] for each.
+Importing costs seconds, forking nothing, so a test can afford many command lines.
+"""
+
+import json
+import os
+import runpy
+import sys
+import tempfile
+import traceback
+
+import scripts
+import scripts.compress
+import scripts.evaluate
+import scripts.generate
+import scripts.train  # noqa: F401
+
+
+def run(arguments):
+    with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
+        pid = os.fork()
+        if pid == 0:
+            os.dup2(out.fileno(), 1)
+            os.dup2(err.fileno(), 2)
+            sys.argv = arguments
+            status = 0
+            try:
+                del sys.modules[arguments[0]]
+                runpy.run_module(arguments[0], run_name="__main__", alter_sys=True)
+            except SystemExit as end:
+                status = end.code if isinstance(end.code, int) else int(end.code is not None)
+            except BaseException:
+                traceback.print_exc()
+                status = 1
+            sys.stdout.flush()
+            sys.stderr.flush()
+            os._exit(status)
+        _, wait = os.waitpid(pid, 0)
+        texts = []
+        for file in (out, err):
+            file.seek(0)
+            texts.append(file.read().decode())
+        return [os.waitstatus_to_exitcode(wait), *texts]
+
+
+answers = [run(arguments) for arguments in json.load(sys.stdin)]
+json.dump(answers, sys.stdout)

@@ -1,0 +1,245 @@
+"""A user's mistakes: status 2, one line that quotes what was given, before any training."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+TRAIN, EVALUATE = "scripts.train", "scripts.evaluate"
+GENERATE, COMPRESS = "scripts.generate", "scripts.compress"
+
+
+def run_all(lines, cwd):
+    server = Path(__file__).parent / "forkserver.py"
+    done = subprocess.run(
+        [sys.executable, server],
+        input=json.dumps(lines),
+        capture_output=True,
+        text=True,
+        cwd=cwd,
+        check=False,
+        env=None,
+    )
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+W = "--workdir=run"
+MISTAKES = [
+    ([TRAIN], "--workdir is missing"),
+    ([TRAIN, W, "--widht=2"], "Did you mean 'width'"),
+    ([TRAIN, W, "width=2"], "'width=2' is not a flag"),
+    ([TRAIN, W, "--trainer=gun"], "Did you mean 'gan'"),
+    ([TRAIN, W, "--architecture=dcgun"], "Did you mean 'dcgan'"),
+    ([TRAIN, W, "--architecture=no.such:thing"], "cannot import 'no.such'"),
+    ([TRAIN, W, "--loss=gan.losses:hinged"], "Did you mean 'hinge'"),
+    ([TRAIN, W, "--loss=hing"], "Did you mean 'hinge'"),
+    ([TRAIN, W, "--penalty=r1,rr2"], "'rr2'"),
+    ([TRAIN, W, "--dataset=fashion_mnist_smal"], "Did you mean 'fashion_mnist_small'"),
+    ([TRAIN, W, "--dataset=folder:nowhere"], "nowhere"),
+    ([TRAIN, W, "--dataset=idx:nowhere"], "nowhere"),
+    ([TRAIN, W, "--batch_size=many"], "--batch_size=many"),
+    ([TRAIN, W, "--batch_size=0"], "--batch_size=0"),
+    ([TRAIN, W, "--total_kimg=-1"], "--total_kimg=-1"),
+    ([TRAIN, W, "--precision=float8"], "--precision='float8'"),
+    ([TRAIN, W, "--strategy=many"], "--strategy='many'"),
+    ([TRAIN, W, "--strategy=multi_worker"], "TF_CONFIG"),
+    ([TRAIN, W, "--lr_decay=steep"], "--lr_decay='steep'"),
+    ([TRAIN, W, "--n_critic=2", "--accumulate=2"], "--n_critic=2 with --accumulate=2"),
+    ([TRAIN, W, "--pack=2", "--conditional"], "--pack=2 with --conditional"),
+    ([TRAIN, W, "--dataset=ring"], "ring"),
+    ([TRAIN, W, "--dataset=ring", "--architecture=mlp", "--conditional"], "conditional"),
+    ([TRAIN, W, "--trainer=cyclegan", "--architecture=resnet_translator"], "edges2fashion"),
+    ([TRAIN, W, "--trainer=cyclegan", "--n_critic=2"], "'n_critic' is not known"),
+    ([TRAIN, W, "--image_size=30"], "30"),
+    ([TRAIN, W, "--width=0"], "--width=0"),
+    ([TRAIN, W, "--steps_per_loop=0"], "--steps_per_loop=0"),
+    ([TRAIN, W, "--flagfile=nowhere.flags"], "nowhere.flags"),
+    ([TRAIN, "--workdir=file.txt"], "'file.txt' is a file"),
+    ([EVALUATE], "--workdir is missing"),
+    ([EVALUATE, W], "holds no run"),
+    ([GENERATE, "--out=a.png"], "either --workdir=RUN or --model=FILE"),
+    ([GENERATE, "--model=a.h5", "--out=a.png"], "a.h5"),
+    ([GENERATE, "--model=a.keras", "--out=a.png"], "no such file"),
+    ([GENERATE, "--model=file.keras", "--out=a.png"], "cannot be read"),
+    ([GENERATE, "--model=file.tflite", "--out=a.png"], "file.tflite"),
+    ([GENERATE, "--model=file.keras", "--out=a.jpg"], "--out='a.jpg'"),
+    ([COMPRESS, W], "--out"),
+    ([COMPRESS, W, "--out=o"], "holds no run"),
+    ([COMPRESS, W, "--out=o", "--sparsity=1.5"], "--sparsity=1.5"),
+]
+
+
+@pytest.fixture(scope="module")
+def answers(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("mistakes")
+    for name in ("file.txt", "file.keras", "file.tflite"):
+        (folder / name).write_text("not what it says")
+    return folder, run_all([line for line, _ in MISTAKES], folder)
+
+
+@pytest.mark.parametrize("i", range(len(MISTAKES)), ids=lambda i: " ".join(MISTAKES[i][0][1:]))
+def test_a_mistake_is_one_line_and_status_2(answers, i):
+    folder, results = answers
+    status, out, err = results[i]
+    assert status == 2, err
+    lines = err.strip().splitlines()
+    assert len(lines) == 1 and lines[0].startswith("error: "), err
+    assert MISTAKES[i][1] in lines[0]
+    assert not out and not (folder / "run").exists()
+
+
+TINY = [
+    "--total_kimg=0.2",
+    "--batch_size=20",
+    "--steps_per_loop=2",
+    "--eval_every_kimg=0.1",
+    "--eval_samples=40",
+    "--image_every_kimg=0.1",
+    "--checkpoint_every_kimg=0.1",
+    "--log_every_kimg=0.04",
+]
+IMAGES = [TRAIN, "--workdir=images", "--dataset=folder:data", "--width=0.05", *TINY]
+POINTS = [TRAIN, "--workdir=points", "--dataset=ring", "--architecture=mlp", "--width=0.1", *TINY]
+
+
+def write_folder(folder):
+    rng = np.random.default_rng(0)
+    for kind in ("a", "b"):
+        (folder / "data" / kind).mkdir(parents=True)
+        for i in range(20):
+            pixels = rng.integers(0, 255, (28, 28), dtype=np.uint8)
+            Image.fromarray(pixels).save(folder / "data" / kind / f"{i}.png")
+
+
+@pytest.fixture(scope="module")
+def whole_way(tmp_path_factory):
+    """Train, resume, judge, generate and compress, as a user would, in one folder."""
+    folder = tmp_path_factory.mktemp("whole_way")
+    write_folder(folder)
+    (folder / "ideas.py").write_text(
+        "from gan.losses import Loss, hinge\n"
+        "from trainers.gan import GAN\n"
+        "sharp = Loss(hinge.discriminator, hinge.generator)\n"
+        "class Mine(GAN):\n"
+        "    def __init__(self, architecture, spec, *, zeal: float = 1.0, **options):\n"
+        "        '''Args:\n            zeal: of the researcher.'''\n"
+        "        super().__init__(architecture, spec, **options)\n"
+    )
+    lines = {
+        "train": [*IMAGES, "--conditional", "--penalty=r1", "--r1_gamma=0.5"],
+        "resume": [*IMAGES, "--conditional", "--penalty=r1", "--r1_gamma=0.5", "--total_kimg=0.3"],
+        "again": [*IMAGES, "--conditional", "--penalty=r1", "--r1_gamma=0.5", "--total_kimg=0.3"],
+        "other": [*IMAGES, "--conditional", "--penalty=r1", "--r1_gamma=0.6"],
+        "evaluate": [EVALUATE, "--workdir=images", "--num_samples=40"],
+        "generate": [GENERATE, "--workdir=images", "--out=grid.png", "--count=6", "--classes=1"],
+        "no class": [GENERATE, "--workdir=images", "--out=none.png", "--classes=2"],
+        "compress": [
+            COMPRESS, "--workdir=images", "--out=device", "--finetune_kimg=0.2",
+            "--eval_samples=40", "--calibration=100", "--steps_per_loop=2",
+        ],
+        "int8": [GENERATE, "--model=device/pruned_int8.tflite", "--out=int8.png", "--count=6"],
+        "keras": [GENERATE, "--model=device/pruned.keras", "--out=keras.png", "--count=6"],
+        "points": POINTS,
+        "modes": [EVALUATE, "--workdir=points"],
+        "paths": [
+            TRAIN, "--dry_run", "--trainer=ideas:Mine", "--loss=ideas:sharp", "--zeal=2",
+            "--architecture=gan.architectures.dcgan:dcgan", "--width=0.1",
+        ],
+        "help": [TRAIN, "--trainer=cyclegan", "--architecture=resnet_translator", "--help"],
+        "flagfile": [TRAIN, "--flagfile=images/flags.txt", "--workdir=copy", "--dry_run=true"],
+    }  # fmt: skip
+    return folder, dict(zip(lines, run_all(list(lines.values()), folder)))
+
+
+def outcome(whole_way, name, status=0):
+    folder, results = whole_way
+    code, out, err = results[name]
+    assert code == status, f"{out}\n{err}"
+    return folder, out, err
+
+
+def test_a_run_leaves_its_files(whole_way):
+    folder, _, _ = outcome(whole_way, "train")
+    run = folder / "images"
+    assert "--conditional=true" in (run / "flags.txt").read_text()
+    assert list((run / "samples").glob("fake_*.png"))
+    assert list((run / "tensorboard").glob("**/events*"))
+    events = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+    assert {"step", "images", "seconds", "images_per_second", "generator_loss", "r1"} <= set(
+        events[-1]
+    )
+    assert [e["images"] for e in events if "fid" in e] == [100, 200, 300]
+    assert (run / "checkpoints" / "best.json").is_file()
+
+
+def test_the_same_command_resumes_and_then_says_that_it_is_done(whole_way):
+    _, out, _ = outcome(whole_way, "resume")
+    assert "Resumed images at step 10" in out
+    _, out, _ = outcome(whole_way, "again")
+    assert "trained to 0.3 kimg already" in out
+
+
+def test_resuming_with_another_option_names_it(whole_way):
+    _, _, err = outcome(whole_way, "other", status=2)
+    assert "--r1_gamma=0.6 differs from --r1_gamma=0.5" in err
+
+
+def test_evaluation_carries_its_protocol(whole_way):
+    folder, out, _ = outcome(whole_way, "evaluate")
+    record = json.loads((folder / "images" / "evaluation.json").read_text())
+    assert record["metrics"]["fid"] > 0 and "fid" in out
+    assert record["protocol"]["num_samples"] == 40 and record["protocol"]["images"] == 300
+
+
+def test_mixtures_are_judged_by_modes(whole_way):
+    outcome(whole_way, "points")
+    folder, _, _ = outcome(whole_way, "modes")
+    metrics = json.loads((folder / "points" / "evaluation.json").read_text())["metrics"]
+    assert set(metrics) == {"modes", "high_quality", "reverse_kl"}
+    assert 0 <= metrics["high_quality"] <= 1
+
+
+@pytest.mark.parametrize("name", ["generate", "int8", "keras"])
+def test_a_grid_comes_from_any_generator(whole_way, name):
+    folder, _, _ = outcome(whole_way, name)
+    path = {"generate": "grid", "int8": "int8", "keras": "keras"}[name]
+    pixels = np.asarray(Image.open(folder / f"{path}.png"))
+    assert pixels.shape[1] >= 28 * 3 and pixels.std() > 1
+
+
+def test_a_class_that_is_not_there_is_named(whole_way):
+    _, _, err = outcome(whole_way, "no class", status=2)
+    assert "--classes='2'" in err and "0 to 1" in err
+
+
+def test_compress_writes_the_report(whole_way):
+    folder, out, _ = outcome(whole_way, "compress")
+    report = json.loads((folder / "device" / "report.json").read_text())
+    assert [v["name"] for v in report["variants"]] == ["float32", "int8", "pruned_int8"]
+    for variant in report["variants"]:
+        assert variant["bytes"] == (folder / "device" / variant["file"]).stat().st_size
+        assert variant["partitions"] == 1
+        assert variant["fid"] > 0 and variant["latency_ms"] > 0 and variant["name"] in out
+    assert abs(report["variants"][2]["sparsity"] - 0.7) < 0.01
+    assert (folder / "device" / "comparison.png").is_file()
+
+
+def test_import_paths_and_their_flags_work_from_a_users_folder(whole_way):
+    _, out, _ = outcome(whole_way, "paths")
+    assert "--zeal=2.0" in out and "--trainer=ideas:Mine" in out and "parameters" in out
+
+
+def test_help_shows_the_flags_of_the_named_parts(whole_way):
+    _, out, _ = outcome(whole_way, "help")
+    assert "--cycle_lambda=" in out and "--pool_size=" in out and "--n_critic" not in out
+    assert max(len(line) for line in out.splitlines()) <= 110
+
+
+def test_a_runs_flags_are_a_flagfile(whole_way):
+    _, out, _ = outcome(whole_way, "flagfile")
+    assert "--r1_gamma=0.5" in out and "--conditional=true" in out
