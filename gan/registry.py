@@ -24,15 +24,19 @@ ROOMS = {
 }
 # Modules of a room that hold no entry of their own.
 _SUPPORT = {
+    "gan.architectures": {"patchgan"},
     "trainers": {
+        "averages",
         "base",
-        "precision",
         "checkpoints",
         "distribution",
         "image_pool",
+        "interrupts",
         "optimizers",
+        "precision",
         "randomness",
-    }
+        "state",
+    },
 }
 
 

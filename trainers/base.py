@@ -1,147 +1,36 @@
-"""The state every trainer owns and the loop that moves it.
+"""The loop that moves a trainer's state.
 
 The way through: `fit` runs graph calls of K steps, a step calls `train_step(batch)` on every
 replica, and `train_step` hands each loss to `minimize`. A new trainer overrides `train_step`.
 """
 
 import math
-import signal
 from collections.abc import Callable, Mapping, Sequence
-from types import FrameType
-from typing import Any, ClassVar
+from typing import Any
 
 import keras
 import tensorflow as tf
 
-from gan.architectures import Networks
-from gan.data import Source, Spec
+from gan.data import Source
 from gan.errors import UserError
-from gan.sampling import KerasSampler
+from trainers import averages
 from trainers import precision as mixed
 from trainers.distribution import distribute
-from trainers.optimizers import OptimizerGroup
+from trainers.interrupts import Interrupts
 from trainers.randomness import step_seed
+from trainers.state import Logs, State
 
 Batch = Mapping[str, tf.Tensor]
-Logs = dict[str, Any]
-Architecture = Callable[[Spec], Networks]
 
 
-class Trainer(keras.Model):
+class Trainer(State):
     """Several networks, an optimizer for each group of them, and an explicit loop.
 
     A subclass builds its networks in `build_networks`, names the groups that share an optimizer in
     `groups`, and writes `train_step`. Everything random in a step comes from `self.rng(name)`.
-
-    Attributes:
-        networks: name -> Keras model, in the order of building.
-        ema: name -> exponential moving average of that network, for those named in `averaged`.
-        optimizers: group -> optimizer.
-        loss_scales: group -> `LossScale`.
-        spec: of the data.
-        stop_training: set by callbacks to end `fit` after the current graph call.
-        interrupted: the signal that ended the last `fit`, or None.
     """
 
-    groups: ClassVar[dict[str, tuple[str, ...]]] = {}
-    averaged: ClassVar[tuple[str, ...]] = ()
-
-    def __init__(
-        self,
-        architecture: Architecture,
-        spec: Spec,
-        *,
-        batch_size: int = 64,
-        learning_rate: float = 2e-4,
-        discriminator_lr: float = 0.0,
-        beta_1: float = 0.5,
-        beta_2: float = 0.999,
-        ema_half_life_kimg: float = 10.0,
-        ema_rampup: float = 0.05,
-        precision: str = "float32",
-        accumulate: int = 1,
-        xla: bool = False,
-        seed: int = 0,
-    ) -> None:
-        """Builds networks and optimizers under the current `tf.distribute` strategy.
-
-        Args:
-            architecture: makes a generator and a discriminator for a spec, its options bound.
-            spec: of the data to train on.
-            batch_size: images in each discriminator update, over all replicas and micro-batches.
-            learning_rate: Adam's step size.
-            discriminator_lr: Adam's step size for discriminators; 0 means learning_rate.
-            beta_1: Adam's decay of the first moment.
-            beta_2: Adam's decay of the second moment.
-            ema_half_life_kimg: half-life of the weights' moving average, in thousands of images;
-                0 keeps none.
-            ema_rampup: the half-life is at most this share of the images seen so far (Karras 2020).
-            precision: float32, mixed_float16 or mixed_bfloat16.
-            accumulate: micro-batches whose gradients make one update; every optimizer then steps
-                once, at the end, on the mean.
-            xla: compile the step with XLA; one replica only.
-            seed: of weights, data order and noise.
-
-        Raises:
-            UserError: a value that cannot work, or sizes that do not divide.
-        """
-        super().__init__(name=type(self).__name__.lower())
-        strategy = tf.distribute.get_strategy()
-        replicas = strategy.num_replicas_in_sync
-        _require(batch_size > 0, f"--batch_size={batch_size}: expected at least 1.")
-        _require(accumulate > 0, f"--accumulate={accumulate}: expected at least 1.")
-        _require(learning_rate > 0, f"--learning_rate={learning_rate}: expected more than 0.")
-        _require(seed >= 0 and seed < 2**31, f"--seed={seed}: expected 0 to 2147483647.")
-        _require(
-            batch_size % (replicas * accumulate) == 0,
-            f"--batch_size={batch_size} does not divide into {replicas} replica(s) x "
-            f"--accumulate={accumulate}.",
-        )
-        _require(not (xla and replicas > 1), f"--xla works on one replica, not on {replicas}.")
-        self.architecture = architecture
-        self.spec = spec
-        self.seed = seed
-        self.batch_size = batch_size
-        self.accumulate = accumulate
-        self.precision = precision
-        self.xla = xla
-        self.ema_half_life_kimg = ema_half_life_kimg
-        self.ema_rampup = ema_rampup
-        self.interrupted: int | None = None
-        self.stop_training = False
-        self._micro = 0
-
-        keras.utils.set_random_seed(seed)
-        with mixed.policy(precision):
-            self.networks = self.build_networks()
-        self.ema = {}
-        if ema_half_life_kimg > 0:
-            self.ema = {name: _copy(self.networks[name]) for name in self.averaged}
-        rates = dict.fromkeys(self.groups, learning_rate)
-        if discriminator_lr:
-            rates = {g: discriminator_lr if "discriminator" in g else r for g, r in rates.items()}
-        self.base_learning_rates = rates
-        self.optimizers, self.loss_scales, self._accumulators = {}, {}, {}
-        for group in self.groups:
-            variables = self.variables_of(group)
-            optimizer = keras.optimizers.Adam(rates[group], beta_1=beta_1, beta_2=beta_2)
-            optimizer.build(variables)
-            self.optimizers[group] = optimizer
-            self.loss_scales[group] = mixed.LossScale(precision == "mixed_float16")
-            if accumulate > 1:
-                self._accumulators[group] = mixed.Accumulator(variables, accumulate)
-        self._step = tf.Variable(0, dtype=tf.int64, trainable=False, name="step")
-        self._images = tf.Variable(0, dtype=tf.int64, trainable=False, name="images")
-        self._loop: Callable[..., dict[str, tf.Tensor]] | None = None
-        self._epoch_sums: dict[str, float] = {}
-        self._epoch_steps = 0
-        self.built = True
-
     # What a trainer defines.
-
-    def build_networks(self) -> dict[str, keras.Model]:
-        """Makes the networks, called once, under the precision policy and the strategy."""
-        raise NotImplementedError
 
     def train_step(self, batch: Batch) -> Logs:
         """One step of the algorithm on one replica: losses, each handed to `minimize`.
@@ -153,15 +42,6 @@ class Trainer(keras.Model):
             name -> scalar, to be logged; losses end in `_loss`.
         """
         raise NotImplementedError
-
-    @property
-    def images_per_step(self) -> int:
-        """Real images a step consumes, over all replicas."""
-        return self.batch_size
-
-    def extra_state(self) -> dict[str, list[tf.Variable]]:
-        """State of the algorithm beyond networks and optimizers, such as an image pool."""
-        return {}
 
     # What `train_step` uses.
 
@@ -211,10 +91,6 @@ class Trainer(keras.Model):
         else:
             apply(gradients)
 
-    def variables_of(self, group: str) -> list[keras.Variable]:
-        """The trainable variables an optimizer steps."""
-        return [v for name in self.groups[group] for v in self.networks[name].trainable_variables]
-
     # One step, K steps.
 
     def _replica_step(self, batch: Batch) -> Logs:
@@ -245,22 +121,16 @@ class Trainer(keras.Model):
         ]
 
     def _update_ema(self) -> None:
-        """EMA <- EMA + (1 - decay) (weights - EMA), decay = 2^(-images a step / half-life)."""
-        if not self.ema:
-            return
-        seen = tf.cast(self._images + self.images_per_step, tf.float32)
-        half_life = tf.minimum(self.ema_half_life_kimg * 1000.0, seen * self.ema_rampup)
-        decay = tf.pow(0.5, self.images_per_step / tf.maximum(half_life, 1e-6))
+        """Moves each average towards its network, unless the network's step was skipped."""
+        seen = self._images + self.images_per_step
+        rate = averages.update_rate(
+            seen, self.images_per_step, self.ema_half_life_kimg, self.ema_rampup
+        )
         for group, names in self.groups.items():
             scale = self.loss_scales[group]
-            # Adding nothing is exact, so a skipped step needs no branch.
-            rate = tf.where(scale.applied, 1.0 - decay, 0.0) if scale.dynamic else 1.0 - decay
+            applied = tf.where(scale.applied, rate, 0.0) if scale.dynamic else rate
             for name in (n for n in names if n in self.ema):
-                for average, v in zip(self.ema[name].variables, self.networks[name].variables):
-                    if v.dtype.startswith("float"):
-                        average.value.assign_add(rate * (v.value - average.value))
-                    else:
-                        average.value.assign(v.value)
+                averages.update(self.ema[name], self.networks[name], applied)
 
     def _distributed_step(self, batch: Any) -> dict[str, tf.Tensor]:
         """A step on all replicas; logs are their mean."""
@@ -316,7 +186,8 @@ class Trainer(keras.Model):
         Returns:
             Keras' history of the epochs' logs.
         """
-        _require(steps_per_loop > 0, f"--steps_per_loop={steps_per_loop}: expected at least 1.")
+        if steps_per_loop < 1:
+            raise UserError(f"--steps_per_loop={steps_per_loop}: expected at least 1.")
         total = math.ceil(total_kimg * 1000 / self.images_per_step) * self.images_per_step
         epoch_images = eval_every_kimg * 1000 or self.spec.size
         self._epochs = math.ceil(total / epoch_images)
@@ -340,7 +211,7 @@ class Trainer(keras.Model):
             total_images=total,
             verbose=1,
         )
-        with _Signals(self):
+        with Interrupts(self):
             history.on_train_begin()
             while self.images < total and not self.stop_training:
                 self._run_epoch(iterator, history, total, epoch_images, steps_per_loop)
@@ -376,120 +247,8 @@ class Trainer(keras.Model):
         self._epoch_sums, self._epoch_steps = {}, 0
         callbacks.on_epoch_end(epoch, logs | self.progress_logs())
 
-    # What callbacks and scripts use.
-
-    @property
-    def step(self) -> int:
-        """Steps taken so far."""
-        return int(self._step.numpy())
-
-    @property
-    def images(self) -> int:
-        """Real images seen so far: the position in the endless data order."""
-        return int(self._images.numpy())
-
-    @property
-    def optimizer(self) -> OptimizerGroup:
-        """All optimizers behind one face, for Keras callbacks."""
-        return OptimizerGroup(self.optimizers)
-
-    @property
-    def latent_dim(self) -> int:
-        """Dimensions of z."""
-        return int(self.inference().inputs[0].shape[-1])
-
-    def progress_logs(self) -> Logs:
-        """Image count, and under float16 the loss scales and how often each skipped."""
-        logs: Logs = {"images": self.images}
-        for group, scale in self.loss_scales.items():
-            if scale.dynamic:
-                logs[f"{group}_loss_scale"] = float(scale.value.numpy())
-                logs[f"{group}_skipped"] = int(scale.skipped.numpy())
-        return logs
-
-    def inference(self, name: str = "") -> keras.Model:
-        """The network to judge and export: the EMA copy where there is one.
-
-        Args:
-            name: of the network; empty for the first of `averaged`.
-        """
-        name = name or self.averaged[0]
-        return self.ema.get(name, self.networks[name])
-
-    def sampler(self) -> KerasSampler:
-        """Draws from `inference()`; kept, so that it is traced once."""
-        if getattr(self, "_sampler", None) is None:
-            self._sampler = KerasSampler(self.inference())
-        return self._sampler
-
-    def call(self, inputs: Any, training: bool = False) -> tf.Tensor:
-        """The inference network's output."""
-        return self.inference()(inputs, training=training)
-
-    def save(self, filepath: str, overwrite: bool = True, **kwargs: Any) -> None:
-        """Saves the inference network as `.keras`: what Keras' ModelCheckpoint calls."""
-        self.inference().save(filepath, overwrite=overwrite, **kwargs)
-
-    def state(self) -> dict[str, list[tf.Variable]]:
-        """Everything a checkpoint holds, as named lists of variables.
-
-        A network's variables include BN statistics and the seed states of its dropout layers.
-        """
-        networks = self.networks | {f"ema_{name}": net for name, net in self.ema.items()}
-        state = {name: [v.value for v in network.variables] for name, network in networks.items()}
-        for group, optimizer in self.optimizers.items():
-            state[f"{group}_optimizer"] = [v.value for v in optimizer.variables]
-            state[f"{group}_loss_scale"] = self.loss_scales[group].variables
-        return state | {"progress": [self._step, self._images]} | self.extra_state()
-
-    def host_state(self) -> dict[str, Any]:
-        """What a checkpoint holds beside variables: JSON."""
-        return {"epoch_sums": self._epoch_sums, "epoch_steps": self._epoch_steps}
-
-    def set_host_state(self, state: Mapping[str, Any]) -> None:
-        """Takes back `host_state()`."""
-        self._epoch_sums = dict(state["epoch_sums"])
-        self._epoch_steps = int(state["epoch_steps"])
-
-
-class _Signals:
-    """Turns SIGINT and SIGTERM into `stop_training` while `fit` runs in the main thread."""
-
-    def __init__(self, trainer: Trainer) -> None:
-        self.trainer = trainer
-        self.before: dict[int, Any] = {}
-
-    def __enter__(self) -> None:
-        try:
-            for number in (signal.SIGINT, signal.SIGTERM):
-                self.before[number] = signal.signal(number, self._stop)
-        except ValueError:  # Not the main thread: signals are not ours.
-            pass
-
-    def __exit__(self, *_: object) -> None:
-        for number, handler in self.before.items():
-            signal.signal(number, handler)
-
-    def _stop(self, number: int, _: FrameType | None) -> None:
-        self.trainer.stop_training = True
-        self.trainer.interrupted = number
-        signal.signal(number, self.before[number])
-
-
-def _require(condition: bool, message: str) -> None:
-    if not condition:
-        raise UserError(message)
-
 
 def part(x: tf.Tensor, i: int, n: int) -> tf.Tensor:
     """Part i of n of a batch; the whole batch where n is 1."""
     size = x.shape[0] // n
     return x if n == 1 else x[i * size : (i + 1) * size]
-
-
-def _copy(network: keras.Model) -> keras.Model:
-    """A clone with the same weights."""
-    clone = keras.models.clone_model(network)
-    clone.set_weights(network.get_weights())
-    clone.trainable = False
-    return clone

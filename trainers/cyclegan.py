@@ -5,11 +5,13 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from gan.data import Spec
 from gan.errors import UserError
 from gan.losses import Loss
 from gan.registry import resolve
-from trainers.base import Architecture, Batch, Logs, Spec, Trainer
+from trainers.base import Batch, Trainer
 from trainers.image_pool import ImagePool
+from trainers.state import Architecture, Logs
 
 
 class CycleGAN(Trainer):

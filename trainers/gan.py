@@ -6,11 +6,13 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from gan.data import Spec
 from gan.errors import UserError
 from gan.losses import Loss
 from gan.penalties import gradient_scale, lazy
 from gan.registry import resolve
-from trainers.base import Architecture, Batch, Logs, Spec, Trainer, part
+from trainers.base import Batch, Trainer, part
+from trainers.state import Architecture, Logs
 
 Penalty = Callable[..., tf.Tensor]
 

@@ -1,0 +1,225 @@
+"""What a trainer owns, from its networks to its image count, and the faces it shows of it."""
+
+from collections.abc import Callable, Mapping
+from typing import Any, ClassVar
+
+import keras
+import tensorflow as tf
+
+from gan.architectures import Networks
+from gan.data import Spec
+from gan.errors import UserError
+from gan.sampling import KerasSampler
+from trainers import averages
+from trainers import precision as mixed
+from trainers.optimizers import OptimizerGroup
+
+Logs = dict[str, Any]
+Architecture = Callable[[Spec], Networks]
+
+
+class State(keras.Model):
+    """Several networks and an optimizer for each group of them.
+
+    It is a Keras model, so that every Keras callback can hold it.
+
+    Attributes:
+        networks: name -> Keras model, in the order of building.
+        ema: name -> exponential moving average of that network, for those named in `averaged`.
+        optimizers: group -> optimizer.
+        loss_scales: group -> `LossScale`.
+        spec: of the data.
+        stop_training: set by callbacks to end `fit` after the current graph call.
+        interrupted: the signal that ended the last `fit`, or None.
+    """
+
+    groups: ClassVar[dict[str, tuple[str, ...]]] = {}
+    averaged: ClassVar[tuple[str, ...]] = ()
+
+    def __init__(
+        self,
+        architecture: Architecture,
+        spec: Spec,
+        *,
+        batch_size: int = 64,
+        learning_rate: float = 2e-4,
+        discriminator_lr: float = 0.0,
+        beta_1: float = 0.5,
+        beta_2: float = 0.999,
+        ema_half_life_kimg: float = 10.0,
+        ema_rampup: float = 0.05,
+        precision: str = "float32",
+        accumulate: int = 1,
+        xla: bool = False,
+        seed: int = 0,
+    ) -> None:
+        """Builds networks and optimizers under the current `tf.distribute` strategy.
+
+        Args:
+            architecture: makes a generator and a discriminator for a spec, its options bound.
+            spec: of the data to train on.
+            batch_size: images in each discriminator update, over all replicas and micro-batches.
+            learning_rate: Adam's step size.
+            discriminator_lr: Adam's step size for discriminators; 0 means learning_rate.
+            beta_1: Adam's decay of the first moment.
+            beta_2: Adam's decay of the second moment.
+            ema_half_life_kimg: half-life of the weights' moving average, in thousands of images;
+                0 keeps none.
+            ema_rampup: the half-life is at most this share of the images seen so far (Karras 2020).
+            precision: float32, mixed_float16 or mixed_bfloat16.
+            accumulate: micro-batches whose gradients make one update; every optimizer then steps
+                once, at the end, on the mean.
+            xla: compile the step with XLA; one replica only.
+            seed: of weights, data order and noise.
+
+        Raises:
+            UserError: a value that cannot work, or sizes that do not divide.
+        """
+        super().__init__(name=type(self).__name__.lower())
+        strategy = tf.distribute.get_strategy()
+        replicas = strategy.num_replicas_in_sync
+        _require(batch_size > 0, f"--batch_size={batch_size}: expected at least 1.")
+        _require(accumulate > 0, f"--accumulate={accumulate}: expected at least 1.")
+        _require(learning_rate > 0, f"--learning_rate={learning_rate}: expected more than 0.")
+        _require(seed >= 0 and seed < 2**31, f"--seed={seed}: expected 0 to 2147483647.")
+        _require(
+            batch_size % (replicas * accumulate) == 0,
+            f"--batch_size={batch_size} does not divide into {replicas} replica(s) x "
+            f"--accumulate={accumulate}.",
+        )
+        _require(not (xla and replicas > 1), f"--xla works on one replica, not on {replicas}.")
+        self.architecture = architecture
+        self.spec = spec
+        self.seed = seed
+        self.batch_size = batch_size
+        self.accumulate = accumulate
+        self.precision = precision
+        self.xla = xla
+        self.ema_half_life_kimg = ema_half_life_kimg
+        self.ema_rampup = ema_rampup
+        self.interrupted: int | None = None
+        self.stop_training = False
+        self._micro = 0
+
+        keras.utils.set_random_seed(seed)
+        with mixed.policy(precision):
+            self.networks = self.build_networks()
+        self.ema = {}
+        if ema_half_life_kimg > 0:
+            self.ema = {name: averages.copy(self.networks[name]) for name in self.averaged}
+        rates = dict.fromkeys(self.groups, learning_rate)
+        if discriminator_lr:
+            rates = {g: discriminator_lr if "discriminator" in g else r for g, r in rates.items()}
+        self.base_learning_rates = rates
+        self.optimizers, self.loss_scales, self._accumulators = {}, {}, {}
+        for group in self.groups:
+            variables = self.variables_of(group)
+            optimizer = keras.optimizers.Adam(rates[group], beta_1=beta_1, beta_2=beta_2)
+            optimizer.build(variables)
+            self.optimizers[group] = optimizer
+            self.loss_scales[group] = mixed.LossScale(precision == "mixed_float16")
+            if accumulate > 1:
+                self._accumulators[group] = mixed.Accumulator(variables, accumulate)
+        self._step = tf.Variable(0, dtype=tf.int64, trainable=False, name="step")
+        self._images = tf.Variable(0, dtype=tf.int64, trainable=False, name="images")
+        self._loop: Callable[..., dict[str, tf.Tensor]] | None = None
+        self._epoch_sums: dict[str, float] = {}
+        self._epoch_steps = 0
+        self.built = True
+
+    def build_networks(self) -> dict[str, keras.Model]:
+        """Makes the networks, called once, under the precision policy and the strategy."""
+        raise NotImplementedError
+
+    @property
+    def images_per_step(self) -> int:
+        """Real images a step consumes, over all replicas."""
+        return self.batch_size
+
+    def extra_state(self) -> dict[str, list[tf.Variable]]:
+        """State of the algorithm beyond networks and optimizers, such as an image pool."""
+        return {}
+
+    def variables_of(self, group: str) -> list[keras.Variable]:
+        """The trainable variables an optimizer steps."""
+        return [v for name in self.groups[group] for v in self.networks[name].trainable_variables]
+
+    # What callbacks, checkpoints and scripts use.
+
+    @property
+    def step(self) -> int:
+        """Steps taken so far."""
+        return int(self._step.numpy())
+
+    @property
+    def images(self) -> int:
+        """Real images seen so far: the position in the endless data order."""
+        return int(self._images.numpy())
+
+    @property
+    def optimizer(self) -> OptimizerGroup:
+        """All optimizers behind one face, for Keras callbacks."""
+        return OptimizerGroup(self.optimizers)
+
+    @property
+    def latent_dim(self) -> int:
+        """Dimensions of z."""
+        return int(self.inference().inputs[0].shape[-1])
+
+    def progress_logs(self) -> Logs:
+        """Image count, and under float16 the loss scales and how often each skipped."""
+        logs: Logs = {"images": self.images}
+        for group, scale in self.loss_scales.items():
+            if scale.dynamic:
+                logs[f"{group}_loss_scale"] = float(scale.value.numpy())
+                logs[f"{group}_skipped"] = int(scale.skipped.numpy())
+        return logs
+
+    def inference(self, name: str = "") -> keras.Model:
+        """The network to judge and export: the EMA copy where there is one.
+
+        Args:
+            name: of the network; empty for the first of `averaged`.
+        """
+        name = name or self.averaged[0]
+        return self.ema.get(name, self.networks[name])
+
+    def sampler(self) -> KerasSampler:
+        """Draws from `inference()`; kept, so that it is traced once."""
+        if getattr(self, "_sampler", None) is None:
+            self._sampler = KerasSampler(self.inference())
+        return self._sampler
+
+    def call(self, inputs: Any, training: bool = False) -> tf.Tensor:
+        """The inference network's output."""
+        return self.inference()(inputs, training=training)
+
+    def save(self, filepath: str, overwrite: bool = True, **kwargs: Any) -> None:
+        """Saves the inference network as `.keras`: what Keras' ModelCheckpoint calls."""
+        self.inference().save(filepath, overwrite=overwrite, **kwargs)
+
+    def state(self) -> dict[str, list[tf.Variable]]:
+        """Everything a checkpoint holds, as named lists of variables.
+
+        A network's variables include BN statistics and the seed states of its dropout layers.
+        """
+        networks = self.networks | {f"ema_{name}": net for name, net in self.ema.items()}
+        state = {name: [v.value for v in network.variables] for name, network in networks.items()}
+        for group, optimizer in self.optimizers.items():
+            state[f"{group}_optimizer"] = [v.value for v in optimizer.variables]
+            state[f"{group}_loss_scale"] = self.loss_scales[group].variables
+        return state | {"progress": [self._step, self._images]} | self.extra_state()
+
+    def host_state(self) -> dict[str, Any]:
+        """What a checkpoint holds beside variables: JSON."""
+        return {"epoch_sums": self._epoch_sums, "epoch_steps": self._epoch_steps}
+
+    def set_host_state(self, state: Mapping[str, Any]) -> None:
+        """Takes back `host_state()`."""
+        self._epoch_sums = dict(state["epoch_sums"])
+        self._epoch_steps = int(state["epoch_steps"])
+
+
+def _require(condition: bool, message: str) -> None:
+    if not condition:
+        raise UserError(message)
