@@ -78,7 +78,7 @@ class Pruning(keras.callbacks.Callback):
                 resume=self._done > 0,
             )
         # A loop traced by an earlier fit knows nothing of the masks.
-        trainer._loop = trainer.make_loop()
+        trainer.retrace()
 
     def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
         """Updates the masks if their time has come; adds `sparsity` to the logs."""

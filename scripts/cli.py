@@ -15,13 +15,15 @@ FLAGS = flags.FLAGS
 
 
 def run(
-    main: Callable[[Sequence[str]], int | None], parse: Callable[[], None] = lambda: None
+    main: Callable[[Sequence[str]], int | None],
+    parse: Callable[[Sequence[str]], None] = lambda argv: None,
 ) -> None:
     """Runs an entry point: exits 2 with one line on a user's mistake.
 
     Args:
         main: takes the remaining arguments; what it returns is the exit status.
-        parse: called once the flags known so far are parsed, to define those that depend on them.
+        parse: called with the arguments once the flags known so far are parsed, to define those
+            that depend on them.
     """
 
     def parser(argv: Sequence[str]) -> list[str]:
@@ -29,7 +31,7 @@ def run(
             wants_help = any(a in ("--help", "-h", "-help", "--helpfull") for a in argv[1:])
             argv = [a for a in argv if a not in ("--help", "-h", "-help", "--helpfull")]
             FLAGS(argv, known_only=True)
-            parse()
+            parse(argv)
             FLAGS.unparse_flags()
             rest = FLAGS(argv, known_only=True)
             if wants_help:

@@ -57,7 +57,7 @@ def define_flags() -> None:
         cli.define(name, default, text, "Run")
 
 
-def define_part_flags() -> None:
+def define_part_flags(argv: Sequence[str]) -> None:
     """The flags of the parts that were named."""
     names = {name: FLAGS[name].value for name in experiment.PARTS}
     # The trainer's own flags first: --penalty, which has flags in turn, is one of them.
@@ -66,7 +66,7 @@ def define_part_flags() -> None:
             cli.define_options(function, section)
     if "penalty" in FLAGS:
         FLAGS.unparse_flags()
-        FLAGS(sys.argv, known_only=True)
+        FLAGS(argv, known_only=True)
         for penalty in experiment.owners(names | {"penalty": FLAGS.penalty})["Penalty"]:
             cli.define_options(penalty, "Penalty")
 
@@ -150,6 +150,8 @@ def main(argv: Sequence[str]) -> int:
     except TrainingDiverged as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
+    for name in trainer.averaged if is_chief(strategy) else ():
+        trainer.inference(name).save(workdir / f"{name}.keras")
     if trainer.interrupted:
         print(
             f"Interrupted and saved at step {trainer.step}, {trainer.images / 1000:g} kimg; "

@@ -1,6 +1,9 @@
 """Two logical CPU devices for every test, so that multi-replica code runs for real."""
 
 import os
+import pathlib
+
+import pytest
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
@@ -10,3 +13,13 @@ tf.config.set_logical_device_configuration(
     tf.config.list_physical_devices("CPU")[0],
     [tf.config.LogicalDeviceConfiguration(), tf.config.LogicalDeviceConfiguration()],
 )
+
+
+@pytest.fixture(scope="session")
+def debian_fashion_mnist() -> pathlib.Path:
+    """All 70,000 images, from Debian's package; .ci/run installs it."""
+    folder = pathlib.Path("/usr/share/datasets/fashion-mnist")
+    if not folder.is_dir():
+        message = "Debian's package dataset-fashion-mnist is not installed"
+        pytest.fail(message) if "CI" in os.environ else pytest.skip(message)
+    return folder

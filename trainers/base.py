@@ -142,14 +142,24 @@ class Trainer(State):
         self._images.assign_add(self.images_per_step)
         return logs
 
-    def make_loop(self) -> Callable[..., dict[str, tf.Tensor]]:
-        """`loop(iterator, steps) -> mean logs`: `steps` steps in one graph call, no host sync."""
+    def loop(self, iterator: Any, steps: tf.Tensor) -> dict[str, tf.Tensor]:
+        """`steps` steps in one graph call, without a sync with the host: their mean logs."""
+        if self._loop is None:
+            self._loop = self._make_loop()
+        return self._loop(iterator, steps)
+
+    def retrace(self) -> None:
+        """Forgets the traced loop, for those who change what a step does, such as constraints."""
+        self._loop = None
+
+    def _make_loop(self) -> Callable[..., dict[str, tf.Tensor]]:
         one_step = tf.function(self._distributed_step)
 
         @tf.function(reduce_retracing=True)
         def loop(iterator: Any, steps: tf.Tensor) -> dict[str, tf.Tensor]:
-            element = tf.nest.map_structure(lambda s: s, iterator.element_spec)
-            names = sorted(one_step.get_concrete_function(element).structured_outputs)
+            # Traced once, here; the body below calls the same graph.
+            traced = one_step.get_concrete_function(iterator.element_spec)
+            names = sorted(traced.structured_outputs)
 
             def body(i: tf.Tensor, sums: list[tf.Tensor]) -> tuple[tf.Tensor, list[tf.Tensor]]:
                 logs = one_step(next(iterator))
@@ -192,8 +202,6 @@ class Trainer(State):
         epoch_images = eval_every_kimg * 1000 or self.spec.size
         self._epochs = math.ceil(total / epoch_images)
         self.stop_training, self.interrupted = False, None
-        if self._loop is None:
-            self._loop = self.make_loop()
         data = distribute(
             self.distribute_strategy,
             source,
@@ -233,8 +241,7 @@ class Trainer(State):
         while self.images < end and not self.stop_training:
             steps = min(steps_per_loop, math.ceil((end - self.images) / self.images_per_step))
             callbacks.on_train_batch_begin(self.step)
-            assert self._loop is not None
-            values = self._loop(iterator, tf.constant(steps))
+            values = self.loop(iterator, tf.constant(steps))
             logs = {name: float(value) for name, value in values.items()}
             logs["loss"] = sum(v for name, v in logs.items() if name.endswith("_loss"))
             for name, value in logs.items():

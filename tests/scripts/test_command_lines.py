@@ -136,6 +136,7 @@ def whole_way(tmp_path_factory):
         "again": [*IMAGES, "--conditional", "--penalty=r1", "--r1_gamma=0.5", "--total_kimg=0.3"],
         "other": [*IMAGES, "--conditional", "--penalty=r1", "--r1_gamma=0.6"],
         "evaluate": [EVALUATE, "--workdir=images", "--num_samples=40"],
+        "kept": [GENERATE, "--model=images/generator.keras", "--out=kept.png", "--count=6"],
         "generate": [GENERATE, "--workdir=images", "--out=grid.png", "--count=6", "--classes=1"],
         "no class": [GENERATE, "--workdir=images", "--out=none.png", "--classes=2"],
         "compress": [
@@ -150,6 +151,7 @@ def whole_way(tmp_path_factory):
             TRAIN, "--dry_run", "--trainer=ideas:Mine", "--loss=ideas:sharp", "--zeal=2",
             "--architecture=gan.architectures.dcgan:dcgan", "--width=0.1",
         ],
+        "penalty help": [TRAIN, "--penalty=r2", "--help"],
         "help": [TRAIN, "--trainer=cyclegan", "--architecture=resnet_translator", "--help"],
         "flagfile": [TRAIN, "--flagfile=images/flags.txt", "--workdir=copy", "--dry_run=true"],
     }  # fmt: skip
@@ -204,11 +206,10 @@ def test_mixtures_are_judged_by_modes(whole_way):
     assert 0 <= metrics["high_quality"] <= 1
 
 
-@pytest.mark.parametrize("name", ["generate", "int8", "keras"])
+@pytest.mark.parametrize("name", ["generate", "int8", "keras", "kept"])
 def test_a_grid_comes_from_any_generator(whole_way, name):
     folder, _, _ = outcome(whole_way, name)
-    path = {"generate": "grid", "int8": "int8", "keras": "keras"}[name]
-    pixels = np.asarray(Image.open(folder / f"{path}.png"))
+    pixels = np.asarray(Image.open(folder / f"{name.replace('generate', 'grid')}.png"))
     assert pixels.shape[1] >= 28 * 3 and pixels.std() > 1
 
 
@@ -238,6 +239,8 @@ def test_help_shows_the_flags_of_the_named_parts(whole_way):
     _, out, _ = outcome(whole_way, "help")
     assert "--cycle_lambda=" in out and "--pool_size=" in out and "--n_critic" not in out
     assert max(len(line) for line in out.splitlines()) <= 110
+    _, out, _ = outcome(whole_way, "penalty help")
+    assert "--r2_gamma=10.0" in out and "--r1_gamma" not in out
 
 
 def test_a_runs_flags_are_a_flagfile(whole_way):

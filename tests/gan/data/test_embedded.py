@@ -1,7 +1,5 @@
 """The embedded images against their original, and the pairs made from them."""
 
-import pathlib
-
 import numpy as np
 import pytest
 from scipy import ndimage
@@ -11,8 +9,6 @@ from gan.data.embedded import FASHION_CLASSES, FOLDER, read_fashion
 from gan.data.pairs import sobel
 from gan.errors import UserError
 from scripts.embed_fashion_mnist import pack, select
-
-ORIGINAL = pathlib.Path("/usr/share/datasets/fashion-mnist")
 
 
 def test_six_hundred_images_a_class_with_names_and_licence():
@@ -26,9 +22,8 @@ def test_six_hundred_images_a_class_with_names_and_licence():
     assert sum(f.stat().st_size for f in FOLDER.iterdir()) < 2.5e6
 
 
-@pytest.mark.skipif(not ORIGINAL.is_dir(), reason="needs Debian's dataset-fashion-mnist")
-def test_they_are_the_first_of_each_class_of_the_original():
-    images, labels = idx.read_split(str(ORIGINAL), "train")
+def test_they_are_the_first_of_each_class_of_the_original(debian_fashion_mnist):
+    images, labels = idx.read_split(str(debian_fashion_mnist), "train")
     chosen = select(labels)
     np.testing.assert_array_equal(read_fashion()[0], images[chosen])
     np.testing.assert_array_equal(read_fashion()[1], labels[chosen])

@@ -15,7 +15,6 @@ from gan.errors import UserError
 from gan.metrics import classifier, features
 
 WEIGHTS = pathlib.Path(features.__file__).with_name("weights")
-DEBIAN = pathlib.Path("/usr/share/datasets/fashion-mnist")
 
 
 @pytest.fixture(scope="module")
@@ -35,9 +34,8 @@ def test_weights_file_is_small_and_its_accuracy_stated() -> None:
     assert json.loads((WEIGHTS / "fashion.json").read_text())["test_accuracy"] >= 0.91
 
 
-@pytest.mark.skipif(not DEBIAN.is_dir(), reason="Debian's dataset-fashion-mnist is not installed")
-def test_accuracy_on_the_test_images() -> None:
-    source = data.load(f"idx:{DEBIAN}", split="test")
+def test_accuracy_on_the_test_images(debian_fashion_mnist: pathlib.Path) -> None:
+    source = data.load(f"idx:{debian_fashion_mnist}", split="test")
     batches = list(source.ordered(2500).as_numpy_iterator())
     weights = classifier.load_weights(str(WEIGHTS / "fashion.npz"))
     model = classifier.classifier(10, batch_norm=False)
