@@ -104,7 +104,7 @@ def views(
     """What to show of a trainer.
 
     Args:
-        trainer: the trainer; its `networks` tell what kind it is.
+        trainer: the trainer.
         source: where real examples come from.
         rows: rows of a grid; when conditional, that many classes, or up to 16 if it is fewer.
         columns: columns of a grid, and steps of an interpolation.
@@ -113,7 +113,7 @@ def views(
     Returns:
         The views by name, and pictures of real data (uint8) by name, which need no redrawing.
     """
-    if "generator_ab" in trainer.networks:
+    if trainer.spec.is_translation:
         return _translation(trainer, source, rows, seed), {}
     if len(source.spec.shape) == 1:
         return _mixture(trainer, source, seed)

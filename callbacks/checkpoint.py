@@ -1,6 +1,7 @@
 """Saves a run's state as it goes on."""
 
 import math
+from collections.abc import Mapping
 from typing import Any
 
 import keras
@@ -8,8 +9,7 @@ import tensorflow as tf
 
 from callbacks._cadence import Cadence
 from callbacks.nan_guard import TrainingDiverged, diverged
-from trainers.checkpoints import Checkpoints
-from trainers.distribution import is_chief
+from trainers.checkpoints import BEST_BY, Checkpoints
 
 
 class Checkpoint(keras.callbacks.Callback):
@@ -21,7 +21,6 @@ class Checkpoint(keras.callbacks.Callback):
     Args:
         checkpoints: those of the workdir.
         checkpoint_every_kimg: thousands of images between checkpoints; 0: at the end only.
-        metrics: the first of these that an evaluation yields decides what is best; lower is better.
     """
 
     def __init__(
@@ -29,12 +28,10 @@ class Checkpoint(keras.callbacks.Callback):
         checkpoints: Checkpoints,
         *,
         checkpoint_every_kimg: float = 50.0,
-        metrics: tuple[str, ...] = ("fid", "reverse_kl"),
     ) -> None:
         super().__init__()
         self._checkpoints = checkpoints
         self._cadence = Cadence(checkpoint_every_kimg)
-        self._metrics = metrics
 
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
         """Nothing is due yet: a restored state is saved already."""
@@ -47,28 +44,25 @@ class Checkpoint(keras.callbacks.Callback):
         self._due = self._cadence.due(self.model.images) or self._due
 
     def on_train_batch_begin(self, batch: int, logs: dict[str, Any] | None = None) -> None:
-        """Saves what fell due; the state is still that of the batch's end."""
+        """Saves what fell due: nothing that counts has changed since the batch's end."""
         if self._due:
             self._save()
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         """Saves what fell due, and the best so far."""
-        value, metric = next(
-            ((logs[m], m) for m in self._metrics if logs and m in logs), (math.nan, "")
-        )
+        found = {m: float(logs[m]) for m in BEST_BY if logs and m in logs}
+        value = next(iter(found.values()), math.nan)
         best = self._checkpoints.best()
         better = math.isfinite(value) and (best is None or value < best["value"])
         if better or self._due:
-            self._save()
-        if better and is_chief(self.model.distribute_strategy):
-            self._checkpoints.mark_best(self.model.step, metric, value, mode="min")
+            self._save(found)
 
     def on_train_end(self, logs: dict[str, Any] | None = None) -> None:
         """Saves the last state, an interrupted run's too."""
         if self.model.step != self._saved_step:
             self._save()
 
-    def _save(self) -> None:
+    def _save(self, metrics: Mapping[str, float] | None = None) -> None:
         """Saves the state.
 
         Raises:
@@ -80,7 +74,7 @@ class Checkpoint(keras.callbacks.Callback):
                     what = f"{name}'s {variable.path} is not finite"
                     workdir = self._checkpoints.directory.parent
                     raise TrainingDiverged(diverged(what, self.model, workdir))
-        self._checkpoints.save(self.model)
+        self._checkpoints.save(self.model, metrics)
         self._due, self._saved_step = False, self.model.step
 
 

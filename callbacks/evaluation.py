@@ -41,16 +41,16 @@ class Evaluation(keras.callbacks.Callback):
 
     def evaluate(self, trainer: Trainer) -> dict[str, float]:
         """The metrics of a trainer's inference weights."""
-        if "generator_ab" in trainer.networks:
+        if trainer.spec.is_translation:
             return self._evaluator.evaluate_images(self._translations(trainer))
         return self._evaluator.evaluate(trainer.sampler())
 
     def _translations(self, trainer: Trainer) -> Iterator[np.ndarray]:
-        """G_ab(a), `num_samples` of them or as many as the source holds."""
-        translate = KerasSampler(trainer.inference("generator_ab"))
-        left = self._evaluator.num_samples
+        """The first domain translated, `num_samples` of it or as many as the source holds."""
+        translate = KerasSampler(trainer.inference())
+        domain, left = trainer.spec.domains[0], self._evaluator.num_samples
         for batch in self._evaluator.source.ordered(translate.batch_size):
-            yield translate(np.asarray(batch["a"])[:left])
-            left -= len(batch["a"])
+            yield translate(np.asarray(batch[domain])[:left])
+            left -= len(batch[domain])
             if left <= 0:
                 return

@@ -12,6 +12,7 @@ import keras
 import numpy as np
 
 from callbacks._cadence import Cadence
+from gan.files import write_whole
 
 _COUNTS = ("step", "images", "epoch")
 
@@ -56,7 +57,8 @@ class MetricsLog(keras.callbacks.Callback):
 
     Each line is one JSON object: step, images, seconds, images_per_second, every loss, loss
     scales, learning rates (`GROUP_learning_rate`) and, at an evaluation, its metrics. NaN and
-    infinities are null. Put it behind the callbacks that add to the logs, such as `Evaluation`.
+    infinities are null; a loss that is one has its line, due or not. Put it behind the callbacks
+    that add to the logs, such as `Evaluation`, and before `NaNGuard`, which ends a run on them.
 
     A run that was killed left lines beyond its last checkpoint. Resuming drops them, so that the
     file says what an unbroken run's would; `seconds` goes on from the last line kept. Losses are
@@ -64,7 +66,8 @@ class MetricsLog(keras.callbacks.Callback):
 
     Args:
         workdir: the run's folder.
-        log_every_kimg: thousands of images between lines; 0: at evaluations only.
+        log_every_kimg: thousands of images between lines; 0: at evaluations only (and where a
+            loss is not finite).
         sinks: called with each `LogEvent`, so that nothing is measured twice.
     """
 
@@ -100,10 +103,11 @@ class MetricsLog(keras.callbacks.Callback):
         self._since += time.monotonic() - self._last_batch
 
     def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
-        """Logs when due."""
+        """Logs when due, and what is not finite at once: it may be the run's last word."""
         self._last_batch = time.monotonic()
         self._values = {k: float(v) for k, v in (logs or {}).items() if k not in _COUNTS}
-        if self._cadence.due(self.model.images):
+        due = self._cadence.due(self.model.images)
+        if due or not all(map(math.isfinite, self._values.values())):
             self._log()
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
@@ -172,9 +176,7 @@ def _keep(path: str, step: int) -> list[dict[str, Any]]:
         events.append(event)
         kept += line + "\n"
     if kept != text:
-        with open(f"{path}.tmp", "w", encoding="utf-8") as file:
-            file.write(kept)
-        os.replace(f"{path}.tmp", path)
+        write_whole(path, kept.encode())
     return events
 
 

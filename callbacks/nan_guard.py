@@ -21,7 +21,8 @@ class NaNGuard(keras.callbacks.Callback):
     """Reads every logged value, and raises at the first that is NaN or infinite.
 
     It raises rather than stops softly, so that `on_train_end` doesn't run and nothing is saved
-    over a good checkpoint; for the same reason put it before `Checkpoint`.
+    over a good checkpoint; for the same reason put it before `Checkpoint`, and behind `MetricsLog`,
+    so that the bad value is on record.
 
     Under float16 an overflow is everyday business: that step is skipped and the loss scale halves.
     A bad value is therefore let pass where a step was skipped, until the scale has nothing left to

@@ -110,6 +110,8 @@ class Pruning(keras.callbacks.Callback):
             )
         for pruner in self.pruners.values():
             pruner.strip()
+        # The traced loop goes on applying the masks; a later fit has to train without them.
+        self.model.retrace()
 
     def _index(self, images: int) -> int:
         """Mask updates due by now: 0 to `updates`."""

@@ -1,9 +1,12 @@
 """Turning generated arrays into pictures."""
 
+import io
 import os
 
 import numpy as np
 from PIL import Image
+
+from gan.files import write_whole
 
 
 def to_uint8(images: np.ndarray) -> np.ndarray:
@@ -43,7 +46,6 @@ def save_png(path: str | os.PathLike[str], image: np.ndarray, scale: int = 1) ->
     if image.shape[-1] == 2:
         image = np.concatenate([image, np.zeros_like(image[..., :1])], axis=-1)
     image = image.repeat(scale, axis=0).repeat(scale, axis=1)
-    os.makedirs(os.path.dirname(os.path.abspath(path)), exist_ok=True)
-    temporary = f"{path}.tmp"
-    Image.fromarray(image[..., 0] if image.shape[-1] == 1 else image).save(temporary, "PNG")
-    os.replace(temporary, path)
+    png = io.BytesIO()
+    Image.fromarray(image[..., 0] if image.shape[-1] == 1 else image).save(png, "PNG")
+    write_whole(path, png.getvalue())

@@ -12,14 +12,36 @@ for a power of two: it changes no value, only what survives on the way. See `gra
 which one to take.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import tensorflow as tf
+
+from gan.errors import UserError
 
 # The names that --penalty knows.
 __all__ = ["r1", "r2", "wgan_gp"]
 
 Discriminator = Callable[[tf.Tensor], tf.Tensor]
+
+_WEIGHTS = ("r1_gamma", "r2_gamma", "gp_lambda")
+
+
+def check_weights(options: Mapping[str, Any]) -> None:
+    """Refuses weights that would reward a steep discriminator.
+
+    The penalties check their own; they first run while a step is traced, and this runs before.
+
+    Args:
+        options: name -> value, those that are no weights of a penalty here among them.
+
+    Raises:
+        UserError: a weight below 0.
+    """
+    for name in _WEIGHTS:
+        value = options.get(name, 0.0)
+        if not tf.is_tensor(value) and not value >= 0:
+            raise UserError(f"--{name}={value:g}: expected at least 0.")
 
 
 def _squared_norms(
@@ -62,7 +84,11 @@ def r1(
 
     Returns:
         float32 scalar.
+
+    Raises:
+        UserError: a weight below 0.
     """
+    check_weights({"r1_gamma": r1_gamma})
     del fake, seed
     return 0.5 * r1_gamma * tf.reduce_mean(_squared_norms(discriminator, real, scale))
 
@@ -89,7 +115,11 @@ def r2(
 
     Returns:
         float32 scalar.
+
+    Raises:
+        UserError: a weight below 0.
     """
+    check_weights({"r2_gamma": r2_gamma})
     del real, seed
     fake = tf.stop_gradient(fake)
     return 0.5 * r2_gamma * tf.reduce_mean(_squared_norms(discriminator, fake, scale))
@@ -120,7 +150,11 @@ def wgan_gp(
 
     Returns:
         float32 scalar.
+
+    Raises:
+        UserError: a weight below 0.
     """
+    check_weights({"gp_lambda": gp_lambda})
     fake = tf.stop_gradient(tf.cast(fake, real.dtype))
     rank = real.shape.rank
     shape = tf.concat([tf.shape(real)[:1], tf.ones([rank - 1], tf.int32)], axis=0)

@@ -22,32 +22,24 @@ ROOMS = {
     "architecture": "gan.architectures",
     "trainer": "trainers",
 }
-# Modules of a room that hold no entry of their own.
-_SUPPORT = {
-    "gan.architectures": {"patchgan"},
-    "trainers": {
-        "averages",
-        "base",
-        "checkpoints",
-        "distribution",
-        "image_pool",
-        "interrupts",
-        "optimizers",
-        "precision",
-        "randomness",
-        "state",
-    },
-}
+# A part of a family that is no family itself.
+_NOT_ALONE = {"patchgan"}
 
 
 def names(kind: str) -> list[str]:
     """The short names of a kind, sorted."""
     room = importlib.import_module(ROOMS[kind])
-    if hasattr(room, "__path__"):
-        support = _SUPPORT.get(ROOMS[kind], set())
-        modules = (m.name for m in pkgutil.iter_modules(room.__path__))
-        return sorted(m for m in modules if not m.startswith("_") and m not in support)
-    return sorted(getattr(room, "__all__", ()))
+    if not hasattr(room, "__path__"):
+        return sorted(room.__all__)
+    modules = (m.name for m in pkgutil.iter_modules(room.__path__))
+    public = (m for m in modules if not m.startswith("_") and m not in _NOT_ALONE)
+    return sorted(m for m in public if _entry(kind, m) is not None)
+
+
+def _entry(kind: str, name: str) -> Any:
+    """What a module of a room offers under its name; None where it only helps the others."""
+    module = importlib.import_module(f"{ROOMS[kind]}.{name}")
+    return getattr(module, "TRAINER" if kind == "trainer" else name, None)
 
 
 def resolve(kind: str, name: str) -> Any:
@@ -65,14 +57,31 @@ def resolve(kind: str, name: str) -> Any:
         UserError: no such name; the message holds the nearest valid one.
     """
     if ":" in name:
-        return import_path(name, what=f"--{kind}")
+        found = import_path(name, what=f"--{kind}")
+        if not _fits(kind, found):
+            raise UserError(f"--{kind}={name!r} is a {type(found).__name__}, not {_WANTED[kind]}.")
+        return found
     if name not in names(kind):
         raise UserError(unknown(f"--{kind}", name, names(kind)))
     room = importlib.import_module(ROOMS[kind])
-    if not hasattr(room, "__path__"):
-        return getattr(room, name)
-    module = importlib.import_module(f"{ROOMS[kind]}.{name}")
-    return module.TRAINER if kind == "trainer" else getattr(module, name)
+    return _entry(kind, name) if hasattr(room, "__path__") else getattr(room, name)
+
+
+_WANTED = {
+    "loss": "a gan.losses.Loss",
+    "penalty": "a function",
+    "architecture": "a function",
+    "trainer": "a class with train_step and fit",
+}
+
+
+def _fits(kind: str, found: Any) -> bool:
+    """Whether an imported object can be what it is imported as."""
+    if kind == "loss":
+        return callable(getattr(found, "discriminator", None)) and hasattr(found, "generator")
+    if kind == "trainer":
+        return inspect.isclass(found) and hasattr(found, "train_step")
+    return callable(found)
 
 
 def import_path(path: str, what: str) -> Any:

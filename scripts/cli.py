@@ -50,6 +50,9 @@ def run(
             sys.exit(main(argv))
         except UserError as error:
             _fail(error)
+        except KeyboardInterrupt:
+            print("Interrupted.", file=sys.stderr)
+            sys.exit(130)
 
     app.run(guarded, flags_parser=parser)
 

@@ -16,6 +16,7 @@ from callbacks.progress_bar import ProgressBar
 from callbacks.pruning import Pruning
 from gan.compression import export, report, runner
 from gan.errors import UserError
+from gan.files import write_whole
 from gan.metrics.evaluation import Evaluator
 from scripts import cli, experiment
 
@@ -61,7 +62,7 @@ def export_to(path: Path, generator: keras.Model, *, int8: bool) -> Path:
     content = export.to_tflite(
         generator, int8=int8, calibration=FLAGS.calibration, seed=FLAGS.seed + 1
     )
-    export.write(path, content)
+    write_whole(path, content)
     runner.require_one_partition(path)
     print(f"Wrote {path}, {len(content):,} bytes.", flush=True)
     return path
@@ -98,7 +99,14 @@ def main(argv: Sequence[str]) -> int:
             f"--workdir={FLAGS.workdir!r} holds {run.values['trainer']!r} on {spec.name!r}; "
             "compress takes generators of images from z."
         )
-    evaluator = Evaluator(run.source, num_samples=FLAGS.eval_samples, seed=FLAGS.seed)
+    evaluator = Evaluator(
+        run.source,
+        num_samples=FLAGS.eval_samples,
+        seed=FLAGS.seed,
+        split=run.values.get("split", "train"),
+    )
+    # It is the sign that all is there: an earlier one must not vouch for files made anew.
+    (out / "report.json").unlink(missing_ok=True)
     # Training goes on in place, so what it started from is kept for the report.
     dense = keras.models.clone_model(trainer.inference())
     dense.set_weights(trainer.inference().get_weights())

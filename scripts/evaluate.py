@@ -11,10 +11,11 @@ from pathlib import Path
 from absl import flags
 
 from callbacks.evaluation import Evaluation
+from gan import files
 from gan.errors import UserError
+from gan.generators import load_model
 from gan.metrics.evaluation import Evaluator
 from scripts import cli, experiment
-from scripts.generate import load_model
 
 FLAGS = flags.FLAGS
 
@@ -42,19 +43,21 @@ def main(argv: Sequence[str]) -> int:
         seed=FLAGS.seed,
         split=run.values.get("split", "train"),
     )
+    judged: dict[str, object]
     if FLAGS.model:
         metrics = evaluator.evaluate(load_model(FLAGS.model))
+        judged = {"model": FLAGS.model}
     else:
-        metrics = Evaluation(evaluator).evaluate(run.trainer)
-    trainer = run.trainer
-    protocol = evaluator.protocol | {
-        "model": FLAGS.model or "checkpoint",
-        "step": trainer.step,
-        "images": trainer.images,
-        "ema": bool(trainer.ema),
-    }
+        trainer = run.trainer
+        metrics = Evaluation(evaluator).evaluate(trainer)
+        judged = {
+            "model": "checkpoint",
+            "step": trainer.step,
+            "images": trainer.images,
+            "ema": bool(trainer.ema),
+        }
     out = Path(FLAGS.out or Path(FLAGS.workdir) / "evaluation.json")
-    experiment.write_json(out, {"protocol": protocol, "metrics": metrics})
+    files.write_json(out, {"protocol": evaluator.protocol | judged, "metrics": metrics})
     for name, value in metrics.items():
         print(f"{name:14}{value:.4g}")
     print(f"Written with its protocol to {out}")

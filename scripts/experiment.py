@@ -7,7 +7,6 @@ repeated from its folder alone.
 
 import functools
 import inspect
-import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +14,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from gan import registry
+from gan import files, registry
 from gan.data import Source, load, options_owner
 from gan.errors import UserError
 from trainers.base import Trainer
@@ -101,13 +100,29 @@ def _own(values: Mapping[str, Any], *functions: Callable[..., Any]) -> dict[str,
     return {k: tuple(v) if isinstance(v, list) else v for k, v in found.items()}
 
 
+def make_folder(flag: str, path: str) -> None:
+    """Makes the folder a flag names.
+
+    Raises:
+        UserError: it cannot be made.
+    """
+    try:
+        Path(path).mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"--{flag}={path!r} cannot be a folder: {error.strerror}.") from None
+
+
 def write_flags(path: Path, values: Mapping[str, Any]) -> None:
     """Writes a flag file with a line a value."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    lines = [f"--{name}={_text(value)}" for name, value in sorted(values.items())]
-    temporary = path.with_suffix(".tmp")
-    temporary.write_text("\n".join(lines) + "\n")
-    temporary.replace(path)
+    lines = [f"--{name}={_text(value)}\n" for name, value in sorted(values.items())]
+    files.write_whole(path, "".join(lines).encode())
+
+
+def _flag_texts(workdir: str | Path) -> dict[str, str]:
+    """The values of a run's `flags.txt` as they stand there."""
+    lines = (line.strip() for line in (Path(workdir) / "flags.txt").read_text().splitlines())
+    pairs = (line[2:].partition("=") for line in lines if line.startswith("--"))
+    return {name: value if equals else "true" for name, equals, value in pairs}
 
 
 def _text(value: Any) -> str:
@@ -128,26 +143,27 @@ def read_flags(workdir: str | Path) -> dict[str, Any]:
             f"--workdir={str(workdir)!r} holds no run: {path} is missing. "
             "Train one with python -m scripts.train --workdir=DIR."
         )
-    lines = (line.strip() for line in path.read_text().splitlines())
-    pairs = (line[2:].partition("=") for line in lines if line.startswith("--"))
-    texts = {name: value for name, _, value in pairs}
-    texts["penalty"] = [p for p in texts.get("penalty", "").split(",") if p]  # type: ignore[assignment]
-    values: dict[str, Any] = dict(texts)
-    for functions in owners(texts).values():
+    texts = _flag_texts(workdir)
+    values: dict[str, Any] = PARTS | texts
+    values["penalty"] = [p for p in texts.get("penalty", "").split(",") if p]
+    for functions in owners(values).values():
         for function in functions:
             for name, parameter in registry.options(function).items():
-                if isinstance(texts.get(name), str):
-                    values[name] = _typed(texts[name], parameter)
+                if name in texts:
+                    values[name] = _typed(name, texts[name], parameter)
     return values
 
 
-def _typed(text: str, parameter: inspect.Parameter) -> Any:
+def _typed(name: str, text: str, parameter: inspect.Parameter) -> Any:
     kind = type(parameter.default)
     if kind is bool:
         return text == "true"
     if kind is tuple:
         return [item for item in text.split(",") if item]
-    return kind(text)
+    try:
+        return kind(text)
+    except ValueError:
+        raise UserError(f"flags.txt: --{name}={text}: expected {kind.__name__}.") from None
 
 
 def restore(workdir: str | Path, checkpoint: str = "latest") -> Experiment:
@@ -174,8 +190,7 @@ def check_resumable(workdir: Path, values: Mapping[str, Any]) -> None:
     """
     if not (workdir / "flags.txt").is_file():
         return
-    lines = (workdir / "flags.txt").read_text().splitlines()
-    before = dict(line[2:].split("=", 1) for line in lines if line.startswith("--"))
+    before = _flag_texts(workdir)
     for name, value in sorted(values.items()):
         if name not in FREE and name in before and before[name] != _text(value):
             raise UserError(
@@ -192,12 +207,3 @@ def summary(experiment: Experiment) -> str:
     for name, network in trainer.networks.items():
         lines.append(f"{name}: {network.count_params():,} parameters")
     return "\n".join(lines)
-
-
-def write_json(path: str | Path, record: Mapping[str, Any]) -> None:
-    """Writes JSON, whole or not at all."""
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(path.name + ".tmp")
-    temporary.write_text(json.dumps(record, indent=2) + "\n")
-    temporary.replace(path)

@@ -5,14 +5,13 @@ translator's grid shows inputs of the run's data, each with its translation to t
 """
 
 from collections.abc import Sequence
-from pathlib import Path
 
-import keras
 import numpy as np
 from absl import flags
 
 from gan import images, sampling
 from gan.errors import UserError
+from gan.generators import load_model
 from scripts import cli, experiment
 from trainers.base import Trainer
 
@@ -29,31 +28,6 @@ OPTIONS = {
     "seed": (0, "of the latents"),
     "scale": (2, "each pixel is drawn this many pixels wide"),
 }
-
-
-def load_model(path: str) -> sampling.Sampler:
-    """The generator in a file.
-
-    Raises:
-        UserError: no such file, another kind of file, or one that cannot be read.
-    """
-    file = Path(path)
-    if file.suffix not in (".keras", ".tflite"):
-        raise UserError(f"--model={path!r}: expected a file that ends in .keras or .tflite.")
-    if not file.is_file():
-        raise UserError(f"--model={path!r}: there is no such file.")
-    if file.suffix == ".tflite":
-        from gan.compression.runner import LiteRTSampler
-
-        return LiteRTSampler(file)
-    # Layers of ours register themselves when their modules are imported.
-    import layers  # noqa: F401
-
-    try:
-        return sampling.KerasSampler(keras.models.load_model(file))
-    except (ValueError, OSError, TypeError) as error:
-        reason = str(error).splitlines()[0][:200]
-        raise UserError(f"--model={path!r} cannot be read: {reason}") from error
 
 
 def labels(classes: Sequence[str], sampler: sampling.Sampler, count: int) -> np.ndarray | None:
@@ -91,10 +65,12 @@ def main(argv: Sequence[str]) -> int:
         raise UserError(f"--out={FLAGS.out!r}: expected a file that ends in .png.")
     if FLAGS.count < 1 or FLAGS.scale < 1:
         raise UserError(f"--count={FLAGS.count} --scale={FLAGS.scale}: expected at least 1.")
+    if FLAGS.columns < 0:
+        raise UserError(f"--columns={FLAGS.columns}: expected at least 1, or 0.")
     columns = FLAGS.columns or int(np.ceil(np.sqrt(FLAGS.count)))
     if FLAGS.workdir:
         run = experiment.restore(FLAGS.workdir, FLAGS.checkpoint)
-        if len(run.source.spec.domains) > 1:
+        if run.source.spec.is_translation:
             samples = translations(run, run.trainer, FLAGS.count)
             images.save_png(FLAGS.out, images.grid(samples, columns), scale=FLAGS.scale)
             print(f"{FLAGS.out}: {len(samples)} inputs, each with its translation")

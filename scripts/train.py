@@ -5,6 +5,7 @@ The same command on the same workdir resumes. Names (--trainer, --architecture, 
 named so far, so --trainer=cyclegan --help shows cyclegan's.
 """
 
+import math
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -83,15 +84,17 @@ def callbacks_of(
     chief = is_chief(run.trainer.distribute_strategy)
     found: list[keras.callbacks.Callback] = []
     if FLAGS.eval_every_kimg:
-        evaluator = Evaluator(run.source, num_samples=FLAGS.eval_samples, seed=FLAGS.seed)
+        evaluator = Evaluator(
+            run.source,
+            num_samples=FLAGS.eval_samples,
+            seed=FLAGS.seed,
+            split=run.values.get("split", "train"),
+        )
         found.append(Evaluation(evaluator, at_start=FLAGS.eval_at_start))
-    found.append(NaNGuard(workdir))
     found.append(
         LearningRateDecay(FLAGS.lr_decay, total_kimg=FLAGS.total_kimg, start=FLAGS.lr_decay_start)
     )
     if chief:
-        if FLAGS.image_every_kimg:
-            found.append(ImageGrid(run.source, workdir, image_every_kimg=FLAGS.image_every_kimg))
         found.append(
             MetricsLog(
                 workdir,
@@ -99,6 +102,11 @@ def callbacks_of(
                 sinks=[TensorBoardScalars(workdir)],
             )
         )
+    # Behind the log, so that the bad value is in it, and before whatever would draw or save it.
+    found.append(NaNGuard(workdir))
+    if chief:
+        if FLAGS.image_every_kimg:
+            found.append(ImageGrid(run.source, workdir, image_every_kimg=FLAGS.image_every_kimg))
         found.append(ProgressBar())
     found.append(Checkpoint(checkpoints, checkpoint_every_kimg=FLAGS.checkpoint_every_kimg))
     return found
@@ -109,14 +117,15 @@ def main(argv: Sequence[str]) -> int:
     del argv
     if not FLAGS.workdir and not FLAGS.dry_run:
         raise UserError("--workdir is missing: say where the run goes, as in --workdir=runs/first.")
-    if FLAGS.total_kimg <= 0:
-        raise UserError(f"--total_kimg={FLAGS.total_kimg}: expected more than 0.")
+    for name, value in values().items():
+        if isinstance(value, float) and not math.isfinite(value):
+            raise UserError(f"--{name}={value}: expected a finite number.")
+        if (name.endswith("_kimg") and value < 0) or (name == "total_kimg" and value == 0):  # type: ignore[operator]
+            raise UserError(f"--{name}={value}: expected more than 0.")
     for name in ("keep_checkpoints", "steps_per_loop"):
         if FLAGS[name].value < 1:
             raise UserError(f"--{name}={FLAGS[name].value}: expected at least 1.")
     workdir = Path(FLAGS.workdir)
-    if workdir.is_file():
-        raise UserError(f"--workdir={FLAGS.workdir!r} is a file; a folder is needed.")
     if FLAGS.workdir:
         experiment.check_resumable(workdir, values())
     if FLAGS.deterministic:
@@ -136,6 +145,7 @@ def main(argv: Sequence[str]) -> int:
         print(f"{workdir} is trained to {seen} already; raise --total_kimg to go on.")
         return 0
     callbacks = callbacks_of(run, workdir, checkpoints)
+    experiment.make_folder("workdir", FLAGS.workdir)
     if is_chief(strategy):
         experiment.write_flags(workdir / "flags.txt", run.values)
     print(f"Watch it: tensorboard --logdir={workdir}", flush=True)
@@ -150,14 +160,15 @@ def main(argv: Sequence[str]) -> int:
     except TrainingDiverged as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
-    for name in trainer.averaged if is_chief(strategy) else ():
-        trainer.inference(name).save(workdir / f"{name}.keras")
     if trainer.interrupted:
         print(
             f"Interrupted and saved at step {trainer.step}, {trainer.images / 1000:g} kimg; "
             "the same command goes on from here."
         )
         return 128 + trainer.interrupted
+    for name in trainer.averaged if is_chief(strategy) else ():
+        trainer.inference(name).save(workdir / f".tmp-{name}.keras")
+        (workdir / f".tmp-{name}.keras").replace(workdir / f"{name}.keras")
     return 0
 
 

@@ -21,12 +21,14 @@ def update_rate(
         images: scalar, real images seen, this step's included.
         images_per_step: of this step.
         half_life_kimg: half-life in thousands of images.
-        rampup: the half-life is at most this share of `images` (Karras et al. 2020).
+        rampup: the half-life is at most this share of `images` (Karras et al. 2020); 0: no matter.
 
     Returns:
         float32 scalar.
     """
-    half_life = tf.minimum(half_life_kimg * 1000.0, tf.cast(images, tf.float32) * rampup)
+    half_life = tf.constant(half_life_kimg * 1000.0)
+    if rampup > 0:
+        half_life = tf.minimum(half_life, tf.cast(images, tf.float32) * rampup)
     return 1.0 - tf.pow(0.5, images_per_step / tf.maximum(half_life, 1e-6))
 
 

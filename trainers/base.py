@@ -15,7 +15,7 @@ from gan.data import Source
 from gan.errors import UserError
 from trainers import averages
 from trainers import precision as mixed
-from trainers.distribution import distribute
+from trainers.distribution import any_worker, distribute
 from trainers.interrupts import Interrupts
 from trainers.randomness import step_seed
 from trainers.state import Logs, State
@@ -82,20 +82,17 @@ class Trainer(State):
         )
         share = 1.0 / (scale.value * self.distribute_strategy.num_replicas_in_sync)
         gradients = [tf.cast(g, tf.float32) * share for g in gradients]
-
-        def apply(gradients: list[tf.Tensor]) -> None:
-            mixed.apply_gradients(self.optimizers[group], gradients, variables, scale)
-
         if group in self._accumulators:
-            self._accumulators[group].add(gradients, self._micro, apply)
+            self._accumulators[group].add(gradients)  # Applied when the step's batch is through.
         else:
-            apply(gradients)
+            mixed.apply_gradients(self.optimizers[group], gradients, variables, scale)
 
     # One step, K steps.
 
     def _replica_step(self, batch: Batch) -> Logs:
         """`train_step` on each micro-batch, then the moving averages; all on one replica."""
-        statistics = self._statistics() if self.precision == "mixed_float16" else []
+        many = self.distribute_strategy.num_replicas_in_sync > 1
+        statistics = self._statistics() if many or self.precision == "mixed_float16" else []
         before = [tf.identity(v) for v, _ in statistics]
         logs: Logs = {}
         for micro in range(self.accumulate):
@@ -104,11 +101,30 @@ class Trainer(State):
             for name, value in self.train_step(share).items():
                 logs[name] = logs.get(name, 0.0) + tf.cast(value, tf.float32) / self.accumulate
         self._micro = 0
-        # A skipped step leaves no trace: BN statistics of an overflowed pass are taken back.
-        for (variable, scale), old in zip(statistics, before):
-            variable.assign(tf.where(scale.applied, variable, old))
+        for group, accumulator in self._accumulators.items():
+            mixed.apply_gradients(
+                self.optimizers[group],
+                accumulator.take(self.accumulate),
+                self.variables_of(group),
+                self.loss_scales[group],
+            )
+        self._settle_statistics(statistics, before)
         self._update_ema()
         return logs
+
+    def _settle_statistics(
+        self, statistics: list[tuple[tf.Variable, mixed.LossScale]], before: list[tf.Tensor]
+    ) -> None:
+        """Makes BN statistics one over the replicas, and takes back those of a skipped step."""
+        values = [v.read_value() for v, _ in statistics]
+        if values and self.distribute_strategy.num_replicas_in_sync > 1:
+            context = tf.distribute.get_replica_context()
+            values = context.all_reduce(tf.distribute.ReduceOp.MEAN, values)
+        for (variable, scale), value, old in zip(statistics, values, before):
+            if scale.dynamic:  # An overflowed pass would otherwise stay in them for good.
+                keep = tf.logical_and(scale.applied, mixed.all_finite([value]))
+                value = tf.where(keep, value, old)
+            variable.assign(value)
 
     def _statistics(self) -> list[tuple[tf.Variable, mixed.LossScale]]:
         """Floating state that forward passes write, with the scale of the group it belongs to."""
@@ -248,6 +264,8 @@ class Trainer(State):
                 self._epoch_sums[name] = self._epoch_sums.get(name, 0.0) + steps * value
             self._epoch_steps += steps
             callbacks.on_train_batch_end(self.step - 1, logs | self.progress_logs())
+            # A signal reaches one worker, at its own time; all must leave the loop together.
+            self.stop_training = any_worker(self.distribute_strategy, self.stop_training)
         if self.images < end:
             return  # Stopped inside: the epoch goes on when the run is resumed.
         logs = {name: total / self._epoch_steps for name, total in self._epoch_sums.items()}

@@ -6,9 +6,11 @@ place, so a directory with that name is complete.
 """
 
 import json
+import math
 import os
 import re
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +21,8 @@ from gan.errors import UserError
 from trainers.base import Trainer
 from trainers.distribution import is_chief
 
+# The first of these that an evaluation yields decides what is best; lower is better.
+BEST_BY = ("fid", "reverse_kl")
 _NAME = re.compile(r"step-(\d{10})")
 
 
@@ -45,53 +49,56 @@ class Checkpoints:
         """Directory of one checkpoint."""
         return self.directory / f"step-{step:010d}"
 
-    def save(self, trainer: Trainer) -> Path:
+    def save(self, trainer: Trainer, metrics: Mapping[str, float] | None = None) -> Path:
         """Writes the trainer's state, then drops the oldest beyond `keep`.
 
         Every worker calls it, since reading distributed variables is a common act; the chief's
         files stay.
+
+        Args:
+            trainer: whose state to write.
+            metrics: what an evaluation of just this state found; `best` goes by them.
         """
         final = self.path(trainer.step)
-        chief = is_chief(trainer.distribute_strategy)
-        temporary = self.directory / f".tmp-{final.name}{'' if chief else f'-{os.getpid()}'}"
+        strategy = trainer.distribute_strategy
+        chief = is_chief(strategy)
+        worker = "" if chief else f"worker-{strategy.cluster_resolver.task_id}-"
+        if chief:  # What killed runs left half-written.
+            for left in self.directory.glob(".tmp-step-*"):
+                shutil.rmtree(left)
+        temporary = self.directory / f".tmp-{worker}{final.name}"
         shutil.rmtree(temporary, ignore_errors=True)
         temporary.mkdir(parents=True)
         tf.train.Checkpoint(**trainer.state()).write(str(temporary / "variables"))
         host = {"step": trainer.step, "images": trainer.images, **trainer.host_state()}
+        host["metrics"] = dict(metrics or {})
         (temporary / "state.json").write_text(json.dumps(host))
         if not chief:
             shutil.rmtree(temporary)
             return final
-        for file in temporary.iterdir():
-            _sync(file)
-        shutil.rmtree(final, ignore_errors=True)
+        for path in (*temporary.iterdir(), temporary):
+            _sync(path)
+        if final.exists():  # The same step again: only its metrics can have changed.
+            os.replace(final, self.directory / f".tmp-{final.name}-old")
         os.replace(temporary, final)
         _sync(self.directory)
+        shutil.rmtree(self.directory / f".tmp-{final.name}-old", ignore_errors=True)
         self._drop_old()
         return final
 
-    def mark_best(self, step: int, metric: str, value: float, mode: str = "min") -> bool:
-        """Keeps checkpoint `step` for good if its metric is the best so far.
-
-        Returns:
-            Whether it is.
-        """
-        best = self.best()
-        better = best is None or (value < best["value"] if mode == "min" else value > best["value"])
-        if better:
-            record = {"step": step, "metric": metric, "value": value}
-            temporary = self.directory / ".tmp-best.json"
-            temporary.write_text(json.dumps(record))
-            os.replace(temporary, self.directory / "best.json")
-            self._drop_old()
-        return better
-
     def best(self) -> dict[str, Any] | None:
-        """{"step", "metric", "value"} of the best checkpoint, or None."""
-        try:
-            return json.loads((self.directory / "best.json").read_text())
-        except (FileNotFoundError, json.JSONDecodeError):
-            return None
+        """{"step", "metric", "value"} of the checkpoint with the lowest fid (or reverse_kl)."""
+        found = []
+        for step in self.steps():
+            try:
+                metrics = json.loads((self.path(step) / "state.json").read_text())["metrics"]
+            except (OSError, ValueError, KeyError):
+                continue  # Damaged: `restore` will say so.
+            for name in BEST_BY:
+                if math.isfinite(metrics.get(name, math.nan)):
+                    found.append({"step": step, "metric": name, "value": metrics[name]})
+                    break
+        return min(found, key=lambda record: record["value"], default=None)
 
     def restore(self, trainer: Trainer, which: str = "latest") -> int | None:
         """Puts a checkpoint's state into a trainer built with the same options.
@@ -123,6 +130,8 @@ class Checkpoints:
             try:
                 self._read(trainer, step)
                 return step
+            except UserError:
+                raise
             except (tf.errors.OpError, OSError, ValueError, LookupError, AssertionError) as error:
                 reason = str(error).splitlines()[0][:200]
                 logging.warning("Checkpoint %s is damaged (%s).", self.path(step), reason)
@@ -136,6 +145,7 @@ class Checkpoints:
     def _read(self, trainer: Trainer, step: int) -> None:
         path = self.path(step)
         host = json.loads((path / "state.json").read_text())
+        trainer.check_host_state(host)
         status = tf.train.Checkpoint(**trainer.state()).read(str(path / "variables"))
         status.assert_consumed()
         trainer.set_host_state(host)

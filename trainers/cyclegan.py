@@ -49,13 +49,20 @@ class CycleGAN(Trainer):
             **options: of `Trainer`.
 
         Raises:
-            UserError: the data has not two domains.
+            UserError: the data has not two domains, or a negative weight.
         """
-        if spec.domains != ("a", "b"):
+        if tuple(spec.domains) != ("a", "b"):
             raise UserError(
                 f"--dataset={spec.name!r} has domains {spec.domains}; cyclegan translates between "
                 "'a' and 'b', as in edges2fashion_unpaired."
             )
+        for name, value in (
+            ("cycle_lambda", cycle_lambda),
+            ("identity_lambda", identity_lambda),
+            ("pool_size", pool_size),
+        ):
+            if value < 0:
+                raise UserError(f"--{name}={value}: expected at least 0.")
         super().__init__(architecture, spec, batch_size=batch_size, **options)
         self.loss_functions: Loss = resolve("loss", loss) if isinstance(loss, str) else loss
         if self.loss_functions.generator_needs_real:

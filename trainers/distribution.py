@@ -23,19 +23,16 @@ def make_strategy(name: str = "auto") -> tf.distribute.Strategy:
     Raises:
         UserError: an unknown name, or multi_worker without a usable TF_CONFIG.
     """
-    gpus = tf.config.list_logical_devices("GPU")
-    if name == "auto":
-        name = "mirrored" if len(gpus) > 1 else "one"
-    if name == "one":
-        return tf.distribute.get_strategy()
-    if name == "mirrored":
-        devices = gpus or tf.config.list_logical_devices("CPU")
-        return _mirrored(tuple(d.name for d in devices))
+    if name not in STRATEGIES:
+        raise UserError(f"--strategy={name!r}: expected one of {', '.join(STRATEGIES)}.")
+    # Before anything lists devices: collectives must be configured at the program's start.
     if name == "multi_worker":
         text = os.environ.get("TF_CONFIG", "")
         try:
             config = json.loads(text)
             config["cluster"]["worker"][int(config["task"]["index"])]
+            if config["task"]["type"] != "worker" or set(config["cluster"]) != {"worker"}:
+                raise KeyError("worker")
         except (ValueError, KeyError, IndexError, TypeError):
             raise UserError(
                 f"--strategy=multi_worker: TF_CONFIG={text!r} does not name this worker; it should "
@@ -43,7 +40,11 @@ def make_strategy(name: str = "auto") -> tf.distribute.Strategy:
                 '"task": {"type": "worker", "index": 0}}.'
             ) from None
         return tf.distribute.MultiWorkerMirroredStrategy()
-    raise UserError(f"--strategy={name!r}: expected one of {', '.join(STRATEGIES)}.")
+    gpus = tf.config.list_logical_devices("GPU")
+    if name == "one" or (name == "auto" and len(gpus) < 2):
+        return tf.distribute.get_strategy()
+    devices = gpus or tf.config.list_logical_devices("CPU")
+    return _mirrored(tuple(d.name for d in devices))
 
 
 @functools.lru_cache
@@ -56,6 +57,15 @@ def is_chief(strategy: tf.distribute.Strategy) -> bool:
     """Whether this process writes the run's files: worker 0, or the only one."""
     resolver = strategy.cluster_resolver
     return resolver is None or not resolver.task_type or resolver.task_id == 0
+
+
+def any_worker(strategy: tf.distribute.Strategy, flag: bool) -> bool:
+    """Whether the flag is set in any worker; all workers must ask, and all get one answer."""
+    resolver = strategy.cluster_resolver
+    if resolver is None or len(resolver.cluster_spec().as_dict().get("worker", ())) < 2:
+        return flag
+    votes = strategy.run(lambda: tf.constant(float(flag)))
+    return bool(strategy.reduce(tf.distribute.ReduceOp.SUM, votes, axis=None) > 0)
 
 
 def distribute(

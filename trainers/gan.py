@@ -61,7 +61,12 @@ class GAN(Trainer):
         self.conditional = len(self.networks["generator"].inputs) > 1
         self.pack = self.networks["discriminator"].inputs[0].shape[-1] // spec.shape[-1]
         local = self.batch_size // self.distribute_strategy.num_replicas_in_sync // self.accumulate
+        labels = [_name(p) for p in self.penalties]
         for wrong, message in (
+            (
+                len(set(labels)) < len(labels),
+                f"--penalty={','.join(labels)}: each can be given once.",
+            ),
             (n_critic < 1, f"--n_critic={n_critic}: expected at least 1."),
             (penalty_every < 1, f"--penalty_every={penalty_every}: expected at least 1."),
             (
@@ -172,7 +177,8 @@ class GAN(Trainer):
 
 
 def _name(penalty: Penalty) -> str:
-    return getattr(penalty, "func", penalty).__name__
+    function = getattr(penalty, "func", penalty)
+    return getattr(function, "__name__", type(function).__name__)
 
 
 TRAINER = GAN

@@ -54,7 +54,9 @@ class ImagePool:
             stored = tf.where(tf.logical_or(take, tf.logical_not(full)), everyone[i], pool[slot])
             pool = tf.tensor_scatter_nd_update(pool, [[slot]], [stored])
             count = tf.minimum(count + 1, self.size)
-        self.images.assign(pool)
-        self.count.assign(count)
+        # Fakes of a step that overflowed under mixed precision must not come back later.
+        finite = tf.reduce_all(tf.math.is_finite(everyone))
+        self.images.assign(tf.where(finite, pool, self.images))
+        self.count.assign(tf.where(finite, count, self.count))
         start = context.replica_id_in_sync_group * fakes.shape[0]
         return tf.stack(shown)[start : start + fakes.shape[0]]

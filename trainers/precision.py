@@ -5,7 +5,7 @@ when the loss is multiplied by a scale S before the backward pass and the gradie
 S, in float32, after it. S halves when a gradient overflows and doubles after a quiet while.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 import keras
@@ -122,24 +122,24 @@ def apply_gradients(
 
 
 class Accumulator:
-    """Sums gradients of n micro-batches on each replica and hands on their mean.
+    """Sums the gradients of a step's micro-batches, on each replica its own.
 
     The sums are zero between steps, so they are not state.
     """
 
-    def __init__(self, variables: Sequence[keras.Variable], n: int) -> None:
-        self.n = n
+    def __init__(self, variables: Sequence[keras.Variable]) -> None:
         self.sums = [
             tf.Variable(tf.zeros(v.shape), trainable=False, name="gradient_sum") for v in variables
         ]
 
-    def add(
-        self, gradients: Sequence[tf.Tensor], micro: int, apply: Callable[[list[tf.Tensor]], None]
-    ) -> None:
-        """Adds micro-batch number `micro`; after the last one calls `apply` on the mean."""
+    def add(self, gradients: Sequence[tf.Tensor]) -> None:
+        """Adds a micro-batch's gradients."""
         for total, gradient in zip(self.sums, gradients):
             total.assign_add(gradient)
-        if micro == self.n - 1:
-            apply([total / self.n for total in self.sums])
-            for total in self.sums:
-                total.assign(tf.zeros_like(total))
+
+    def take(self, n: int) -> list[tf.Tensor]:
+        """The mean over n micro-batches; the sums start again at zero."""
+        means = [total / n for total in self.sums]
+        for total in self.sums:
+            total.assign(tf.zeros_like(total))
+        return means

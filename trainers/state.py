@@ -65,10 +65,11 @@ class State(keras.Model):
             beta_2: Adam's decay of the second moment.
             ema_half_life_kimg: half-life of the weights' moving average, in thousands of images;
                 0 keeps none.
-            ema_rampup: the half-life is at most this share of the images seen so far (Karras 2020).
+            ema_rampup: the half-life is at most this share of the images seen so far (Karras
+                2020); 0 does without.
             precision: float32, mixed_float16 or mixed_bfloat16.
-            accumulate: micro-batches whose gradients make one update; every optimizer then steps
-                once, at the end, on the mean.
+            accumulate: micro-batches whose gradients make one update. All optimizers step at the
+                end, on their means: players move at the same time, not one after another.
             xla: compile the step with XLA; one replica only.
             seed: of weights, data order and noise.
 
@@ -81,6 +82,11 @@ class State(keras.Model):
         _require(batch_size > 0, f"--batch_size={batch_size}: expected at least 1.")
         _require(accumulate > 0, f"--accumulate={accumulate}: expected at least 1.")
         _require(learning_rate > 0, f"--learning_rate={learning_rate}: expected more than 0.")
+        for name, value in (("discriminator_lr", discriminator_lr), ("ema_rampup", ema_rampup)):
+            _require(value >= 0, f"--{name}={value}: expected at least 0.")
+        _require(ema_half_life_kimg >= 0, f"--ema_half_life_kimg={ema_half_life_kimg}: below 0.")
+        for name, value in (("beta_1", beta_1), ("beta_2", beta_2)):
+            _require(0 <= value < 1, f"--{name}={value}: expected at least 0 and less than 1.")
         _require(seed >= 0 and seed < 2**31, f"--seed={seed}: expected 0 to 2147483647.")
         _require(
             batch_size % (replicas * accumulate) == 0,
@@ -119,7 +125,7 @@ class State(keras.Model):
             self.optimizers[group] = optimizer
             self.loss_scales[group] = mixed.LossScale(precision == "mixed_float16")
             if accumulate > 1:
-                self._accumulators[group] = mixed.Accumulator(variables, accumulate)
+                self._accumulators[group] = mixed.Accumulator(variables)
         self._step = tf.Variable(0, dtype=tf.int64, trainable=False, name="step")
         self._images = tf.Variable(0, dtype=tf.int64, trainable=False, name="images")
         self._loop: Callable[..., dict[str, tf.Tensor]] | None = None
@@ -212,7 +218,22 @@ class State(keras.Model):
 
     def host_state(self) -> dict[str, Any]:
         """What a checkpoint holds beside variables: JSON."""
-        return {"epoch_sums": self._epoch_sums, "epoch_steps": self._epoch_steps}
+        return {
+            "seed": self.seed,
+            "epoch_sums": self._epoch_sums,
+            "epoch_steps": self._epoch_steps,
+        }
+
+    def check_host_state(self, state: Mapping[str, Any]) -> None:
+        """Refuses the checkpoint of a trainer that this one cannot continue.
+
+        Raises:
+            UserError: its noise and data order came from another seed.
+        """
+        if state["seed"] != self.seed:
+            raise UserError(
+                f"--seed={self.seed} differs from the checkpoint's --seed={state['seed']}."
+            )
 
     def set_host_state(self, state: Mapping[str, Any]) -> None:
         """Takes back `host_state()`."""

@@ -11,7 +11,6 @@ import tempfile
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 import keras
@@ -26,16 +25,6 @@ from gan.errors import UserError
 from gan.sampling import KerasSampler, balanced_labels, latents
 
 Representative = Callable[[], Iterator[dict[str, np.ndarray]]]
-
-
-def write(path: str | os.PathLike[str], content: bytes) -> Path:
-    """Writes a file, whole or not at all; missing folders are made."""
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f"{path.name}.tmp")
-    temporary.write_bytes(content)
-    os.replace(temporary, path)
-    return path
 
 
 def as_float32(generator: keras.Model) -> keras.Model:

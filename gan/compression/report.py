@@ -1,7 +1,6 @@
 """Judges exported files, and nothing but the files: size, speed, quality."""
 
 import gzip
-import json
 import math
 import os
 from collections.abc import Mapping
@@ -14,7 +13,7 @@ from PIL import Image, ImageDraw
 
 from gan import images
 from gan.compression import runner
-from gan.compression.export import write
+from gan.files import write_json
 from gan.metrics.evaluation import Evaluator
 from gan.sampling import KerasSampler, Sampler, balanced_labels, latents
 
@@ -98,7 +97,7 @@ def write_report(
     num_threads: int = 1,
     columns: int = 10,
 ) -> dict[str, Any]:
-    """Judges every file and writes `report.json` and `comparison.png` into a folder.
+    """Judges every file and writes `comparison.png`, then `report.json`, into a folder.
 
     Args:
         out: the folder.
@@ -138,11 +137,12 @@ def write_report(
             "psnr": f"against the float32 file, same z, {_PSNR_SAMPLES} samples, peak-to-peak 2",
         },
     }
-    write(Path(out) / "report.json", (json.dumps(report, indent=2) + "\n").encode())
     samplers: dict[str, Sampler] = {"keras": keras_sampler}
     samplers |= {name: runner.LiteRTSampler(path) for name, path in files.items()}
     rows = {name: draw(sampler, columns, evaluator.seed) for name, sampler in samplers.items()}
     images.save_png(Path(out) / "comparison.png", comparison(rows))
+    # The sign that all is there, so it comes last.
+    write_json(Path(out) / "report.json", report)
     return report
 
 

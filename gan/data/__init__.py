@@ -91,7 +91,11 @@ def _resolve(name: str) -> tuple[Callable[..., Source], tuple[str, ...]]:
         return functions[word], (argument,) if argument else ()
     if colon:
         try:
-            return registry.import_path(name, what="--dataset"), ()
+            function = registry.import_path(name, what="--dataset")
+            if not callable(function):
+                kind = type(function).__name__
+                raise UserError(f"--dataset={name!r} is a {kind}, not a function.")
+            return function, ()
         except UserError:
             # `floder:DIR` looks like an import path too.
             if "." in word or not difflib.get_close_matches(word, functions, n=1):

@@ -201,12 +201,12 @@ class _Skipped:
             )
 
     def warn(self) -> None:
+        """Names every file, a line each: whoever mends the data needs all of them."""
+        for problem in self.problems:
+            _LOG.warning("%s: cannot read %s.", self.name, problem)
         if self.problems:
-            more = ", ..." if len(self.problems) > 5 else ""
-            listing = ", ".join(self.problems[:5]) + more
             _LOG.warning(
-                "%s: skipped %d of %d image files that cannot be read: %s",
-                *(self.name, len(self.problems), self.total, listing),
+                "%s: skipped %d of %d image files.", self.name, len(self.problems), self.total
             )
 
 

@@ -29,3 +29,8 @@ class Spec:
     def is_image(self) -> bool:
         """Whether an example is an image (H, W, C) rather than a point."""
         return len(self.shape) == 3
+
+    @property
+    def is_translation(self) -> bool:
+        """Whether an example holds data of two domains, to be translated into each other."""
+        return len(self.domains) > 1

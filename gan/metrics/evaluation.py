@@ -55,7 +55,8 @@ class Evaluator:
             split: the split that `source` reads, for the protocol.
 
         Raises:
-            UserError: an unknown net or domain, fewer than two samples.
+            UserError: an unknown net or domain, fewer than two samples, or points without the
+                `centers` and `std` of a mixture.
         """
         domain = domain or source.spec.domains[-1]
         if domain not in source.spec.domains:
@@ -63,11 +64,18 @@ class Evaluator:
             raise UserError(f"domain {domain!r} of {source.spec.name}: must be one of {valid}")
         if num_samples != 0 and num_samples < 2:
             raise UserError(f"num_samples {num_samples}: must be at least 2, or 0 for the default")
+        if not source.spec.is_image and not (hasattr(source, "centers") and hasattr(source, "std")):
+            raise UserError(
+                f"--dataset={source.spec.name!r} holds points of shape {source.spec.shape} without "
+                "the centers and std of a mixture to judge by: give its source both, or train with "
+                "--eval_every_kimg=0."
+            )
         self.source = source
         self.domain = domain
         self.split = split
         self.seed = seed
         self.num_samples = num_samples or (10_000 if source.spec.is_image else 2_500)
+        self._judged: dict[str, Any] = {"num_samples": self.num_samples, "seed": seed}
         self._net: features.FeatureNet | None = None
         if source.spec.is_image:
             if not isinstance(feature_net, features.FeatureNet):
@@ -97,14 +105,13 @@ class Evaluator:
             {"fid"} for images, {"modes", "high_quality", "reverse_kl"} for mixtures.
 
         Raises:
-            ValueError: the sampler's shape is not the source's.
+            UserError: the sampler's shape is not the source's.
         """
-        if tuple(sampler.shape) != tuple(self.source.spec.shape):
-            raise ValueError(
-                f"samples of shape {tuple(sampler.shape)}: {self.source.spec.name} holds "
-                f"{tuple(self.source.spec.shape)}"
-            )
-        return self.evaluate_images(self._draw(sampler))
+        self._check_shape(tuple(sampler.shape))
+        metrics = self.evaluate_images(self._draw(sampler))
+        labels = "balanced" if sampler.num_classes else "none"
+        self._judged |= {"seed": self.seed, "labels": labels}
+        return metrics
 
     def evaluate_images(self, batches: Iterable[np.ndarray]) -> dict[str, float]:
         """Judges samples from anywhere (a translator, PNG files), however many there are.
@@ -116,15 +123,18 @@ class Evaluator:
             As `evaluate`. `fid` is NaN if any sample is not finite.
 
         Raises:
-            ValueError: fewer than two images.
+            UserError: samples of another shape than the source's, or fewer than two images.
         """
         if self._net is None:
             samples = np.concatenate([np.asarray(batch) for batch in batches])
+            self._check_shape(samples.shape[1:])
+            self._judged = {"num_samples": len(samples)}
             mixture: Any = self.source
             return mixture_modes(samples, mixture.centers, mixture.std)
         moments, finite = self._moments(batches)
         if moments.count < 2:
-            raise ValueError(f"FID of {moments.count} samples: needs at least 2")
+            raise UserError(f"FID of {moments.count} samples: needs at least 2")
+        self._judged = {"num_samples": moments.count}
         if not finite:
             return {"fid": float("nan")}
         reference = self.reference
@@ -136,9 +146,10 @@ class Evaluator:
 
     @property
     def protocol(self) -> dict[str, Any]:
-        """Everything that the numbers depend on, ready for JSON.
+        """Everything that the last evaluation's numbers depend on, ready for JSON.
 
-        `num_samples` and `seed` are those of `evaluate`.
+        `num_samples` were really judged; `seed` (of the latents) and `labels` are there where
+        `evaluate` drew them. Before any evaluation it is what `evaluate` would do.
         """
         spec = self.source.spec
         protocol: dict[str, Any] = {
@@ -146,9 +157,7 @@ class Evaluator:
             "split": self.split,
             "domain": self.domain,
             "shape": list(spec.shape),
-            "num_samples": self.num_samples,
-            "seed": self.seed,
-            "labels": "balanced" if spec.num_classes else "none",
+            **self._judged,
             "versions": {
                 "tensorflow": tf.__version__,
                 "keras": keras.__version__,
@@ -163,6 +172,11 @@ class Evaluator:
                 "preprocessing": f"8 bits, {self._net.preprocessing}",
             }
         return protocol
+
+    def _check_shape(self, shape: tuple[int, ...]) -> None:
+        spec = self.source.spec
+        if shape != tuple(spec.shape):
+            raise UserError(f"samples of shape {shape}: {spec.name} holds {tuple(spec.shape)}")
 
     def _draw(self, sampler: Sampler) -> Iterable[np.ndarray]:
         z = latents(self.num_samples, sampler.latent_dim, self.seed)
@@ -181,6 +195,7 @@ class Evaluator:
         finite = True
         for batch in batches:
             images = np.asarray(batch, np.float32)
+            self._check_shape(images.shape[1:])
             finite = finite and bool(np.isfinite(images).all())
             rounded = to_uint8(images).astype(np.float32) / np.float32(127.5) - np.float32(1.0)
             rows = self._net(rounded)

@@ -5,11 +5,13 @@ from pathlib import Path
 from typing import Any
 
 import keras
+import numpy as np
 import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from tensorboard.util import tensor_util
 
 from callbacks.metrics_log import LogEvent, MetricsLog
+from callbacks.nan_guard import NaNGuard, TrainingDiverged
 from callbacks.tensorboard_scalars import TensorBoardScalars
 
 
@@ -161,6 +163,23 @@ def test_what_json_cannot_say_is_null() -> None:
         "fid": None,
     }
     assert "\n" not in event.json()
+
+
+def test_a_loss_that_is_not_finite_is_logged_at_once(
+    make_gan: Callable[..., Any], source: Any, tmp_path: Path
+) -> None:
+    trainer = make_gan()
+    trainer.networks["generator"].trainable_variables[0].assign(
+        np.full(trainer.networks["generator"].trainable_variables[0].shape, np.nan)
+    )
+    with pytest.raises(TrainingDiverged):
+        trainer.fit(
+            source,
+            total_kimg=0.08,
+            steps_per_loop=2,
+            callbacks=[MetricsLog(tmp_path, log_every_kimg=1.0), NaNGuard()],
+        )
+    assert [(line["images"], line["generator_loss"]) for line in lines(tmp_path)] == [(16, None)]
 
 
 def test_an_interrupted_run_writes_no_line_of_its_own(

@@ -54,6 +54,13 @@ def test_masks_are_put_on_a_loop_that_was_traced_before(make_gan, source):
     assert np.any(after[after != 0] != before[after != 0])  # what is left was trained
 
 
+def test_training_on_afterwards_is_free_of_the_masks(make_gan, source):
+    gan = make_gan()
+    gan.fit(source, total_kimg=0.16, callbacks=[Pruning(0.5, updates=2)], steps_per_loop=5)
+    gan.fit(source, total_kimg=0.24, steps_per_loop=5)
+    assert sparsity(gan.networks["generator"]) < 0.1
+
+
 def test_a_resumed_run_keeps_its_masks(make_gan, source):
     def run(gan, *stops):
         for stop in stops:

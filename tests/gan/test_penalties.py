@@ -1,11 +1,14 @@
 """Penalties against closed forms, in graphs, under XLA and in float16."""
 
+from collections.abc import Callable
+
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 
 from gan import penalties
+from gan.errors import UserError
 
 SEED = tf.constant([3, 4], tf.int32)
 
@@ -102,6 +105,19 @@ def test_dead_discriminator_has_finite_gradients() -> None:
     np.testing.assert_allclose(value, 1.0, rtol=1e-5)
     assert np.isfinite(tape.gradient(value, w)).all()
     assert float(penalties.r1(lambda x: tf.zeros([4, 1]), x, x)) == 0.0
+
+
+@pytest.mark.parametrize(
+    ("penalty", "weight"),
+    [(penalties.r1, "r1_gamma"), (penalties.r2, "r2_gamma"), (penalties.wgan_gp, "gp_lambda")],
+)
+def test_a_weight_below_0_is_named(penalty: Callable[..., tf.Tensor], weight: str) -> None:
+    x = batch((4, 3), 1)
+    with pytest.raises(UserError, match=f"^--{weight}=-1: expected at least 0"):
+        penalty(lambda x: x, x, x, seed=SEED, **{weight: -1.0})
+    with pytest.raises(UserError, match=f"--{weight}=nan"):
+        penalties.check_weights({"width": -1, weight: float("nan")})
+    penalties.check_weights({weight: 0.0, "width": -1})
 
 
 def network(dtype: str, gain: float = 0.1) -> keras.Model:

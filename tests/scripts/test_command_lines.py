@@ -59,7 +59,17 @@ MISTAKES = [
     ([TRAIN, W, "--width=0"], "--width=0"),
     ([TRAIN, W, "--steps_per_loop=0"], "--steps_per_loop=0"),
     ([TRAIN, W, "--flagfile=nowhere.flags"], "nowhere.flags"),
-    ([TRAIN, "--workdir=file.txt"], "'file.txt' is a file"),
+    ([TRAIN, "--workdir=file.txt"], "'file.txt' cannot be a folder"),
+    ([TRAIN, "--workdir=file.txt/run"], "'file.txt/run' cannot be a folder"),
+    ([TRAIN, W, "--eval_every_kimg=-1"], "--eval_every_kimg=-1"),
+    ([TRAIN, W, "--total_kimg=inf"], "--total_kimg=inf"),
+    ([TRAIN, W, "--beta_1=1.5"], "--beta_1=1.5"),
+    ([TRAIN, W, "--penalty=r1,r1"], "--penalty=r1,r1"),
+    ([TRAIN, W, "--trainer=base"], "'base' is not known"),
+    ([TRAIN, W, "--loss=os:path"], "not a gan.losses.Loss"),
+    ([TRAIN, W, "--trainer=os:path"], "not a class"),
+    ([TRAIN, W, "--architecture=os:sep"], "not a function"),
+    ([TRAIN, W, "--dataset=os:sep"], "not a function"),
     ([EVALUATE], "--workdir is missing"),
     ([EVALUATE, W], "holds no run"),
     ([GENERATE, "--out=a.png"], "either --workdir=RUN or --model=FILE"),
@@ -68,6 +78,7 @@ MISTAKES = [
     ([GENERATE, "--model=file.keras", "--out=a.png"], "cannot be read"),
     ([GENERATE, "--model=file.tflite", "--out=a.png"], "file.tflite"),
     ([GENERATE, "--model=file.keras", "--out=a.jpg"], "--out='a.jpg'"),
+    ([GENERATE, W, "--columns=-1", "--out=a.png"], "--columns=-1"),
     ([COMPRESS, W], "--out"),
     ([COMPRESS, W, "--out=o"], "holds no run"),
     ([COMPRESS, W, "--out=o", "--sparsity=1.5"], "--sparsity=1.5"),
@@ -176,7 +187,8 @@ def test_a_run_leaves_its_files(whole_way):
         events[-1]
     )
     assert [e["images"] for e in events if "fid" in e] == [100, 200, 300]
-    assert (run / "checkpoints" / "best.json").is_file()
+    best = min((e["fid"], e["step"]) for e in events if "fid" in e)[1]
+    assert (run / "checkpoints" / f"step-{best:010d}").is_dir()
 
 
 def test_the_same_command_resumes_and_then_says_that_it_is_done(whole_way):

@@ -56,6 +56,7 @@ def kill_somewhere(options, workdir, rng) -> int:
     process = subprocess.Popen(command(options, workdir), stderr=subprocess.DEVNULL)
     while process.poll() is None:
         if log.exists() and len(log.read_text().splitlines()) >= before + wanted:
+            time.sleep(rng.uniform(0.0, 0.3))  # anywhere in a loop, a save or an evaluation
             process.send_signal(signal.SIGKILL)
             break
         time.sleep(0.002)

@@ -54,27 +54,40 @@ def test_a_resumed_run_equals_an_unbroken_one(tmp_path, make):
     assert lines == expected
 
 
-def saved(tmp_path, *totals, keep=3):
+def saved(tmp_path, *totals, keep=3, fids=None):
     """A trainer saved after each of these many kimg."""
     source, trainer = gan()
     checkpoints = Checkpoints(tmp_path, keep=keep)
     for total in totals:
         trainer.fit(source, total_kimg=total, steps_per_loop=1)
-        checkpoints.save(trainer)
+        checkpoints.save(trainer, {"fid": fids[total]} if fids and total in fids else None)
     return trainer, checkpoints
 
 
 def test_the_newest_and_the_best_are_kept(tmp_path):
-    _, checkpoints = saved(tmp_path, 0.008, 0.016, keep=2)
-    assert checkpoints.mark_best(1, "fid", 10.0)
-    assert not checkpoints.mark_best(2, "fid", 11.0)
-    trainer, _ = saved(tmp_path, 0.024, 0.032, 0.04, keep=2)
+    fids = {0.008: 10.0, 0.016: 11.0, 0.032: float("nan")}
+    trainer, checkpoints = saved(tmp_path, 0.008, 0.016, 0.024, 0.032, 0.04, keep=2, fids=fids)
+    assert checkpoints.best() == {"step": 1, "metric": "fid", "value": 10.0}
     assert checkpoints.steps() == [1, 4, 5]
     assert checkpoints.restore(trainer, "best") == 1 and trainer.images == 8
     assert checkpoints.restore(trainer, "latest") == 5
     assert checkpoints.restore(trainer, "4") == 4 and trainer.step == 4
     with pytest.raises(UserError, match="'7'"):
         checkpoints.restore(trainer, "7")
+
+
+def test_another_seed_is_refused_not_called_damage(tmp_path):
+    saved(tmp_path, 0.008)
+    with pytest.raises(UserError, match=r"--seed=4 differs from the checkpoint's --seed=0"):
+        Checkpoints(tmp_path).restore(toy_gan(networks={"batch_norm": True}, seed=4))
+
+
+def test_leftovers_of_a_killed_save_are_swept(tmp_path):
+    trainer, checkpoints = saved(tmp_path, 0.008)
+    left = tmp_path / "checkpoints" / ".tmp-step-0000000009"
+    left.mkdir()
+    checkpoints.save(trainer)
+    assert [p.name for p in (tmp_path / "checkpoints").iterdir()] == ["step-0000000001"]
 
 
 def damage_bytes(path):

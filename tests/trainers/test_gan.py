@@ -126,27 +126,35 @@ def test_conditional_networks_see_the_labels():
     assert len(np.unique(samples[:, 0])) == 4
 
 
-def test_micro_batches_equal_the_whole_batch():
-    """Without batch statistics D's accumulated update is the big batch's own."""
+def test_micro_batches_are_a_simultaneous_step_on_the_whole_batch():
+    """Both players' mean gradients over the micro-batches, each against the other as it was."""
     source = ToySource()
-    whole = toy_gan(source, batch_size=16)
-    parts = toy_gan(source, batch_size=16, accumulate=4)
-    noise = {}
-    for trainer in (whole, parts):
-        n = trainer.accumulate
-        full = tf.random.stateless_normal((16, 3), seed=(1, 2))
-        trainer.normal = lambda shape, name, t=trainer, n=n, full=full: full[
-            t._micro * 16 // n : (t._micro + 1) * 16 // n
-        ]
-        noise[trainer] = trainer._replica_step(one_batch(source, 16))
-    for a, b in zip(whole.variables_of("discriminator"), parts.variables_of("discriminator")):
-        np.testing.assert_allclose(a.numpy(), b.numpy(), rtol=1e-5, atol=1e-7)
-    assert parts.optimizers["discriminator"].iterations.numpy() == 1
-    for total in parts._accumulators["discriminator"].sums:
-        assert not np.any(total.numpy())
-    np.testing.assert_allclose(
-        noise[whole]["discriminator_loss"], noise[parts]["discriminator_loss"], rtol=1e-6
-    )
+    parts, twin = (toy_gan(source, batch_size=16, accumulate=n) for n in (4, 1))
+    z = tf.random.stateless_normal((16, 3), seed=(1, 2))
+    parts.normal = lambda shape, name: z[parts._micro * 4 : (parts._micro + 1) * 4]
+    x = one_batch(source, 16)["x"]
+    logs = parts._replica_step({"x": x})
+
+    generator, discriminator = twin.networks.values()
+    with tf.GradientTape(persistent=True) as tape:
+        fake = discriminator(generator(z))
+        losses = {
+            "discriminator": tf.reduce_mean(tf.math.softplus(-discriminator(x)))
+            + tf.reduce_mean(tf.math.softplus(fake)),
+            "generator": tf.reduce_mean(tf.math.softplus(-fake)),
+        }
+    gradients = {
+        g: tape.gradient(loss, [v.value for v in twin.variables_of(g)])
+        for g, loss in losses.items()
+    }
+    for group, loss in losses.items():
+        keras.optimizers.Adam(2e-4, beta_1=0.5).apply(gradients[group], twin.variables_of(group))
+        for ours, plain in zip(parts.variables_of(group), twin.variables_of(group)):
+            np.testing.assert_allclose(ours.numpy(), plain.numpy(), rtol=1e-5, atol=1e-6)
+        np.testing.assert_allclose(logs[f"{group}_loss"], loss, rtol=1e-6)
+        assert parts.optimizers[group].iterations.numpy() == 1
+        for total in parts._accumulators[group].sums:
+            assert not np.any(total.numpy())
 
 
 def test_two_replicas_take_the_step_of_one():
@@ -168,6 +176,18 @@ def test_two_replicas_take_the_step_of_one():
         np.testing.assert_allclose(a.numpy(), b.numpy(), rtol=1e-4, atol=1e-6)
     for a, b in zip(one.ema["generator"].variables, two.ema["generator"].variables):
         np.testing.assert_allclose(a.numpy(), b.numpy(), rtol=1e-4, atol=1e-6)
+
+
+def test_replicas_keep_one_set_of_statistics():
+    """Each sees its own batches, so without a mean over them their BN statistics would part."""
+    strategy = make_strategy("mirrored")
+    with strategy.scope():
+        trainer = toy_gan(networks={"batch_norm": True})
+    trainer.fit(ToySource(), total_kimg=0.04, steps_per_loop=5)
+    for network in (trainer.networks["generator"], trainer.ema["generator"]):
+        for variable in network.non_trainable_variables:
+            first, second = strategy.experimental_local_results(variable.value)
+            np.testing.assert_array_equal(first.numpy(), second.numpy(), err_msg=variable.path)
 
 
 def test_noise_is_a_function_of_seed_step_replica_and_name():

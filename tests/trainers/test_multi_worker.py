@@ -27,7 +27,12 @@ class SameNoise(GAN):
 
 with strategy.scope():
     trainer = SameNoise(
-        points, ToySource().spec, batch_size=16, penalty=("r1",), precision=sys.argv[2]
+        points,
+        ToySource().spec,
+        batch_size=16,
+        learning_rate=1e-2,
+        penalty=("r1",),
+        precision=sys.argv[2],
     )
 trainer.fit(ToySource(), total_kimg=0.064, steps_per_loop=2)
 Checkpoints(sys.argv[1]).save(trainer)

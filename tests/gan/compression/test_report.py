@@ -7,6 +7,7 @@ import pytest
 from PIL import Image
 
 from gan.compression import export, report, runner
+from gan.files import write_whole
 from gan.sampling import KerasSampler, latents
 
 
@@ -36,12 +37,9 @@ def test_psnr_is_the_closed_form():
 
 
 def test_the_report_is_of_the_files(generator, tmp_path):
-    files = {
-        name: export.write(
-            tmp_path / f"{name}.tflite", export.to_tflite(generator, int8=name != "float32")
-        )
-        for name in report.VARIANTS
-    }
+    files = {name: tmp_path / f"{name}.tflite" for name in report.VARIANTS}
+    for name, path in files.items():
+        write_whole(path, export.to_tflite(generator, int8=name != "float32"))
     result = report.write_report(tmp_path, files, Brightness(), generator=generator, columns=4)
     assert json.loads((tmp_path / "report.json").read_text()) == result
     assert [v["name"] for v in result["variants"]] == ["float32", "int8", "pruned_int8"]
@@ -83,6 +81,20 @@ def test_the_report_is_of_the_files(generator, tmp_path):
     corner = picture[12 * 8 + 4, 90 + 2 * 8 + 4]
     np.testing.assert_allclose(corner, (float_row[0, 0, 0] + 1) * 127.5, atol=1)
     assert (picture[:, :90] < 128).any()
+
+
+def test_without_its_picture_there_is_no_report(generator, tmp_path, monkeypatch):
+    write_whole(tmp_path / "f.tflite", export.to_tflite(generator))
+
+    def refuse(*args):
+        raise OSError("No space left on device")
+
+    monkeypatch.setattr(report.images, "save_png", refuse)
+    with pytest.raises(OSError, match="No space"):
+        report.write_report(
+            tmp_path, {"float32": tmp_path / "f.tflite"}, Brightness(), generator=generator
+        )
+    assert not (tmp_path / "report.json").exists()
 
 
 def test_a_grey_comparison_of_unequal_labels():

@@ -103,6 +103,18 @@ def test_a_file_that_is_no_image_is_named_counted_and_skipped(classes, caplog, m
         load(f"folder:{classes}", strict_data=True, memory_mb=memory_mb)
 
 
+def test_every_damaged_file_is_named(classes, caplog):
+    damaged = sorted(classes.glob("*/*"))[1:]
+    for path in damaged:
+        path.write_bytes(b"this is no image")
+    with caplog.at_level(logging.WARNING):
+        load(f"folder:{classes}")
+    lines = [record.getMessage() for record in caplog.records]
+    assert len(lines) == len(damaged) + 1 == 9
+    assert all(str(path) in line for path, line in zip(damaged, lines))
+    assert "skipped 8 of 9 image files" in lines[-1]
+
+
 @pytest.mark.parametrize("suffix", ["png", "jpg", "webp"])
 def test_a_truncated_file_is_skipped(tmp_path, caplog, suffix):
     save(tmp_path / f"a.{suffix}", 0)

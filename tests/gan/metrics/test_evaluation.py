@@ -108,13 +108,28 @@ def test_samples_that_are_not_finite(evaluator: Evaluator, clothes: np.ndarray) 
     assert np.isnan(evaluator.evaluate_images([clothes[:50], broken])["fid"])
 
 
-def test_protocol(evaluator: Evaluator) -> None:
+def test_protocol(evaluator: Evaluator, clothes: np.ndarray) -> None:
+    evaluator.evaluate(Replay(clothes[:300]))
     protocol = json.loads(json.dumps(evaluator.protocol))
     assert protocol["dataset"] == "clothes"
     assert (protocol["num_samples"], protocol["num_reference"], protocol["seed"]) == (300, 600, 5)
     assert protocol["feature_net"] == "fashion"
     assert protocol["feature_net_sha256"] == features.load("fashion").sha256
     assert "bilinear" in protocol["preprocessing"]
+    assert protocol["labels"] == "none"
+
+
+def test_the_protocol_is_of_what_was_judged(clothes: np.ndarray) -> None:
+    spec = Spec("clothes", (28, 28, 1), 10, len(clothes))
+    arrays = {"x": to_uint8(clothes), "label": balanced_labels(len(clothes), 10)}
+    evaluator = Evaluator(ArraySource(spec, arrays), num_samples=300)
+    assert evaluator.protocol["num_samples"] == 300
+    for num_classes, labels in ((0, "none"), (10, "balanced")):
+        evaluator.evaluate(Replay(clothes[:300], num_classes))
+        assert evaluator.protocol["labels"] == labels
+    evaluator.evaluate_images([clothes[:70], clothes[70:90]])
+    assert evaluator.protocol["num_samples"] == 90
+    assert not {"seed", "labels"} & evaluator.protocol.keys()
 
 
 def test_mixtures() -> None:
@@ -146,7 +161,13 @@ def test_mistakes_are_named(evaluator: Evaluator, clothes: np.ndarray) -> None:
         Evaluator(evaluator.source, domain="b")
     with pytest.raises(UserError, match="feature net 'incept' is not known"):
         Evaluator(evaluator.source, feature_net="incept")
-    with pytest.raises(ValueError, match=r"samples of shape \(14, 14, 1\)"):
-        evaluator.evaluate(Replay(clothes[:, ::2, ::2]))
-    with pytest.raises(ValueError, match="FID of 1 samples"):
+    small = clothes[:, ::2, ::2]
+    with pytest.raises(UserError, match=r"samples of shape \(14, 14, 1\): clothes holds"):
+        evaluator.evaluate(Replay(small))
+    with pytest.raises(UserError, match=r"samples of shape \(14, 14, 1\): clothes holds"):
+        evaluator.evaluate_images([small])
+    with pytest.raises(UserError, match="FID of 1 samples"):
         evaluator.evaluate_images([clothes[:1]])
+    points = ArraySource(Spec("mine:points", (2,), 0, 8), {"x": np.zeros((8, 2), np.uint8)})
+    with pytest.raises(UserError, match=r"--dataset='mine:points' .* without the centers and std"):
+        Evaluator(points)
