@@ -23,7 +23,7 @@ import statistics
 import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, TextIO
 
 import keras
 import tensorflow as tf
@@ -37,20 +37,12 @@ from gan.losses import non_saturating
 from gan.penalties import lazy, r1
 from scripts import cli, experiment
 from trainers.base import Trainer
-from trainers.distribution import distribute
 
 FLAGS = flags.FLAGS
 OPTIONS = {"rounds": (7, "times each way is measured"), "steps": (200, "steps in a measurement")}
 WARM_UP = STEPS_PER_LOOP = 50
-RATE, GAMMA, EVERY = 5e-4, 1.0, 4
-VALUES = experiment.PARTS | {
-    "width": 0.5,
-    "learning_rate": RATE,
-    "penalty": ("r1",),
-    "r1_gamma": GAMMA,
-    "penalty_every": EVERY,
-}
-LOGGED = ("generator_loss", "discriminator_loss", "real_logits", "fake_logits", "r1")
+EVERY = 4
+VALUES = experiment.PARTS | {"width": 0.5, "penalty": ("r1",), "penalty_every": EVERY}
 
 
 class KerasGAN(keras.Model):
@@ -61,11 +53,12 @@ class KerasGAN(keras.Model):
         self.latent_dim = trainer.latent_dim
         self.generator, self.discriminator = trainer.architecture(trainer.spec)
         self.average = keras.models.clone_model(self.generator)
-        self.trackers = [keras.metrics.Mean(name) for name in LOGGED]
+        self.logged = ["generator_loss", "discriminator_loss", "real_logits", "fake_logits", "r1"]
+        self.trackers = [keras.metrics.Mean() for _ in self.logged]
         self.seeds = keras.random.SeedGenerator(0)
         self.built = True
         self.compile(jit_compile=False)
-        adam = functools.partial(keras.optimizers.Adam, RATE, beta_1=0.5)
+        adam = functools.partial(keras.optimizers.Adam, 2e-4, beta_1=0.5)
         self.optimizers = {"generator": adam(), "discriminator": adam()}
 
     @property
@@ -79,30 +72,28 @@ class KerasGAN(keras.Model):
         with tf.GradientTape() as tape:
             fake = self.generator(z, training=True)
             with tape.stop_recording():
-                values = self.update_discriminator(batch["x"], fake)
+                values = self._update_discriminator(batch["x"], fake)
             logits = self.discriminator(fake, training=True)
             loss = non_saturating.generator(logits, logits)
-        self.apply("generator", tape, loss)
+        self._apply("generator", tape, loss)
         for average, weight in zip(self.average.weights, self.generator.weights):
             average.assign(0.99 * average + 0.01 * weight)
         for tracker, value in zip(self.trackers, (loss, *values)):
             tracker.update_state(value)
-        return {tracker.name: tracker.result() for tracker in self.trackers}
+        return {name: tracker.result() for name, tracker in zip(self.logged, self.trackers)}
 
-    def update_discriminator(self, real: tf.Tensor, fake: tf.Tensor) -> tuple[tf.Tensor, ...]:
-        """One step of D: its loss, mean logits and penalty."""
+    def _update_discriminator(self, real: tf.Tensor, fake: tf.Tensor) -> tuple[tf.Tensor, ...]:
         discriminator = functools.partial(self.discriminator, training=True)
         step = self.optimizers["discriminator"].iterations
         with tf.GradientTape() as tape:
             real_logits, fake_logits = discriminator(real), discriminator(fake)
             loss = non_saturating.discriminator(real_logits, fake_logits)
-            penalty = lazy(step, EVERY, lambda: r1(discriminator, real, fake, r1_gamma=GAMMA))
+            penalty = lazy(step, EVERY, lambda: r1(discriminator, real, fake))
             total = loss + penalty
-        self.apply("discriminator", tape, total)
+        self._apply("discriminator", tape, total)
         return loss, tf.reduce_mean(real_logits), tf.reduce_mean(fake_logits), penalty
 
-    def apply(self, name: str, tape: tf.GradientTape, loss: tf.Tensor) -> None:
-        """One optimizer step."""
+    def _apply(self, name: str, tape: tf.GradientTape, loss: tf.Tensor) -> None:
         variables = getattr(self, name).trainable_variables
         self.optimizers[name].apply(tape.gradient(loss, variables), variables)
 
@@ -131,25 +122,22 @@ class Clock(keras.callbacks.Callback):
         return [int(optimizer.iterations) for optimizer in self._optimizers.values()]
 
 
-def trainer_fit(trainer: Trainer, source: Source, clock: Clock, workdir: str) -> None:
+def trainer_fit(trainer: Trainer, source: Source, workdir: str, null: TextIO, clock: Clock) -> None:
     """(a)"""
     images = trainer.images + (WARM_UP + FLAGS.steps) * trainer.images_per_step
-    with open(os.devnull, "w") as null:
-        trainer.fit(
-            source,
-            # One image less rounds up to that step; 1000 * (images / 1000) could round past it.
-            total_kimg=(images - 1) / 1000,
-            callbacks=[MetricsLog(workdir), ProgressBar(file=null), clock],
-            steps_per_loop=STEPS_PER_LOOP,
-            eval_every_kimg=1e6,
-        )
+    trainer.fit(
+        source,
+        # One image less rounds up to that step; 1000 * (images / 1000) could round past it.
+        total_kimg=(images - 1) / 1000,
+        callbacks=[MetricsLog(workdir), ProgressBar(file=null), clock],
+        steps_per_loop=STEPS_PER_LOOP,
+        eval_every_kimg=1e6,
+    )
 
 
-def bare(trainer: Trainer, source: Source, clock: Clock, step: Callable[..., Any]) -> None:
+def bare(trainer: Trainer, source: Source, step: Callable[..., Any], clock: Clock) -> None:
     """(b)"""
-    size, start = trainer.images_per_step, trainer.images
-    strategy = trainer.distribute_strategy
-    iterator = iter(distribute(strategy, source, batch_size=size, seed=trainer.seed, start=start))
+    iterator = iter(source.pipeline(trainer.batch_size, seed=trainer.seed, start=trainer.images))
     for steps in (WARM_UP, FLAGS.steps):
         for _ in range(steps):
             logs = step(next(iterator))
@@ -159,11 +147,11 @@ def bare(trainer: Trainer, source: Source, clock: Clock, step: Callable[..., Any
     clock.on_train_end()
 
 
-def model_fit(model: KerasGAN, source: Source, clock: Clock, batch_size: int) -> None:
+def model_fit(model: KerasGAN, data: tf.data.Dataset, null: TextIO, clock: Clock) -> None:
     """(c)"""
-    data, steps = source.pipeline(batch_size, seed=0), WARM_UP + FLAGS.steps
-    with open(os.devnull, "w") as null, contextlib.redirect_stdout(null):
+    with contextlib.redirect_stdout(null):
         # Keras warns that it does not shuffle a data set unless told not to.
+        steps = WARM_UP + FLAGS.steps
         model.fit(data, steps_per_epoch=steps, callbacks=[clock], shuffle=False)
 
 
@@ -174,32 +162,27 @@ def main(argv: Sequence[str]) -> int:
         raise UserError("--rounds and --steps: expected at least 1.")
     run = experiment.build(VALUES)
     trainer, source, model = run.trainer, run.source, KerasGAN(run.trainer)
-    step, batch = tf.function(trainer._distributed_step), trainer.batch_size
-    workdir = tempfile.TemporaryDirectory()
-    ways: list[tuple[Mapping[str, Any], Callable[[Clock], None]]] = [
-        (trainer.optimizers, lambda clock: trainer_fit(trainer, source, clock, workdir.name)),
-        (trainer.optimizers, lambda clock: bare(trainer, source, clock, step)),
-        (model.optimizers, lambda clock: model_fit(model, source, clock, batch)),
-    ]
-    print(
-        f"{'img/s':8}{'(a) Trainer.fit':>18}{'(b) bare step':>18}{'(c) Model.fit':>18}{'load':>8}"
-    )
+    step, data = tf.function(trainer._distributed_step), source.pipeline(64, seed=0)
+    print(f"{'img/s':8}" + "".join(f"{w:>17}" for w in ("(a)", "(b)", "(c)", "load average")))
     rounds, rates = [], []
-    with workdir:
+    with tempfile.TemporaryDirectory() as workdir, open(os.devnull, "w") as null:
+        ways: list[Callable[[Clock], None]] = [
+            functools.partial(trainer_fit, trainer, source, workdir, null),
+            functools.partial(bare, trainer, source, step),
+            functools.partial(model_fit, model, data, null),
+        ]
         for i in range(FLAGS.rounds):
-            found = {}
+            clocks = {}
             # Another way begins each round, so that a load that rises or falls favours none.
-            for j in [(i + k) % len(ways) for k in range(len(ways))]:
-                optimizers, way = ways[j]
-                clock = Clock(optimizers)
-                way(clock)
-                found[j] = clock.seconds
-            rounds.append([found[j] for j in range(len(ways))])
-            rates.append([FLAGS.steps * batch / wall for wall, _ in rounds[-1]])
-            row = "".join(f"{rate:18.1f}" for rate in rates[-1])
-            print(f"{i + 1:<8}{row}{os.getloadavg()[0]:8.1f}", flush=True)
-    medians = "".join(f"{statistics.median(column):18.1f}" for column in zip(*rates))
-    print(f"{'median':8}{medians}\n\n{'':36}{'min':>10}{'median':>10}{'max':>10}")
+            for j in (i % 3, (i + 1) % 3, (i + 2) % 3):
+                clocks[j] = Clock((trainer, trainer, model)[j].optimizers)
+                ways[j](clocks[j])
+            rounds.append([clocks[j].seconds for j in range(3)])
+            rates.append([FLAGS.steps * 64 / wall for wall, _ in rounds[-1]])
+            row = [*rates[-1], os.getloadavg()[0]]
+            print(f"{i + 1:<8}" + "".join(f"{value:17.1f}" for value in row), flush=True)
+    print("median  " + "".join(f"{statistics.median(column):17.1f}" for column in zip(*rates)))
+    print(f"\n{'':36}{'min':>10}{'median':>10}{'max':>10}")
     for k, kind in enumerate(("wall", "CPU")):
         over = [100 * (a[k] / b[k] - 1) for a, b, _ in rounds]
         speed = [c[k] / a[k] for a, _, c in rounds]

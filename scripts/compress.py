@@ -11,6 +11,7 @@ from pathlib import Path
 import keras
 from absl import flags
 
+from callbacks.lr_decay import LearningRateDecay
 from callbacks.nan_guard import NaNGuard, TrainingDiverged
 from callbacks.progress_bar import ProgressBar
 from callbacks.pruning import Pruning
@@ -27,7 +28,10 @@ COMPRESS = {
     "out": ("", "folder of the exported files and the report"),
     "checkpoint": ("latest", "which of the run's checkpoints: latest, best or a step"),
     "sparsity": (0.7, "share of zeros in each pruned kernel, at least 0 and below 1"),
-    "finetune_kimg": (50.0, "thousands of images to prune and recover on, half each"),
+    "finetune_kimg": (
+        50.0,
+        "thousands of images to prune and recover on, half each; rates fall to 0 while recovering",
+    ),
     "keep_output_dense": (False, "do not prune the last kernel, which draws the image"),
     "calibration": (200, "batches of z that set int8's ranges, 100 to 500"),
     "eval_samples": (0, "samples of each file for FID; 0 is 10,000"),
@@ -69,17 +73,24 @@ def export_to(path: Path, generator: keras.Model, *, int8: bool) -> Path:
 
 
 def prune(run: experiment.Experiment) -> None:
-    """Prunes the generator while it trains on, its learning rates those of the run's beginning."""
+    """Prunes the generator while it trains on.
+
+    Learning rates start as the run's did and fall to 0 in the second half, once the masks stand: a
+    run that ended with small rates would otherwise lose by noise more than by its zeros.
+    """
     trainer = run.trainer
     for group, rate in trainer.base_learning_rates.items():
         trainer.optimizers[group].learning_rate = rate
+    begin = trainer.images / 1000
+    end = begin + FLAGS.finetune_kimg
     # The average must have forgotten the dense weights by the end.
     trainer.ema_half_life_kimg = min(trainer.ema_half_life_kimg, FLAGS.finetune_kimg / 10)
     trainer.fit(
         run.source,
-        total_kimg=trainer.images / 1000 + FLAGS.finetune_kimg,
+        total_kimg=end,
         steps_per_loop=FLAGS.steps_per_loop,
         callbacks=[
+            LearningRateDecay("linear", total_kimg=end, start=(begin + end) / 2 / end),
             NaNGuard(FLAGS.workdir),
             Pruning(FLAGS.sparsity, keep_output_dense=FLAGS.keep_output_dense),
             ProgressBar(),

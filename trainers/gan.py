@@ -9,7 +9,7 @@ import tensorflow as tf
 from gan.data import Spec
 from gan.errors import UserError
 from gan.losses import Loss
-from gan.penalties import gradient_scale, lazy
+from gan.penalties import check_weights, gradient_scale, lazy
 from gan.registry import resolve
 from trainers.base import Batch, Trainer, part
 from trainers.state import Architecture, Logs
@@ -51,11 +51,18 @@ class GAN(Trainer):
         Raises:
             UserError: options that contradict each other or the networks.
         """
+        if spec.is_translation:
+            raise UserError(
+                f"--dataset={spec.name!r} has domains {', '.join(spec.domains)}: it is one for "
+                "--trainer=cyclegan."
+            )
         super().__init__(architecture, spec, **options)
         self.loss_functions: Loss = resolve("loss", loss) if isinstance(loss, str) else loss
         self.penalties: list[Penalty] = [
             resolve("penalty", p) if isinstance(p, str) else p for p in penalty
         ]
+        for function in self.penalties:
+            check_weights(getattr(function, "keywords", {}))
         self.penalty_every = penalty_every
         self.n_critic = n_critic
         self.conditional = len(self.networks["generator"].inputs) > 1

@@ -65,6 +65,8 @@ MISTAKES = [
     ([TRAIN, W, "--total_kimg=inf"], "--total_kimg=inf"),
     ([TRAIN, W, "--beta_1=1.5"], "--beta_1=1.5"),
     ([TRAIN, W, "--penalty=r1,r1"], "--penalty=r1,r1"),
+    ([TRAIN, W, "--penalty=r1", "--r1_gamma=-1"], "--r1_gamma=-1"),
+    ([TRAIN, W, "--dataset=edges2fashion"], "--trainer=cyclegan"),
     ([TRAIN, W, "--trainer=base"], "'base' is not known"),
     ([TRAIN, W, "--loss=os:path"], "not a gan.losses.Loss"),
     ([TRAIN, W, "--trainer=os:path"], "not a class"),
