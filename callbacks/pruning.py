@@ -31,23 +31,29 @@ class Pruning(keras.callbacks.Callback):
         updates: int = 20,
         networks: Sequence[str] = (),
         keep_output_dense: bool = False,
+        allocation: str = "layer",
     ) -> None:
         """Checks the arguments; masks are made when training begins.
 
         Args:
-            sparsity: final share of zeros in each kernel, in [0, 1).
+            sparsity: final share of zeros, in [0, 1).
             begin_kimg: when pruning begins, in thousands of images since the run's beginning; None
                 is where this training begins.
             end_kimg: when `sparsity` is reached; None is half-way from begin to the end.
             updates: how many times the masks change.
             networks: names of the networks to prune; empty for the trainer's generators.
             keep_output_dense: leave each network's last kernel alone.
+            allocation: "layer" makes each kernel that sparse, "global" all kernels of a network
+                together, by the magnitudes at the beginning (`pruning.allocate`).
 
         Raises:
             UserError: a sparsity outside [0, 1), or fewer than one update.
         """
         super().__init__()
-        self._schedule = pruning.polynomial(sparsity, updates=updates)
+        pruning.polynomial(sparsity, updates=updates)  # refuses what cannot be
+        if allocation not in ("layer", "global"):
+            raise UserError(f"--allocation={allocation!r}: expected layer or global.")
+        self.allocation = allocation
         self.sparsity, self.updates = sparsity, updates
         self.begin_kimg, self.end_kimg = begin_kimg, end_kimg
         self.networks, self.keep_output_dense = tuple(networks), keep_output_dense
@@ -72,13 +78,26 @@ class Pruning(keras.callbacks.Callback):
                 )
             self.pruners[name] = pruning.Pruner(
                 trainer.networks[name],
-                self._schedule,
+                self._schedules(trainer.networks[name]),
                 copies=[trainer.ema[name]] if name in trainer.ema else [],
                 keep_output_dense=self.keep_output_dense,
                 resume=self._done > 0,
             )
         # A loop traced by an earlier fit knows nothing of the masks.
         trainer.retrace()
+
+    def _schedules(self, network: keras.Model) -> list[Any]:
+        """A schedule a kernel."""
+        kernels = pruning.kernels(network, keep_output_dense=self.keep_output_dense)
+        shares = [self.sparsity] * len(kernels)
+        if self.allocation == "global":
+            if self._done:
+                raise UserError(
+                    "--allocation=global goes by the weights at the beginning of pruning, so that "
+                    "it cannot be resumed half-way; begin again, or take --allocation=layer."
+                )
+            shares = pruning.allocate([v.value for v in kernels], self.sparsity)
+        return [pruning.polynomial(share, updates=self.updates) for share in shares]
 
     def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
         """Updates the masks if their time has come; adds `sparsity` to the logs."""

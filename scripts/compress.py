@@ -27,11 +27,12 @@ COMPRESS = {
     "workdir": ("", "folder of the trained run"),
     "out": ("", "folder of the exported files and the report"),
     "checkpoint": ("latest", "which of the run's checkpoints: latest, best or a step"),
-    "sparsity": (0.7, "share of zeros in each pruned kernel, at least 0 and below 1"),
+    "sparsity": (0.7, "share of zeros in the pruned kernels, at least 0 and below 1"),
     "finetune_kimg": (
         50.0,
         "thousands of images to prune and recover on, half each; rates fall to 0 while recovering",
     ),
+    "allocation": ("global", "layer: that share in each kernel; global: over all kernels together"),
     "keep_output_dense": (False, "do not prune the last kernel, which draws the image"),
     "calibration": (200, "batches of z that set int8's ranges, 100 to 500"),
     "eval_samples": (0, "samples of each file for FID; 0 is 10,000"),
@@ -92,7 +93,11 @@ def prune(run: experiment.Experiment) -> None:
         callbacks=[
             LearningRateDecay("linear", total_kimg=end, start=(begin + end) / 2 / end),
             NaNGuard(FLAGS.workdir),
-            Pruning(FLAGS.sparsity, keep_output_dense=FLAGS.keep_output_dense),
+            Pruning(
+                FLAGS.sparsity,
+                keep_output_dense=FLAGS.keep_output_dense,
+                allocation=FLAGS.allocation,
+            ),
             ProgressBar(),
         ],
     )

@@ -115,8 +115,27 @@ def constant(sparsity: float) -> Any:
         return tfmot.sparsity.keras.ConstantSparsity(sparsity, 0, frequency=1)
 
 
+def allocate(weights: Sequence[Any], sparsity: float) -> list[float]:
+    """How sparse each kernel becomes when the smallest weights of all go, wherever they are.
+
+    A generator's wide first layer holds most weights and the smallest, so it takes most zeros and
+    the few that draw the image stay.
+
+    Args:
+        weights: kernels, any shapes.
+        sparsity: share of zeros over all of them together, in [0, 1).
+
+    Returns:
+        The share for each, in order; weighted by size their mean is `sparsity`.
+    """
+    magnitudes = [np.abs(np.asarray(w)).ravel() for w in weights]
+    everything = np.sort(np.concatenate(magnitudes))
+    threshold = everything[min(round(sparsity * everything.size), everything.size - 1)]
+    return [float(np.mean(m < threshold)) for m in magnitudes]
+
+
 class Pruner:
-    """Prunes the kernels of one model, each to the schedule's share of its smallest weights.
+    """Prunes the kernels of one model, each to its schedule's share of its smallest weights.
 
     Set up before the train step is traced: a constraint set later is not part of the graph. Masks
     live where their kernels do, so under a tf.distribute strategy they are mirrored too. A pruned
@@ -140,7 +159,8 @@ class Pruner:
 
         Args:
             model: built; its optimizer applies the masks.
-            schedule: from `polynomial` or `constant`; its steps are calls of `update`.
+            schedule: from `polynomial` or `constant`, for all kernels, or a list with one for each;
+                its steps are calls of `update`.
             copies: models of the same layout, such as EMA copies, that get each new mask once.
             keep_output_dense: leave the last kernel alone.
             resume: begin with the zeros the kernels already have, as masks of a run that goes on.
@@ -174,10 +194,15 @@ class Pruner:
             )
         with _tfmot():
             from tensorflow_model_optimization.python.core.sparsity.keras import pruning_impl
-        weights = [v.value for v in self.kernels]
-        self._engine = pruning_impl.Pruning(
-            lambda: self._step, list(zip(weights, self.masks, thresholds)), schedule, (1, 1), "AVG"
-        )
+        schedules = schedule if isinstance(schedule, list) else [schedule] * len(self.kernels)
+        self._engines = [
+            pruning_impl.Pruning(
+                lambda: self._step, [(v.value, mask, threshold)], own, (1, 1), "AVG"
+            )
+            for v, mask, threshold, own in zip(
+                self.kernels, self.masks, thresholds, schedules, strict=True
+            )
+        ]
 
     def update(self, step: int) -> None:
         """Works out the masks of this schedule step and applies them; between graph calls.
@@ -186,8 +211,9 @@ class Pruner:
         """
         with self._strategy.scope():
             self._step.assign(step)
-            self._engine.conditional_mask_update()
-            self._engine.weight_mask_op()
+            for engine in self._engines:
+                engine.conditional_mask_update()
+                engine.weight_mask_op()
             for found in self._copies:
                 for kernel, mask in zip(found, self.masks):
                     _multiply(kernel, mask)

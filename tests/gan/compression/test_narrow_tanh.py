@@ -16,7 +16,7 @@ def saturated_generator(depth: float) -> keras.Model:
     x = keras.layers.Reshape((4, 4, 8))(keras.layers.Dense(4 * 4 * 8, activation="relu")(z))
     x = keras.layers.Conv2D(4, 3, padding="same")(x)
     model = keras.Model(z, keras.layers.Activation("tanh")(x))
-    kernel, bias = model.layers[-2].get_weights()
+    kernel = model.layers[-2].get_weights()[0]
     kernel = rng.normal(size=kernel.shape).astype(np.float32) * 0.1
     model.layers[-2].set_weights([kernel, np.asarray([-depth, 0, 0, 0], np.float32)])
     return model
