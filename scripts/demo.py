@@ -22,7 +22,7 @@ RECIPE = Path(__file__).parent.parent / "recipes" / "demo.flags"
 OPTIONS = {
     "out": ("runs/demo", "folder of everything"),
     "total_kimg": (200.0, "thousands of images to train on"),
-    "finetune_kimg": (30.0, "thousands of images to prune on"),
+    "finetune_kimg": (50.0, "thousands of images to prune on"),
     "eval_samples": (0, "samples an evaluation draws; 0: 10,000"),
 }
 

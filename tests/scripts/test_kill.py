@@ -21,12 +21,12 @@ COMMON = [
 ]
 GAN = [
     "--trainer=gan", "--width=0.1", "--batch_size=8", "--n_critic=2", "--penalty=wgan_gp",
-    "--loss=wasserstein", "--conditional", "--total_kimg=4.8", "--checkpoint_every_kimg=0.4",
+    "--loss=wasserstein", "--conditional", "--total_kimg=16", "--checkpoint_every_kimg=0.8",
     "--log_every_kimg=0.1",
 ]  # fmt: skip
 CYCLEGAN = [
     "--trainer=cyclegan", "--architecture=resnet_translator", "--dataset=edges2fashion_unpaired",
-    "--width=0.05", "--n_blocks=1", "--batch_size=2", "--pool_size=8", "--total_kimg=0.4",
+    "--width=0.05", "--n_blocks=1", "--batch_size=2", "--pool_size=8", "--total_kimg=1.2",
     "--checkpoint_every_kimg=0.03", "--log_every_kimg=0.006",
 ]  # fmt: skip
 CLOCKS = ("seconds", "images_per_second")
