@@ -8,6 +8,14 @@ from pathlib import Path
 from typing import Any
 
 
+def cache_dir() -> Path:
+    """Where what can be made again is kept: $TAPESTRY_CACHE, or tapestry in the user's cache."""
+    own = os.environ.get("TAPESTRY_CACHE")
+    if own:
+        return Path(own)
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "tapestry"
+
+
 def write_whole(path: str | os.PathLike[str], data: bytes) -> None:
     """Writes a file in one replace; missing folders are made.
 

@@ -32,4 +32,4 @@ def test_deep_saturation_costs_nothing(tmp_path, depth):
     file = draw(runner.LiteRTSampler(path), 64, seed=3)
     # Without the clip, steps of 300 / 255 leave 21 dB here.
     assert psnr_db(file[..., 1:], exact[..., 1:]) > 30
-    np.testing.assert_allclose(file[..., 0], exact[..., 0], atol=0.03 if depth == 0 else 0.01)
+    np.testing.assert_allclose(file[..., 0], exact[..., 0], atol=0.06 if depth == 0 else 0.01)
