@@ -47,8 +47,8 @@ def load(
     """A data set by name.
 
     Args:
-        name: `fashion_mnist_small`, `tfds:NAME`, `folder:DIR`, `idx:DIR`, `ring`, `grid`,
-            `edges2fashion`, `edges2fashion_unpaired`, or an import path
+        name: `fashion_mnist_small`, `tfds:NAME`, `folder:DIR`, `idx:DIR`, `stacked:BASE`, `ring`,
+            `grid`, `edges2fashion`, `edges2fashion_unpaired`, or an import path
             `package.module:attribute` of a function that returns a `Source`.
         image_size: height and width to resize images to; 0 keeps them.
         center_crop: cut out the largest centred square before resizing.

@@ -15,6 +15,8 @@ class Spec:
         domains: keys of the example dict that hold data; ("a", "b") for translation.
         paired: whether "a" and "b" of one example show the same thing.
         class_names: num_classes names, or () where they are not known.
+        channel_classes: classes of a single channel, where the channels are grey images in their
+            own right and num_classes is channel_classes ** channels; else 0.
     """
 
     name: str
@@ -24,6 +26,7 @@ class Spec:
     domains: tuple[str, ...] = ("x",)
     paired: bool = False
     class_names: tuple[str, ...] = ()
+    channel_classes: int = 0
 
     @property
     def is_image(self) -> bool:

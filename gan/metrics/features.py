@@ -3,6 +3,7 @@
 import hashlib
 import pathlib
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -29,7 +30,7 @@ class FeatureNet:
 
     def __init__(
         self,
-        function: Callable[[tf.Tensor], tf.Tensor],
+        function: Callable[[tf.Tensor], Any],
         *,
         name: str,
         sha256: str = "",
@@ -40,7 +41,8 @@ class FeatureNet:
         """Wraps a function of TensorFlow operations.
 
         Args:
-            function: images float32 (B, H, W, C) in [-1, 1] -> features (B, dim).
+            function: images float32 (B, H, W, C) in [-1, 1] -> features (B, dim), or a pair of
+                them and of logits (B, classes), which Inception Score and mode counts need.
             name: see above.
             sha256: see above.
             dim: see above.
@@ -62,19 +64,31 @@ class FeatureNet:
         Raises:
             ValueError: not a batch of images, or features that are not vectors.
         """
+        return self.outputs(images)[0]
+
+    def outputs(self, images: np.ndarray | tf.Tensor) -> tuple[np.ndarray, np.ndarray | None]:
+        """Features (N, dim) and logits (N, classes), both float32; None from a net without.
+
+        Raises:
+            ValueError: as `__call__`.
+        """
         images = np.asarray(images, np.float32)
         if images.ndim != 4 or not len(images):
             raise ValueError(f"images of shape {images.shape}: must be (N, H, W, C) with N >= 1")
-        rows = []
+        features, logits = [], []
         for i in range(0, len(images), self.batch_size):
             batch = images[i : i + self.batch_size]
             padding = [(0, self.batch_size - len(batch))] + [(0, 0)] * 3
-            features = np.asarray(self._function(tf.constant(np.pad(batch, padding))), np.float32)
-            self._check(features.shape)
-            rows.append(features[: len(batch)])
-        return np.concatenate(rows)
+            found = self._function(tf.constant(np.pad(batch, padding)))
+            rows, scores = found if isinstance(found, (tuple, list)) else (found, None)
+            self._check(rows.shape)
+            features.append(np.asarray(rows, np.float32)[: len(batch)])
+            if scores is not None:
+                logits.append(np.asarray(scores, np.float32)[: len(batch)])
+        return np.concatenate(features), np.concatenate(logits) if logits else None
 
     def _check(self, shape: tuple[int, ...]) -> None:
+        shape = tuple(shape)
         if len(shape) != 2 or shape != (self.batch_size, self.dim or shape[1]):
             expected = (self.batch_size, self.dim or "dim")
             raise ValueError(f"feature net {self.name!r} returned {shape}: must be {expected}")
@@ -106,37 +120,47 @@ def resize(images: tf.Tensor, size: int) -> tf.Tensor:
 
 
 def fashion() -> FeatureNet:
-    """The embedded net: a classifier of Fashion-MNIST, its 128 pooled features before the logits.
+    """The embedded net for clothing: a classifier of Fashion-MNIST, its 128 features and 10 logits.
 
     Images of any size and 1 to 4 channels become grey and 28 x 28 (`to_gray`, `resize`). Weights
     and accuracy: weights/fashion.npz and fashion.json, by scripts/train_feature_net.py.
     """
-    path = _WEIGHTS / "fashion.npz"
+    return _embedded("fashion")
+
+
+def mnist() -> FeatureNet:
+    """The embedded net for digits: as `fashion`, of MNIST."""
+    return _embedded("mnist")
+
+
+def _embedded(name: str) -> FeatureNet:
+    path = _WEIGHTS / f"{name}.npz"
     weights = classifier.load_weights(str(path))
     model = classifier.classifier(len(weights[-1]), batch_norm=False)
     model.set_weights(weights)
 
-    def features(images: tf.Tensor) -> tf.Tensor:
-        return model(resize(to_gray(images), classifier.SIZE), training=False)[0]
+    def outputs(images: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        features, logits = model(resize(to_gray(images), classifier.SIZE), training=False)
+        return features, logits
 
     return FeatureNet(
-        features,
-        name="fashion",
+        outputs,
+        name=name,
         sha256=hashlib.sha256(path.read_bytes()).hexdigest(),
         dim=int(model.outputs[0].shape[-1]),
         preprocessing="BT.601 grey, 28x28 bilinear antialiased",
     )
 
 
-NETS: dict[str, Callable[[], FeatureNet]] = {"fashion": fashion}
+NETS: dict[str, Callable[[], FeatureNet]] = {"fashion": fashion, "mnist": mnist}
 
 
 def load(name: str) -> FeatureNet:
     """The feature net of that name.
 
     Args:
-        name: "fashion", or an import path `package.module:attribute` of a FeatureNet or of a
-            function of TensorFlow operations, float32 (B, H, W, C) in [-1, 1] -> (B, dim).
+        name: "fashion", "mnist", or an import path `package.module:attribute` of a FeatureNet or
+            of a function of TensorFlow operations, as `FeatureNet` takes it.
 
     Raises:
         UserError: no such net.
