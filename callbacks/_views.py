@@ -130,7 +130,8 @@ def views(
         reals = _reals(source, "x", rows * columns, seed)
     # Both ends differ from the fixed z, or the first column would only repeat that picture.
     ends = latents(2 * rows, sampler.latent_dim, seed + 1)
-    between = slerp(ends[::2], ends[1::2], columns).reshape(-1, sampler.latent_dim)
+    paths = slerp(ends[::2], ends[1::2], np.linspace(0.0, 1.0, columns))
+    between = paths.reshape(-1, sampler.latent_dim)
     row_label = None if label is None else np.repeat(np.resize(classes, rows), columns)
     return {
         "fake": SampleGrid(sampler, z, label, columns),

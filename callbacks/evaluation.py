@@ -1,18 +1,20 @@
 """Judges the generator as training goes on."""
 
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import keras
 import numpy as np
 
+from gan.errors import UserError
 from gan.metrics.evaluation import Evaluator
 from gan.sampling import KerasSampler
 from trainers.base import Trainer
 
 
 class Evaluation(keras.callbacks.Callback):
-    """Adds fid (or modes, high_quality and reverse_kl) to the logs of each epoch.
+    """Adds fid (or modes, high_quality and reverse_kl, ...) to the logs of each epoch.
 
     An epoch is an evaluation period. All callbacks are handed the same logs in turn, so put this
     one first: those behind it (`MetricsLog`, `Checkpoint`, EarlyStopping, ModelCheckpoint, ...)
@@ -22,28 +24,62 @@ class Evaluation(keras.callbacks.Callback):
     Args:
         evaluator: what to judge by.
         at_start: judge the untrained generator too; a resumed run does not repeat it.
+        share: of the time since training began that evaluations may take, in (0, 1]. Where the next
+            one, as long as the one before, would take more, it is left out until enough time has
+            passed; an epoch without it has no metrics in its logs. The first is always made. Below
+            1 a run depends on the clock, and a resumed one is no longer equal to the bit.
+        clock: seconds, rising.
+
+    Raises:
+        UserError: a share out of range.
     """
 
-    def __init__(self, evaluator: Evaluator, *, at_start: bool = False) -> None:
+    def __init__(
+        self,
+        evaluator: Evaluator,
+        *,
+        at_start: bool = False,
+        share: float = 1.0,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         super().__init__()
+        if not 0.0 < share <= 1.0:
+            raise UserError(f"--eval_share={share}: expected more than 0 and at most 1.")
         self._evaluator = evaluator
         self._at_start = at_start
+        self._share, self._clock = share, clock
+        self._began = self._spent = self._last = 0.0
 
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
         """Judges the untrained generator when asked to."""
+        self._began, self._spent, self._last = self._clock(), 0.0, 0.0
         if self._at_start and self.model.step == 0 and logs is not None:
-            logs.update(self.evaluate(self.model))
+            self._judge(logs)
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        """Judges, and adds the results to `logs`."""
-        if logs is not None:
-            logs.update(self.evaluate(self.model))
+        """Judges, and adds the results to `logs`, unless that would take too much of the time."""
+        if logs is None:
+            return
+        elapsed = self._clock() - self._began + self._last  # when this one would be done
+        if self._share == 1.0 or self._spent + self._last <= self._share * elapsed:
+            self._judge(logs)
 
-    def evaluate(self, trainer: Trainer) -> dict[str, float]:
-        """The metrics of a trainer's inference weights."""
+    def _judge(self, logs: dict[str, Any]) -> None:
+        start = self._clock()
+        logs.update(self.evaluate(self.model))
+        self._last = self._clock() - start
+        self._spent += self._last
+
+    def evaluate(self, trainer: Trainer, seed: int | None = None) -> dict[str, float]:
+        """The metrics of a trainer's inference weights, for latents of a seed.
+
+        Args:
+            trainer: to judge.
+            seed: None is the evaluator's.
+        """
         if trainer.spec.is_translation:
             return self._evaluator.evaluate_images(self._translations(trainer))
-        return self._evaluator.evaluate(trainer.sampler())
+        return self._evaluator.evaluate(trainer.sampler(), seed)
 
     def _translations(self, trainer: Trainer) -> Iterator[np.ndarray]:
         """The first domain translated, `num_samples` of it or as many as the source holds."""

@@ -15,6 +15,11 @@ def to_uint8(images: np.ndarray) -> np.ndarray:
     return np.clip(np.rint((x + 1.0) * 127.5), 0, 255).astype(np.uint8)
 
 
+def from_uint8(images: np.ndarray) -> np.ndarray:
+    """uint8 [0, 255] of any shape -> float32 [-1, 1]."""
+    return images.astype(np.float32) / np.float32(127.5) - np.float32(1.0)
+
+
 def grid(images: np.ndarray, columns: int, pad: int = 2) -> np.ndarray:
     """Tiles images in reading order.
 

@@ -19,9 +19,12 @@ class Sampler(Protocol):
         ...
 
 
-def latents(count: int, latent_dim: int, seed: int) -> np.ndarray:
-    """z ~ N(0, I), float32 (count, latent_dim); row i does not depend on count."""
-    z = tf.random.stateless_normal((count, latent_dim), seed=(seed, 0x7A))
+def latents(count: int, latent_dim: int, seed: int, *, stream: int = 0) -> np.ndarray:
+    """z ~ N(0, I), float32 (count, latent_dim); row i does not depend on count.
+
+    Latents of one seed and another `stream` are independent of these.
+    """
+    z = tf.random.stateless_normal((count, latent_dim), seed=(seed, 0x7A + stream))
     return np.asarray(z)
 
 
@@ -30,20 +33,21 @@ def balanced_labels(count: int, num_classes: int) -> np.ndarray:
     return (np.arange(count) % num_classes).astype(np.int32)
 
 
-def slerp(z0: np.ndarray, z1: np.ndarray, steps: int) -> np.ndarray:
+def slerp(z0: np.ndarray, z1: np.ndarray, t: np.ndarray) -> np.ndarray:
     """Spherical interpolation (White 2016), which keeps |z| where a Gaussian has its mass.
 
     Args:
         z0: float32 (N, latent_dim).
         z1: float32 (N, latent_dim).
-        steps: how many points, the ends included.
+        t: points of the paths in [0, 1], (S,) the same for all or (N, S).
 
     Returns:
-        float32 (N, steps, latent_dim).
+        float32 (N, S, latent_dim), worked out in float64.
     """
+    z0, z1 = np.asarray(z0, np.float64), np.asarray(z1, np.float64)
     norms = np.linalg.norm(z0, axis=-1) * np.linalg.norm(z1, axis=-1)
     omega = np.arccos(np.clip(np.sum(z0 * z1, axis=-1) / norms, -1.0, 1.0))[:, None, None]
-    t = np.linspace(0.0, 1.0, steps)[None, :, None]
+    t = np.broadcast_to(t, (len(z0), np.shape(t)[-1]))[..., None]
     sin = np.maximum(np.sin(omega), 1e-6)
     z = np.sin((1 - t) * omega) / sin * z0[:, None] + np.sin(t * omega) / sin * z1[:, None]
     return z.astype(np.float32)

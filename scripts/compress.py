@@ -42,12 +42,6 @@ COMPRESS = {
 }
 
 
-def define_flags() -> None:
-    """The script's flags."""
-    for name, (default, text) in COMPRESS.items():
-        cli.define(name, default, text, "Compress")
-
-
 def check_flags() -> None:
     """Raises UserError for values that cannot work."""
     for name in ("workdir", "out"):
@@ -153,5 +147,4 @@ def main(argv: Sequence[str]) -> int:
 
 
 if __name__ == "__main__":
-    define_flags()
-    cli.run(main)
+    cli.run_with(main, COMPRESS)

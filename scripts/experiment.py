@@ -31,7 +31,8 @@ PARTS = {
 FREE = {
     "workdir", "total_kimg", "checkpoint_every_kimg", "eval_every_kimg", "image_every_kimg",
     "log_every_kimg", "keep_checkpoints", "steps_per_loop", "strategy", "dry_run", "eval_samples",
-    "eval_at_start", "download", "data_dir",
+    "eval_at_start", "eval_metrics", "eval_share", "feature_net", "feature_weights",
+    "download", "data_dir",
 }  # fmt: skip
 
 
@@ -79,7 +80,7 @@ def build(values: Mapping[str, Any], strategy: tf.distribute.Strategy | None = N
     """
     parts = owners(values)
     values = dict(values)
-    source = load(values["dataset"], **_own(values, *parts["Data"]))
+    source = load_source(values)
     architecture = functools.partial(
         parts["Architecture"][0], **_own(values, *parts["Architecture"])
     )
@@ -91,6 +92,16 @@ def build(values: Mapping[str, Any], strategy: tf.distribute.Strategy | None = N
     with (strategy or make_strategy("one")).scope():
         trainer = parts["Trainer"][0](architecture, source.spec, **options)
     return Experiment(values, source, trainer)
+
+
+def load_source(values: Mapping[str, Any]) -> Source:
+    """The data alone.
+
+    Raises:
+        UserError: anything in the values of the data that is wrong.
+    """
+    name = values["dataset"]
+    return load(name, **_own(values, load, options_owner(name)))
 
 
 def _own(values: Mapping[str, Any], *functions: Callable[..., Any]) -> dict[str, Any]:

@@ -39,6 +39,13 @@ RUN = {
     "image_every_kimg": (10.0, "thousands of images between pictures; 0 draws none"),
     "log_every_kimg": (1.0, "thousands of images between lines of metrics.jsonl"),
     "eval_samples": (0, "samples an evaluation draws; 0: 10,000 images or 2,500 points"),
+    "eval_metrics": (
+        (),
+        "what an evaluation measures, see scripts.evaluate; fid or modes if empty",
+    ),
+    "eval_share": (1.0, "share of the time that evaluations may take; rarer ones keep to it"),
+    "feature_net": ("auto", "of evaluations, see scripts.evaluate; auto: fashion"),
+    "feature_weights": ("", "file of the weights of inception or a keras:MODEL"),
     "eval_at_start": (False, "evaluate the untrained generator too"),
     "keep_checkpoints": (3, "newest checkpoints kept, beside the best"),
     "steps_per_loop": (50, "steps in one graph call"),
@@ -86,11 +93,15 @@ def callbacks_of(
     if FLAGS.eval_every_kimg:
         evaluator = Evaluator(
             run.source,
+            metrics=FLAGS.eval_metrics,
+            feature_net=FLAGS.feature_net,
+            feature_weights=FLAGS.feature_weights,
             num_samples=FLAGS.eval_samples,
             seed=FLAGS.seed,
             split=run.values.get("split", "train"),
+            cache=True,
         )
-        found.append(Evaluation(evaluator, at_start=FLAGS.eval_at_start))
+        found.append(Evaluation(evaluator, at_start=FLAGS.eval_at_start, share=FLAGS.eval_share))
     found.append(
         LearningRateDecay(FLAGS.lr_decay, total_kimg=FLAGS.total_kimg, start=FLAGS.lr_decay_start)
     )

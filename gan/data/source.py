@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import abc
 import dataclasses
+import hashlib
 import os
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -61,6 +62,13 @@ class Source(abc.ABC):
     @abc.abstractmethod
     def ordered(self, batch_size: int) -> tf.data.Dataset:
         """One pass in a fixed order, never flipped; the last batch may be short: for evaluation."""
+
+    def fingerprint(self) -> str:
+        """A hash that changes with any pixel of the ordered pass; "" where there is none to have.
+
+        What is derived from the data (an evaluation's reference) is cached under it.
+        """
+        return ""
 
     def transformed(self, transform: Transform) -> Source:
         """This source with its images cropped, converted, resized and, at random, flipped.
@@ -215,6 +223,15 @@ class ArraySource(IndexedSource):
 
         return {key: tf.gather(tensor, index) for key, tensor in self._tensors.items()}
 
+    def fingerprint(self) -> str:
+        """See `Source.fingerprint`: of the arrays themselves."""
+        digest = hashlib.sha256()
+        for domain in self.spec.domains:
+            array = np.ascontiguousarray(self.arrays[domain])
+            digest.update(f"{domain} {array.shape} {array.dtype}".encode())
+            digest.update(array.data)
+        return digest.hexdigest()
+
     def transformed(self, transform: Transform) -> Source:
         """See `Source.transformed`; the work is done once, here."""
         if any(self.arrays[domain].dtype != np.uint8 for domain in self.spec.domains):
@@ -231,16 +248,28 @@ class StreamSource(IndexedSource):
         spec: what they are.
         read: index -> (uint8 image of `spec.shape`, label or 0); called from several threads.
         flip: whether the endless pipeline mirrors images at random.
+        identity: all that the pixels depend on, in words, such as the files' names, sizes and
+            times of change and what is done to them; "" if it cannot be said without reading them.
     """
 
     parallel_batches = 2
 
     def __init__(
-        self, spec: Spec, read: Callable[[int], tuple[np.ndarray, int]], *, flip: bool = False
+        self,
+        spec: Spec,
+        read: Callable[[int], tuple[np.ndarray, int]],
+        *,
+        flip: bool = False,
+        identity: str = "",
     ) -> None:
         super().__init__(spec, flip=flip)
         self._read = read
+        self._identity = identity
         self._pool = ThreadPoolExecutor(os.cpu_count() or 1)
+
+    def fingerprint(self) -> str:
+        """See `Source.fingerprint`: of `identity`; to hash the pixels would be to read them."""
+        return hashlib.sha256(self._identity.encode()).hexdigest() if self._identity else ""
 
     def _read_batch(self, index: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         images, labels = zip(*self._pool.map(self._read, index.tolist()))

@@ -80,7 +80,9 @@ def tfds(
         example = builder.info.features.deserialize_example_np(records[index])
         return finish(example[keys.image]), int(example[keys.label]) if keys.label else 0
 
-    return StreamSource(spec, read, flip=transform.flip)
+    # A prepared data set of one name and version has one content.
+    identity = repr((builder.info.full_name, split, part.num_examples, transform))
+    return StreamSource(spec, read, flip=transform.flip, identity=identity)
 
 
 @functools.cache

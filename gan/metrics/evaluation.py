@@ -1,19 +1,24 @@
 """Judging a generator against a data source: the one way in for training, scripts and export."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property
 from typing import Any
 
 import keras
 import numpy as np
+import scipy
 import tensorflow as tf
+from tqdm import tqdm
 
+from gan import images
 from gan.data.source import Source
 from gan.errors import UserError
-from gan.images import to_uint8
-from gan.metrics import features
-from gan.metrics.frechet import Moments, frechet_distance
-from gan.metrics.modes import mixture_modes
+from gan.metrics import features, scores
+from gan.metrics.features import Features
+from gan.metrics.modes import mixture_modes, stacked_modes
+from gan.metrics.neighbours import find_neighbours, neighbour_picture
+from gan.metrics.path_length import EPSILON, sampled_path_length
+from gan.metrics.reference import cached
 from gan.sampling import Sampler, balanced_labels, latents
 
 _CHUNK = 1000  # samples held at a time
@@ -22,96 +27,167 @@ _CHUNK = 1000  # samples held at a time
 class Evaluator:
     """Measures samples against a source; its `protocol` says how, for the record.
 
-    Images: `fid`, the Fréchet distance between the features of all of the source's images and of
-    the samples. Both are rounded to 8 bits first, as a PNG holds them, so that a generator and
-    the pictures it wrote get one number.
-
-    Mixtures: `modes`, `high_quality` and `reverse_kl`, see `mixture_modes`.
+    Images are rounded to 8 bits first, as a PNG holds them, so that a generator and the pictures it
+    wrote get one number; then a feature net maps them to vectors. Points of a mixture are vectors
+    as they are.
 
     The same evaluator gives the same numbers for the same samples. It keeps the reference's
-    moments, found at the first evaluation.
+    features, found at the first evaluation.
     """
 
     def __init__(
         self,
         source: Source,
         *,
+        metrics: Sequence[str] = (),
         feature_net: str | features.FeatureNet = "auto",
+        feature_weights: str = "",
         num_samples: int = 0,
+        num_reference: int = 0,
         seed: int = 0,
         domain: str = "",
         split: str = "train",
+        cache: bool = False,
+        progress: bool = False,
     ) -> None:
         """Loads the feature net.
 
         Args:
-            source: the reference, all of its ordered pass.
+            source: the reference, its ordered pass.
+            metrics: names or import paths, see `scores` (fid, kid, pr, dc, is, modes, ppl,
+                neighbours). None: fid for images, modes for mixtures, both for stacked images.
             feature_net: a name or import path (see `features.load`), a net, or "auto": `fashion`
-                for images.
-            num_samples: samples to judge; 0 is 10,000 images, or 2,500 points of a mixture.
+                for images, `mnist` channel by channel for stacked ones.
+            feature_weights: file of the net's weights, for nets that take one.
+            num_samples: samples to judge; 0 is 10,000 images, 26,000 stacked ones (PacGAN's
+                count), or 2,500 points of a mixture.
+            num_reference: how many of the source's examples to refer to, evenly spread over its
+                ordered pass; 0 is all.
             seed: of the latents.
             domain: key of the source's data to compare with; "" is its last one (b for
                 translation from a to b).
             split: the split that `source` reads, for the protocol.
+            cache: keep the reference's features on disk, see `reference.cached`.
+            progress: show a bar on a terminal.
 
         Raises:
-            UserError: an unknown net or domain, fewer than two samples, or points without the
-                `centers` and `std` of a mixture.
+            UserError: an unknown metric, net or domain, fewer than two samples, or a metric that
+                this source or net has no basis for.
         """
-        domain = domain or source.spec.domains[-1]
-        if domain not in source.spec.domains:
-            valid = ", ".join(source.spec.domains)
-            raise UserError(f"domain {domain!r} of {source.spec.name}: must be one of {valid}")
-        if num_samples != 0 and num_samples < 2:
-            raise UserError(f"num_samples {num_samples}: must be at least 2, or 0 for the default")
-        if not source.spec.is_image and not (hasattr(source, "centers") and hasattr(source, "std")):
-            raise UserError(
-                f"--dataset={source.spec.name!r} holds points of shape {source.spec.shape} without "
-                "the centers and std of a mixture to judge by: give its source both, or train with "
-                "--eval_every_kimg=0."
-            )
+        spec = source.spec
+        domain = domain or spec.domains[-1]
+        if domain not in spec.domains:
+            valid = ", ".join(spec.domains)
+            raise UserError(f"domain {domain!r} of {spec.name}: must be one of {valid}")
+        for name, value in (("num_samples", num_samples), ("num_reference", num_reference)):
+            if value != 0 and value < 2:
+                raise UserError(f"{name} {value}: must be at least 2, or 0 for the default")
         self.source = source
         self.domain = domain
         self.split = split
         self.seed = seed
-        self.num_samples = num_samples or (10_000 if source.spec.is_image else 2_500)
+        self.num_samples = num_samples or _default_samples(source)
+        self.num_reference = min(num_reference or spec.size, spec.size)
+        self._is_mixture = hasattr(source, "centers") and hasattr(source, "std")
+        default = ("fid",) if spec.is_image else ("modes",)
+        self.metrics = tuple(metrics) or (("modes",) if spec.channel_classes else ()) + default
+        self._cache, self._progress = cache, progress
         self._judged: dict[str, Any] = {"num_samples": self.num_samples, "seed": seed}
-        self._net: features.FeatureNet | None = None
-        if source.spec.is_image:
-            if not isinstance(feature_net, features.FeatureNet):
-                feature_net = features.load("fashion" if feature_net == "auto" else feature_net)
-            self._net = feature_net
+        self._samples: Features | None = None
+        self._kept: np.ndarray | None = None
+        self._net = self._load_net(feature_net, feature_weights)
+        self._own_metrics = {n: scores.find(n) for n in self.metrics if n not in scores.OWN}
+        self._keep_rows = scores.needs_rows(self.metrics)
+        self._check_metrics()
+
+    def _load_net(
+        self, feature_net: str | features.FeatureNet, weights: str
+    ) -> features.FeatureNet | None:
+        spec = self.source.spec
+        if not spec.is_image:
+            return None
+        if not isinstance(feature_net, features.FeatureNet):
+            auto = "mnist" if spec.channel_classes else "fashion"
+            feature_net = features.load(auto if feature_net == "auto" else feature_net, weights)
+        if spec.channel_classes:
+            feature_net = features.per_channel(feature_net, spec.shape[-1])
+        return feature_net
+
+    def _check_metrics(self) -> None:
+        spec = self.source.spec
+        if not spec.is_image and "modes" in self.metrics and not self._is_mixture:
+            raise UserError(
+                f"--dataset={spec.name!r} holds points of shape {spec.shape} without "
+                "the centers and std of a mixture to judge by: give its source both, or train with "
+                "--eval_every_kimg=0."
+            )
+        for name, wrong, why in (
+            ("modes", spec.is_image and not spec.channel_classes, "has no modes to count: that is "
+             "for ring, grid and stacked:BASE"),
+            ("is", not spec.is_image or bool(spec.channel_classes), "has no single class an image "
+             "to score"),
+            ("ppl", spec.is_translation, "is translated, not drawn from latents"),
+        ):  # fmt: skip
+            if name in self.metrics and wrong:
+                raise UserError(f"--metrics={name}: {spec.name} {why}.")
 
     @cached_property
-    def reference(self) -> Moments:
-        """Moments of the features of all the source's images.
+    def reference(self) -> Features:
+        """The features of the source's images.
 
         Raises:
-            UserError: a mixture, or fewer than two images.
+            UserError: fewer than two images.
         """
-        batches = self.source.ordered(_CHUNK).as_numpy_iterator()
-        moments, _ = self._moments(batch[self.domain] for batch in batches)
-        if moments.count < 2:
-            raise UserError(f"{self.source.spec.name} holds {moments.count} images: FID needs 2")
-        return moments
+        if self.num_reference < 2:
+            raise UserError(f"{self.source.spec.name} holds {self.num_reference} images: needs 2")
+        identity = self.source.fingerprint() if self._cache else ""
+        # A function by import path has no weights to tell it by: it may be another tomorrow.
+        if not identity or self._net is None or not self._net.sha256:
+            return self._reference()
+        key = {**self._setting(), "fingerprint": identity, "rows": self._keep_rows}
+        return cached(key, self._reference)
 
-    def evaluate(self, sampler: Sampler) -> dict[str, float]:
-        """Judges `num_samples` samples for latents of `seed`, classes in turn if conditional.
+    def _reference(self) -> Features:
+        batches = (batch[self.domain] for batch in self._reference_batches())
+        found, _ = self._features(batches, self.num_reference, "reference")
+        return found
+
+    def _reference_batches(self) -> Iterator[dict[str, np.ndarray]]:
+        """The ordered pass, thinned out to `num_reference` examples."""
+        size, begin = self.source.spec.size, 0
+        chosen = np.arange(self.num_reference) * size // self.num_reference
+        for batch in self.source.ordered(_CHUNK).as_numpy_iterator():
+            end = begin + len(batch[self.domain])
+            rows = chosen[(begin <= chosen) & (chosen < end)] - begin
+            begin = end
+            if len(rows):
+                yield {key: value[rows] for key, value in batch.items()}
+
+    def evaluate(self, sampler: Sampler, seed: int | None = None) -> dict[str, float]:
+        """Judges `num_samples` samples, classes in turn if conditional.
 
         Args:
             sampler: a Keras or LiteRT sampler.
+            seed: of the latents; None is the evaluator's.
 
         Returns:
-            {"fid"} for images, {"modes", "high_quality", "reverse_kl"} for mixtures.
+            The metrics by key; all are NaN if any sample is not finite.
 
         Raises:
             UserError: the sampler's shape is not the source's.
         """
+        seed = self.seed if seed is None else seed
         self._check_shape(tuple(sampler.shape))
-        metrics = self.evaluate_images(self._draw(sampler))
-        labels = "balanced" if sampler.num_classes else "none"
-        self._judged |= {"seed": self.seed, "labels": labels}
-        return metrics
+        found = self.evaluate_images(self._draw(sampler, seed))
+        if "ppl" in self.metrics:
+            net = self._net or (lambda points: points)
+            found |= {"ppl": sampled_path_length(sampler, net, self.num_samples, seed)}
+        self._judged |= {
+            "seed": seed,
+            "labels": "balanced" if sampler.num_classes else "none",
+            "latents": "N(0, I), not truncated",
+        }
+        return found
 
     def evaluate_images(self, batches: Iterable[np.ndarray]) -> dict[str, float]:
         """Judges samples from anywhere (a translator, PNG files), however many there are.
@@ -120,29 +196,61 @@ class Evaluator:
             batches: float32 (N, H, W, C) in [-1, 1] of one H, W and C; or (N, 2) points.
 
         Returns:
-            As `evaluate`. `fid` is NaN if any sample is not finite.
+            As `evaluate`, without ppl.
 
         Raises:
-            UserError: samples of another shape than the source's, or fewer than two images.
+            UserError: samples of another shape than the source's, or fewer than two.
         """
+        samples, finite = self._features(batches, self.num_samples, "samples", keep=True)
+        if samples.count < 2:
+            raise UserError(f"metrics of {samples.count} samples: need at least 2")
+        self._judged = {"num_samples": samples.count}
+        self._samples = samples
+        found: dict[str, float] = {}
+        for name in self.metrics:
+            if name == "modes":
+                found |= self._modes(samples)
+            elif name in self._own_metrics:
+                found |= self._score(name, samples)
+        return found if finite else dict.fromkeys(found, float("nan"))
+
+    def _score(self, name: str, samples: Features) -> dict[str, float]:
+        if name == "is" and samples.logits is None:
+            net = self._net.name if self._net else "none"
+            raise UserError(f"--metrics=is: feature net {net!r} has no logits.")
+        try:
+            return self._own_metrics[name](self.reference, samples)
+        except ValueError as error:
+            raise UserError(f"--metrics={name}: {error}.") from error
+
+    def _modes(self, samples: Features) -> dict[str, float]:
+        source: Any = self.source
         if self._net is None:
-            samples = np.concatenate([np.asarray(batch) for batch in batches])
-            self._check_shape(samples.shape[1:])
-            self._judged = {"num_samples": len(samples)}
-            mixture: Any = self.source
-            return mixture_modes(samples, mixture.centers, mixture.std)
-        moments, finite = self._moments(batches)
-        if moments.count < 2:
-            raise UserError(f"FID of {moments.count} samples: needs at least 2")
-        self._judged = {"num_samples": moments.count}
-        if not finite:
-            return {"fid": float("nan")}
-        reference = self.reference
-        return {
-            "fid": frechet_distance(
-                reference.mean, reference.covariance, moments.mean, moments.covariance
-            )
-        }
+            return mixture_modes(samples.rows, source.centers, source.std)
+        spec = source.spec
+        try:
+            return stacked_modes(samples.logits, spec.channel_classes, spec.shape[-1])
+        except ValueError as error:
+            raise UserError(f"--metrics=modes: feature net {self._net.name!r}: {error}.") from error
+
+    def neighbour_picture(self, count: int = 12, k: int = 5) -> np.ndarray:
+        """The samples of the last evaluation that come nearest to training images, beside these.
+
+        Returns:
+            uint8 picture: a row a sample, the most suspicious first, then its k nearest images.
+
+        Raises:
+            UserError: no evaluation of images with `neighbours` in the metrics came before.
+        """
+        if self._samples is None or self._kept is None:
+            raise UserError("a picture of neighbours needs --metrics=neighbours and images.")
+        references = (batch[self.domain] for batch in self._reference_batches())
+        found = find_neighbours(
+            self.reference.rows,
+            self._samples.rows[: len(self._kept)],
+            k=min(k, self.reference.count),
+        )
+        return neighbour_picture(found, images.from_uint8(self._kept), references, count)
 
     @property
     def protocol(self) -> dict[str, Any]:
@@ -151,35 +259,46 @@ class Evaluator:
         `num_samples` were really judged; `seed` (of the latents) and `labels` are there where
         `evaluate` drew them. Before any evaluation it is what `evaluate` would do.
         """
+        constants = {name: scores.constants(name) for name in self.metrics}
+        if "ppl" in self.metrics:
+            constants["ppl"] = {"epsilon": EPSILON, "path": "slerp in z", "percentiles": [1, 99]}
+        return {
+            **self._setting(),
+            **self._judged,
+            "constants": {name: values for name, values in constants.items() if values},
+        }
+
+    def _setting(self) -> dict[str, Any]:
+        """What the reference's features depend on, the pixels apart."""
         spec = self.source.spec
-        protocol: dict[str, Any] = {
+        setting: dict[str, Any] = {
             "dataset": spec.name,
             "split": self.split,
             "domain": self.domain,
             "shape": list(spec.shape),
-            **self._judged,
+            "num_reference": self.num_reference,
             "versions": {
                 "tensorflow": tf.__version__,
                 "keras": keras.__version__,
                 "numpy": np.__version__,
+                "scipy": scipy.__version__,
             },
         }
         if self._net is not None:
-            protocol |= {
-                "num_reference": self.reference.count,
+            setting |= {
                 "feature_net": self._net.name,
                 "feature_net_sha256": self._net.sha256,
                 "preprocessing": f"8 bits, {self._net.preprocessing}",
             }
-        return protocol
+        return setting
 
     def _check_shape(self, shape: tuple[int, ...]) -> None:
         spec = self.source.spec
         if shape != tuple(spec.shape):
             raise UserError(f"samples of shape {shape}: {spec.name} holds {tuple(spec.shape)}")
 
-    def _draw(self, sampler: Sampler) -> Iterable[np.ndarray]:
-        z = latents(self.num_samples, sampler.latent_dim, self.seed)
+    def _draw(self, sampler: Sampler, seed: int) -> Iterable[np.ndarray]:
+        z = latents(self.num_samples, sampler.latent_dim, seed)
         label = None
         if sampler.num_classes:
             label = balanced_labels(self.num_samples, sampler.num_classes)
@@ -187,18 +306,40 @@ class Evaluator:
             chunk = slice(i, i + _CHUNK)
             yield sampler(z[chunk], None if label is None else label[chunk])
 
-    def _moments(self, batches: Iterable[np.ndarray]) -> tuple[Moments, bool]:
-        """The moments of the images' features, and whether every pixel was finite."""
-        if self._net is None:
-            raise UserError(f"{self.source.spec.name} is no data set of images: it has no FID")
-        moments: Moments | None = None
+    def _features(
+        self, batches: Iterable[np.ndarray], total: int, what: str, *, keep: bool = False
+    ) -> tuple[Features, bool]:
+        """The features of images or points, and whether every number was finite."""
         finite = True
-        for batch in batches:
-            images = np.asarray(batch, np.float32)
-            self._check_shape(images.shape[1:])
-            finite = finite and bool(np.isfinite(images).all())
-            rounded = to_uint8(images).astype(np.float32) / np.float32(127.5) - np.float32(1.0)
-            rows = self._net(rounded)
-            moments = moments or Moments(rows.shape[1])
-            moments.update(rows)
-        return moments or Moments(self._net.dim), finite
+        kept: list[np.ndarray] = []
+        queries = scores.NEIGHBOUR_QUERIES if "neighbours" in self.metrics else 0
+
+        def outputs() -> Iterator[tuple[np.ndarray, np.ndarray | None]]:
+            nonlocal finite
+            quiet = None if self._progress else True  # None: a bar on a terminal only
+            with tqdm(total=total, desc=what, unit="img", disable=quiet, leave=False) as bar:
+                for batch in batches:
+                    x = np.asarray(batch, np.float32)
+                    self._check_shape(x.shape[1:])
+                    finite = finite and bool(np.isfinite(x).all())
+                    bar.update(len(x))
+                    if self._net is None:
+                        yield x, None
+                        continue
+                    rounded = images.to_uint8(x)
+                    if keep and sum(map(len, kept)) < queries:
+                        kept.append(rounded)
+                    yield self._net.outputs(images.from_uint8(rounded))
+
+        # Mode counts need points or logits, whatever the other metrics need.
+        keep_rows = self._keep_rows or (keep and "modes" in self.metrics)
+        found = Features.of(outputs(), keep_rows=keep_rows)
+        if keep:
+            self._kept = np.concatenate(kept)[:queries] if kept else None
+        return found, finite
+
+
+def _default_samples(source: Source) -> int:
+    if source.spec.channel_classes:
+        return 26_000
+    return 10_000 if source.spec.is_image else 2_500

@@ -1,8 +1,11 @@
 """Feature nets: what maps an image to the vector that a distance is measured in."""
 
+from __future__ import annotations
+
 import hashlib
 import pathlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -11,6 +14,7 @@ import tensorflow as tf
 from gan import registry
 from gan.errors import UserError
 from gan.metrics import classifier
+from gan.metrics.frechet import Moments
 
 _WEIGHTS = pathlib.Path(__file__).with_name("weights")
 # BT.601 luma, as PIL's convert("L").
@@ -56,7 +60,8 @@ class FeatureNet:
         self.dim = dim
         self.preprocessing = preprocessing
         self.batch_size = batch_size
-        self._function = tf.function(function, autograph=False)  # its errors reach the user whole
+        self.function = function
+        self._traced = tf.function(function, autograph=False)  # its errors reach the user whole
 
     def __call__(self, images: np.ndarray | tf.Tensor) -> np.ndarray:
         """Features float32 (N, dim) of images (N, H, W, C) in [-1, 1].
@@ -79,7 +84,7 @@ class FeatureNet:
         for i in range(0, len(images), self.batch_size):
             batch = images[i : i + self.batch_size]
             padding = [(0, self.batch_size - len(batch))] + [(0, 0)] * 3
-            found = self._function(tf.constant(np.pad(batch, padding)))
+            found = self._traced(tf.constant(np.pad(batch, padding)))
             rows, scores = found if isinstance(found, (tuple, list)) else (found, None)
             self._check(rows.shape)
             features.append(np.asarray(rows, np.float32)[: len(batch)])
@@ -93,6 +98,55 @@ class FeatureNet:
             expected = (self.batch_size, self.dim or "dim")
             raise ValueError(f"feature net {self.name!r} returned {shape}: must be {expected}")
         self.dim = shape[1]
+
+
+@dataclass(frozen=True)
+class Features:
+    """What a feature net saw in a set of images, or the points of a mixture themselves.
+
+    Attributes:
+        moments: of all vectors.
+        rows: float32 (N, D); (0, D) where only moments were asked for.
+        logits: float32 (N, classes); None from a net without, or where only moments were asked for.
+    """
+
+    moments: Moments
+    rows: np.ndarray
+    logits: np.ndarray | None = None
+
+    @property
+    def count(self) -> int:
+        """Vectors seen."""
+        return self.moments.count
+
+    @classmethod
+    def of(
+        cls, outputs: Iterable[tuple[np.ndarray, np.ndarray | None]], *, keep_rows: bool
+    ) -> Features:
+        """Collects a feature net's outputs, batch by batch.
+
+        Args:
+            outputs: features (N, D) and logits (N, classes) or None; at least one batch.
+            keep_rows: keep the vectors and logits, not their moments alone.
+        """
+        moments: Moments | None = None
+        rows: list[np.ndarray] = []
+        logits: list[np.ndarray] = []
+        for batch, scores in outputs:
+            moments = moments or Moments(batch.shape[1])
+            moments.update(batch)
+            if keep_rows:
+                rows.append(batch)
+                if scores is not None:
+                    logits.append(scores)
+        if moments is None:
+            raise ValueError("features of no batch at all")
+        empty = np.zeros((0, len(moments.mean)), np.float32)
+        return cls(
+            moments,
+            np.concatenate(rows) if rows else empty,
+            np.concatenate(logits) if logits else None,
+        )
 
 
 def to_gray(images: tf.Tensor) -> tf.Tensor:
@@ -152,19 +206,62 @@ def _embedded(name: str) -> FeatureNet:
     )
 
 
+def per_channel(net: FeatureNet, channels: int) -> FeatureNet:
+    """A net that judges each channel as a grey image of its own, for stacked images.
+
+    Args:
+        net: for grey images.
+        channels: C; features are (B, C * dim) and logits (B, C * classes), channel after channel.
+    """
+
+    def outputs(images: tf.Tensor) -> Any:
+        # (B, H, W, C) -> (B * C, H, W, 1)
+        grey = tf.reshape(tf.transpose(images, (0, 3, 1, 2)), (-1, *images.shape[1:3], 1))
+        found = net.function(grey)
+        parts = found if isinstance(found, (tuple, list)) else (found,)
+        side_by_side = tuple(tf.reshape(p, (-1, channels * p.shape[-1])) for p in parts)
+        return side_by_side if len(side_by_side) > 1 else side_by_side[0]
+
+    return FeatureNet(
+        outputs,
+        name=net.name,
+        sha256=net.sha256,
+        dim=channels * net.dim,
+        preprocessing=f"each channel alone, {net.preprocessing}",
+        batch_size=net.batch_size,
+    )
+
+
 NETS: dict[str, Callable[[], FeatureNet]] = {"fashion": fashion, "mnist": mnist}
 
 
-def load(name: str) -> FeatureNet:
+def load(name: str, weights: str = "") -> FeatureNet:
     """The feature net of that name.
 
     Args:
-        name: "fashion", "mnist", or an import path `package.module:attribute` of a FeatureNet or
-            of a function of TensorFlow operations, as `FeatureNet` takes it.
+        name: "fashion", "mnist", "inception" (the FID network of 2015), "keras:MODEL" (a class of
+            keras.applications), or an import path `package.module:attribute` of a FeatureNet or of
+            a function of TensorFlow operations, as `FeatureNet` takes it.
+        weights: file of the weights of inception or of a Keras model, where they are not to be
+            fetched.
 
     Raises:
-        UserError: no such net.
+        UserError: no such net, or its weights are not there.
     """
+    word, _, argument = name.partition(":")
+    if word == "keras" and argument:
+        from gan.metrics.keras_nets import keras_net
+
+        return keras_net(argument, weights)
+    if name == "inception":
+        from gan.metrics.inception import inception
+
+        return inception(weights)
+    if weights:
+        raise UserError(
+            f"feature net {name!r} takes no weights file, got {weights!r}: only inception and "
+            "keras:MODEL do."
+        )
     if ":" in name:
         found = registry.import_path(name, what="feature net ")
         if isinstance(found, FeatureNet):
@@ -175,5 +272,7 @@ def load(name: str) -> FeatureNet:
             )
         return FeatureNet(found, name=name)
     if name not in NETS:
-        raise UserError(registry.unknown("feature net", name, sorted(NETS)))
+        raise UserError(
+            registry.unknown("feature net", name, [*sorted(NETS), "inception", "keras:MODEL"])
+        )
     return NETS[name]()

@@ -14,7 +14,7 @@ class Moments:
     def __init__(self, dim: int) -> None:
         self.count = 0
         self.mean = np.zeros(dim, np.float64)
-        self._scatter = np.zeros((dim, dim), np.float64)
+        self.scatter = np.zeros((dim, dim), np.float64)
 
     def update(self, features: np.ndarray) -> None:
         """Adds a batch.
@@ -34,8 +34,8 @@ class Moments:
         centred = x - mean
         delta = mean - self.mean
         total = self.count + len(x)
-        self._scatter += centred.T @ centred
-        self._scatter += np.outer(delta, delta) * (self.count * len(x) / total)
+        self.scatter += centred.T @ centred
+        self.scatter += np.outer(delta, delta) * (self.count * len(x) / total)
         self.mean = self.mean + delta * (len(x) / total)
         self.count = total
 
@@ -48,7 +48,7 @@ class Moments:
         """
         if self.count < 2:
             raise ValueError(f"covariance of {self.count} feature vectors: needs at least 2")
-        return self._scatter / (self.count - 1)
+        return self.scatter / (self.count - 1)
 
 
 def _square_root(sigma: np.ndarray) -> np.ndarray:

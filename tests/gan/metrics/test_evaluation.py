@@ -166,7 +166,7 @@ def test_mistakes_are_named(evaluator: Evaluator, clothes: np.ndarray) -> None:
         evaluator.evaluate(Replay(small))
     with pytest.raises(UserError, match=r"samples of shape \(14, 14, 1\): clothes holds"):
         evaluator.evaluate_images([small])
-    with pytest.raises(UserError, match="FID of 1 samples"):
+    with pytest.raises(UserError, match="metrics of 1 samples"):
         evaluator.evaluate_images([clothes[:1]])
     points = ArraySource(Spec("mine:points", (2,), 0, 8), {"x": np.zeros((8, 2), np.uint8)})
     with pytest.raises(UserError, match=r"--dataset='mine:points' .* without the centers and std"):

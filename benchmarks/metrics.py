@@ -1,0 +1,65 @@
+"""Time and memory of each metric on as many features as papers take.
+
+    python -m benchmarks.metrics --rows=50000 --dim=2048
+
+A process for each metric makes two sets of random features, float32 (rows, dim), and says how long
+the metric took and how far the peak of memory rose above what the features hold.
+"""
+
+import multiprocessing
+import resource
+import time
+
+import numpy as np
+from absl import app, flags
+
+_ROWS = flags.DEFINE_integer("rows", 50_000, "Feature vectors of each set.", lower_bound=1000)
+_DIM = flags.DEFINE_integer("dim", 2048, "Features of each.", lower_bound=2)
+_METRICS = flags.DEFINE_list("metrics", ["fid", "kid", "is", "neighbours", "pr", "dc"], "Which.")
+
+
+def peak_bytes() -> int:
+    """The largest resident size of this process so far."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+
+
+def measure(name: str, rows: int, dim: int) -> tuple[float, int, int, dict[str, float]]:
+    """Seconds, bytes of the features, bytes of the peak above them, and the numbers."""
+    from gan.metrics import scores
+    from gan.metrics.features import Features
+
+    def features(seed: int) -> Features:
+        rng = np.random.default_rng(seed)
+        whole = np.empty((rows, dim), np.float32)
+        logits = rng.standard_normal((rows, 1008), np.float32) if name == "is" else None
+        for i in range(0, rows, 1000):
+            whole[i : i + 1000] = rng.standard_normal((min(1000, rows - i), dim), np.float32)
+
+        batches = ((whole[i : i + 1000], None) for i in range(0, rows, 1000))
+        return Features(Features.of(batches, keep_rows=False).moments, whole, logits)
+
+    reference, samples = features(1), features(2)
+    before, start = peak_bytes(), time.perf_counter()
+    found = scores.find(name)(reference, samples)
+    seconds = time.perf_counter() - start
+    held = reference.rows.nbytes + samples.rows.nbytes
+    return seconds, held, peak_bytes() - before, found
+
+
+def main(argv: list[str]) -> None:
+    """Measures one metric after the other."""
+    del argv
+    print(f"{_ROWS.value:,} x {_DIM.value:,} features, float32, of each set", flush=True)
+    for name in _METRICS.value:
+        with multiprocessing.get_context("spawn").Pool(1) as pool:
+            seconds, held, above, found = pool.apply(measure, (name, _ROWS.value, _DIM.value))
+        numbers = ", ".join(f"{key} {value:.4g}" for key, value in found.items())
+        print(
+            f"{name:11}{seconds:8.1f} s  features {held / 2**20:6.0f} MiB  "
+            f"peak above them {above / 2**20:6.0f} MiB  ({numbers})",
+            flush=True,
+        )
+
+
+if __name__ == "__main__":
+    app.run(main)

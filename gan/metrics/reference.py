@@ -1,0 +1,67 @@
+"""Reference statistics on disk, under a key of everything they depend on."""
+
+import contextlib
+import hashlib
+import io
+import json
+import pathlib
+import zipfile
+import zlib
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+
+from gan import files
+from gan.metrics.features import Features
+from gan.metrics.frechet import Moments
+
+# Of the file's layout: another number makes what older code wrote unknown.
+_FORMAT = 1
+
+
+def cached(key: Mapping[str, Any], compute: Callable[[], Features]) -> Features:
+    """The features stored under a key, or computed, stored and returned.
+
+    A key is all that the features are a function of: data, split, count, network, its weights, what
+    is done to an image before it, and versions. Whatever differs in any of it is another file, so
+    nothing stale can be used; a damaged file is computed anew.
+
+    Args:
+        key: ready for JSON; it is stored beside the features, to be read by people.
+        compute: makes them.
+    """
+    text = json.dumps({"format": _FORMAT, **key}, sort_keys=True)
+    name = hashlib.sha256(text.encode()).hexdigest()[:32]
+    path = files.cache_dir() / "reference" / f"{name}.npz"
+    found = _read(path, text)
+    if found is None:
+        found = compute()
+        # A cache that cannot be written, on a full or read-only disk, is no cache.
+        with contextlib.suppress(OSError):
+            files.write_whole(path, _pack(text, found))
+    return found
+
+
+def _pack(text: str, found: Features) -> bytes:
+    moments = found.moments
+    arrays: dict[str, Any] = {"key": np.array(text), "rows": found.rows}
+    arrays |= {"count": moments.count, "mean": moments.mean, "scatter": moments.scatter}
+    if found.logits is not None:
+        arrays["logits"] = found.logits
+    buffer = io.BytesIO()
+    np.savez(buffer, **arrays)
+    return buffer.getvalue()
+
+
+def _read(path: pathlib.Path, text: str) -> Features | None:
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            if str(archive["key"]) != text:
+                return None
+            moments = Moments(len(archive["mean"]))
+            moments.count = int(archive["count"])
+            moments.mean, moments.scatter = archive["mean"], archive["scatter"]
+            return Features(moments, archive["rows"], archive.get("logits"))
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error):
+        return None

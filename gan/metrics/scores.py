@@ -1,0 +1,133 @@
+"""The metrics by name: what `--metrics=fid,kid,pr` stands for.
+
+A metric is a function of the reference's and the samples' `Features` that returns numbers by key.
+Its keyword-only arguments are constants of the protocol, and are written beside every number. One
+from elsewhere is named by import path, `package.module:attribute`.
+"""
+
+from collections.abc import Callable, Iterable
+
+import numpy as np
+
+from gan import registry
+from gan.errors import UserError
+from gan.metrics import kernel, manifold
+from gan.metrics.features import Features
+from gan.metrics.frechet import frechet_distance
+from gan.metrics.inception_score import inception_score
+from gan.metrics.neighbours import find_neighbours
+
+NEIGHBOUR_QUERIES = 1000
+
+Metric = Callable[[Features, Features], dict[str, float]]
+
+
+def fid(reference: Features, samples: Features) -> dict[str, float]:
+    """The Frechet distance, see `frechet_distance`: 0 and up, lower is better."""
+    a, b = reference.moments, samples.moments
+    return {"fid": frechet_distance(a.mean, a.covariance, b.mean, b.covariance)}
+
+
+def kid(
+    reference: Features, samples: Features, *, subsets: int = 100, subset_size: int = 1000
+) -> dict[str, float]:
+    """The kernel distance times 1,000, see `kernel_distance`: lower is better, below 0 by chance.
+
+    `kid_x1e3_std` is the standard deviation of a subset's value.
+    """
+    mean, std = kernel.kernel_distance(
+        reference.rows, samples.rows, subsets=subsets, subset_size=subset_size
+    )
+    return {"kid_x1e3": 1e3 * mean, "kid_x1e3_std": 1e3 * std}
+
+
+def pr(reference: Features, samples: Features, *, k: int = 3) -> dict[str, float]:
+    """Improved precision and recall, see `precision_recall`: 0 to 1, higher is better.
+
+    As many reference images as samples, as in the paper; see `_as_many`.
+    """
+    real, fake = _as_many(reference.rows, samples.rows)
+    precision, recall = manifold.precision_recall(real, fake, k=k)
+    return {"precision": precision, "recall": recall}
+
+
+def dc(reference: Features, samples: Features, *, k: int = 5) -> dict[str, float]:
+    """Density and coverage, see `density_coverage`: about 1 for equal distributions.
+
+    As many reference images as samples, as in the paper; see `_as_many`.
+    """
+    real, fake = _as_many(reference.rows, samples.rows)
+    density, coverage = manifold.density_coverage(real, fake, k=k)
+    return {"density": density, "coverage": coverage}
+
+
+def _as_many(reference: np.ndarray, samples: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Equally many rows of both, evenly spread over the larger: balls shrink as a set grows."""
+    count = min(len(reference), len(samples))
+    chosen = [np.arange(count) * len(rows) // count for rows in (reference, samples)]
+    return reference[chosen[0]], samples[chosen[1]]
+
+
+def is_(reference: Features, samples: Features, *, splits: int = 10) -> dict[str, float]:
+    """The Inception Score by the net's own classes, see `inception_score`: higher is better."""
+    del reference
+    assert samples.logits is not None
+    mean, std = inception_score(samples.logits, splits=min(splits, len(samples.logits)))
+    return {"inception_score": mean, "inception_score_std": std}
+
+
+def neighbours(
+    reference: Features, samples: Features, *, queries: int = NEIGHBOUR_QUERIES
+) -> dict[str, float]:
+    """How near samples come to training images, see `Neighbours`: a ratio near 0 is memorisation.
+
+    `neighbour_distance` and `neighbour_ratio` are medians over the first `queries` samples,
+    `copied` is the share of them nearer than a tenth of the typical distance.
+    """
+    found = find_neighbours(reference.rows, samples.rows[:queries], k=1)
+    return {
+        "neighbour_distance": float(np.median(found.distance[:, 0])),
+        "neighbour_ratio": float(np.median(found.ratio)),
+        "copied": float(np.mean(found.ratio < 0.1)),
+    }
+
+
+METRICS: dict[str, Metric] = {
+    "fid": fid,
+    "kid": kid,
+    "pr": pr,
+    "dc": dc,
+    "is": is_,
+    "neighbours": neighbours,
+}
+# These need more than features, the mixture's centres or the generator: the Evaluator has them.
+OWN = ("modes", "ppl")
+_MOMENTS_ONLY = ("fid",)
+
+
+def find(name: str) -> Metric:
+    """The metric of that name or import path.
+
+    Raises:
+        UserError: there is none.
+    """
+    if ":" in name:
+        found = registry.import_path(name, what="--metrics=")
+        if not callable(found):
+            raise UserError(f"--metrics={name!r} is a {type(found).__name__}, not a function.")
+        return found
+    if name not in METRICS:
+        raise UserError(registry.unknown("--metrics", name, sorted([*METRICS, *OWN])))
+    return METRICS[name]
+
+
+def needs_rows(names: Iterable[str]) -> bool:
+    """Whether the features themselves must be kept, or their moments will do."""
+    return any(name not in (*_MOMENTS_ONLY, *OWN) for name in names)
+
+
+def constants(name: str) -> dict[str, object]:
+    """The keyword-only arguments of a metric, for the protocol."""
+    if name in OWN:
+        return {}
+    return {k: p.default for k, p in registry.options(find(name)).items()}

@@ -1,0 +1,44 @@
+"""How names lead to nets, and what the digits' net is worth."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from gan.errors import UserError
+from gan.metrics import features
+
+
+def test_the_digits_net_says_how_good_it_is():
+    weights = Path(features.__file__).with_name("weights")
+    assert json.loads((weights / "mnist.json").read_text())["test_accuracy"] >= 0.992
+    assert (weights / "mnist.npz").stat().st_size < 300_000
+
+
+def test_a_channel_is_judged_as_an_image_of_its_own():
+    images = np.random.default_rng(0).uniform(-1, 1, (7, 28, 28, 3)).astype(np.float32)
+    net = features.load("mnist")
+    stacked = features.per_channel(net, 3)
+    rows, logits = stacked.outputs(images)
+    assert rows.shape == (7, 3 * 128) and logits.shape == (7, 30)
+    for c in range(3):
+        alone, scores = net.outputs(images[..., c : c + 1])
+        np.testing.assert_allclose(rows[:, 128 * c : 128 * (c + 1)], alone, atol=1e-5)
+        np.testing.assert_allclose(logits[:, 10 * c : 10 * (c + 1)], scores, atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("name", "weights", "message"),
+    [
+        ("incepton", "", "Did you mean 'inception'"),
+        ("fashion", "w.npz", "'fashion' takes no weights file, got 'w.npz'"),
+        ("inception", "nowhere.pb", "--inception_weights='nowhere.pb': cannot be read"),
+        ("keras:MobileNetV3", "", "Did you mean 'MobileNetV"),
+        ("keras:MobileNetV2", "nowhere.h5", "--feature_weights='nowhere.h5': no such file"),
+    ],
+)
+def test_names_that_lead_nowhere(name, weights, message):
+    with pytest.raises(UserError) as error:
+        features.load(name, weights)
+    assert message in str(error.value)
