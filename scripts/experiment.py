@@ -32,7 +32,7 @@ FREE = {
     "workdir", "total_kimg", "checkpoint_every_kimg", "eval_every_kimg", "image_every_kimg",
     "log_every_kimg", "keep_checkpoints", "steps_per_loop", "strategy", "dry_run", "eval_samples",
     "eval_at_start", "eval_metrics", "eval_share", "feature_net", "feature_weights",
-    "download", "data_dir",
+    "on_collapse", "alarm_every_kimg", "max_rollbacks", "download", "data_dir",
 }  # fmt: skip
 
 

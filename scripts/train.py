@@ -15,6 +15,7 @@ import tensorflow as tf
 from absl import flags
 
 from callbacks.checkpoint import Checkpoint
+from callbacks.collapse_alarm import CollapseAlarm
 from callbacks.evaluation import Evaluation
 from callbacks.image_grid import ImageGrid
 from callbacks.lr_decay import LearningRateDecay
@@ -47,6 +48,9 @@ RUN = {
     "feature_net": ("auto", "of evaluations, see scripts.evaluate; auto: fashion"),
     "feature_weights": ("", "file of the weights of inception or a keras:MODEL"),
     "eval_at_start": (False, "evaluate the untrained generator too"),
+    "on_collapse": ("warn", "what follows a collapse: off, warn, stop or rollback"),
+    "alarm_every_kimg": (10.0, "thousands of images between looks at the samples' diversity"),
+    "max_rollbacks": (3, "rollbacks of a run; after them it stops"),
     "keep_checkpoints": (3, "newest checkpoints kept, beside the best"),
     "steps_per_loop": (50, "steps in one graph call"),
     "lr_decay": ("constant", "how learning rates fall to 0: constant, linear or cosine"),
@@ -102,6 +106,16 @@ def callbacks_of(
             cache=True,
         )
         found.append(Evaluation(evaluator, at_start=FLAGS.eval_at_start, share=FLAGS.eval_share))
+    if FLAGS.on_collapse != "off":
+        found.append(
+            CollapseAlarm(
+                run.source,
+                checkpoints,
+                action=FLAGS.on_collapse,
+                alarm_every_kimg=FLAGS.alarm_every_kimg,
+                max_rollbacks=FLAGS.max_rollbacks,
+            )
+        )
     found.append(
         LearningRateDecay(FLAGS.lr_decay, total_kimg=FLAGS.total_kimg, start=FLAGS.lr_decay_start)
     )
@@ -136,6 +150,8 @@ def main(argv: Sequence[str]) -> int:
     for name in ("keep_checkpoints", "steps_per_loop"):
         if FLAGS[name].value < 1:
             raise UserError(f"--{name}={FLAGS[name].value}: expected at least 1.")
+    if FLAGS.max_rollbacks < 0:
+        raise UserError(f"--max_rollbacks={FLAGS.max_rollbacks}: expected at least 0.")
     workdir = Path(FLAGS.workdir)
     if FLAGS.workdir:
         experiment.check_resumable(workdir, values())
@@ -177,6 +193,9 @@ def main(argv: Sequence[str]) -> int:
             "the same command goes on from here."
         )
         return 128 + trainer.interrupted
+    for alarm in (c for c in callbacks if isinstance(c, CollapseAlarm) and c.stopped):
+        print(f"error: stopped by a {alarm.stopped}", file=sys.stderr)
+        return 1
     for name in trainer.averaged if is_chief(strategy) else ():
         trainer.inference(name).save(workdir / f".tmp-{name}.keras")
         (workdir / f".tmp-{name}.keras").replace(workdir / f"{name}.keras")

@@ -46,7 +46,7 @@ class Trainer(State):
     # What `train_step` uses.
 
     def rng(self, name: str, *, shared: bool = False) -> tf.Tensor:
-        """Seed, int32 (2,), for a stateless op: a function of (seed, step, replica, name).
+        """Seed, int32 (2,), for a stateless op: a function of (stream, step, replica, name).
 
         Args:
             name: what the numbers are for.
@@ -54,7 +54,7 @@ class Trainer(State):
         """
         context = tf.distribute.get_replica_context()
         replica = 0 if shared else context.replica_id_in_sync_group
-        return step_seed(self.seed, self._step, replica, name, self._micro)
+        return step_seed(self.stream, self._step, replica, name, self._micro)
 
     def normal(self, shape: Sequence[int], name: str) -> tf.Tensor:
         """N(0, I) noise, float32."""
@@ -200,7 +200,9 @@ class Trainer(State):
         """Trains until `total_kimg` thousand images were seen, counted from the run's beginning.
 
         SIGINT and SIGTERM end it after the current graph call, callbacks' `on_train_end` included;
-        `interrupted` then holds the signal. A second signal ends the process at once.
+        `interrupted` then holds the signal. A second signal ends the process at once. Where a
+        callback asked for a `rewind`, training begins again from the state that it puts back:
+        callbacks' `on_train_end` and `on_train_begin` run between, as at a resume.
 
         Args:
             source: the data; its order continues at the trainer's image count.
@@ -210,19 +212,39 @@ class Trainer(State):
             eval_every_kimg: length of an epoch in thousands of images; 0: one pass of the data.
 
         Returns:
-            Keras' history of the epochs' logs.
+            Keras' history of the epochs' logs, since the last rewind.
         """
+        strategy = self.distribute_strategy
         if steps_per_loop < 1:
             raise UserError(f"--steps_per_loop={steps_per_loop}: expected at least 1.")
         total = math.ceil(total_kimg * 1000 / self.images_per_step) * self.images_per_step
         epoch_images = eval_every_kimg * 1000 or self.spec.size
         self._epochs = math.ceil(total / epoch_images)
-        self.stop_training, self.interrupted = False, None
+        self.interrupted, self.rewind = None, None
+        with Interrupts(self):
+            self._fit_on(source, callbacks, total, epoch_images, steps_per_loop)
+            # As if the process had died and been resumed from another checkpoint.
+            while self.rewind and not any_worker(strategy, self.interrupted is not None):
+                rewind, self.rewind = self.rewind, None
+                rewind()
+                self._fit_on(source, callbacks, total, epoch_images, steps_per_loop)
+        return self.history
+
+    def _fit_on(
+        self,
+        source: Source,
+        callbacks: Sequence[keras.callbacks.Callback],
+        total: int,
+        epoch_images: float,
+        steps_per_loop: int,
+    ) -> None:
+        """From the image count to `total`, or to where a callback or a signal stops it."""
+        self.stop_training = self.interrupted is not None
         data = distribute(
             self.distribute_strategy,
             source,
             batch_size=self.images_per_step,
-            seed=self.seed,
+            seed=self.stream,
             start=self.images,
         )
         iterator = iter(data)
@@ -235,12 +257,10 @@ class Trainer(State):
             total_images=total,
             verbose=1,
         )
-        with Interrupts(self):
-            history.on_train_begin()
-            while self.images < total and not self.stop_training:
-                self._run_epoch(iterator, history, total, epoch_images, steps_per_loop)
-            history.on_train_end()
-        return self.history
+        history.on_train_begin()
+        while self.images < total and not self.stop_training:
+            self._run_epoch(iterator, history, total, epoch_images, steps_per_loop)
+        history.on_train_end()
 
     def _run_epoch(
         self,

@@ -19,7 +19,7 @@ from absl import logging
 
 from gan.errors import UserError
 from trainers.base import Trainer
-from trainers.distribution import is_chief
+from trainers.distribution import any_worker, is_chief
 
 # The first of these that an evaluation yields decides what is best; lower is better.
 BEST_BY = ("fid", "reverse_kl")
@@ -141,6 +141,29 @@ class Checkpoints:
                 "Start again in another --workdir, or delete that folder."
             )
         return None
+
+    def roll_back(self, trainer: Trainer) -> int | None:
+        """Restores the best, forgets what came after it, and goes on with other random numbers.
+
+        The count of rollbacks is saved with the best, so that a run killed later resumes on this
+        side. One killed in here may resume where it was, and has then used up a rollback.
+
+        Returns:
+            The step, or None, with nothing changed, where no evaluation has named a best.
+        """
+        best = self.best()
+        if best is None:
+            return None
+        before = trainer.rollbacks
+        step = self.restore(trainer, "best")
+        any_worker(trainer.distribute_strategy, False)  # All have read what the chief now replaces.
+        trainer.set_rollbacks(max(before, trainer.rollbacks) + 1)
+        metrics = json.loads((self.path(best["step"]) / "state.json").read_text())["metrics"]
+        self.save(trainer, metrics)
+        if is_chief(trainer.distribute_strategy):
+            for later in (s for s in self.steps() if s > best["step"]):
+                shutil.rmtree(self.path(later))
+        return step
 
     def _read(self, trainer: Trainer, step: int) -> None:
         path = self.path(step)

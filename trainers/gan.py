@@ -143,6 +143,7 @@ class GAN(Trainer):
         self.minimize(total, "discriminator", tape)
         return {
             "discriminator_loss": loss,
+            "discriminator_accuracy": accuracy(real_logits, fake_logits),
             "real_logits": tf.reduce_mean(tf.cast(real_logits, tf.float32)),
             "fake_logits": tf.reduce_mean(tf.cast(fake_logits, tf.float32)),
             **penalties,
@@ -181,6 +182,24 @@ class GAN(Trainer):
             return x
         groups = tf.reshape(x, (x.shape[0] // self.pack, self.pack, *x.shape[1:]))
         return tf.concat(tf.unstack(groups, axis=1), axis=-1)
+
+
+def accuracy(real_logits: tf.Tensor, fake_logits: tf.Tensor) -> tf.Tensor:
+    """How well D tells real from fake: the share of pairs in which it rates the real one higher.
+
+    Pairs rather than signs, since 0 divides real from fake under some losses only: lsgan's border
+    is 1/2, and wasserstein's and the relativistic critic's logits mean something relative to each
+    other alone.
+
+    Args:
+        real_logits: of any shape.
+        fake_logits: of the same shape; sample i meets sample i.
+
+    Returns:
+        float32 scalar in [0, 1]: 1/2 is chance, a tie counts half, a NaN is no success.
+    """
+    above = tf.cast(real_logits > fake_logits, tf.float32)
+    return tf.reduce_mean(0.5 * (above + tf.cast(real_logits >= fake_logits, tf.float32)))
 
 
 def _name(penalty: Penalty) -> str:

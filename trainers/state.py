@@ -31,6 +31,9 @@ class State(keras.Model):
         spec: of the data.
         stop_training: set by callbacks to end `fit` after the current graph call.
         interrupted: the signal that ended the last `fit`, or None.
+        rewind: set by callbacks beside `stop_training`: called once the loop has ended, to put an
+            earlier state back, from which `fit` then goes on.
+        rollbacks: how often the run went back to an earlier state and on from there.
     """
 
     groups: ClassVar[dict[str, tuple[str, ...]]] = {}
@@ -104,6 +107,8 @@ class State(keras.Model):
         self.ema_half_life_kimg = ema_half_life_kimg
         self.ema_rampup = ema_rampup
         self.interrupted: int | None = None
+        self.rewind: Callable[[], None] | None = None
+        self.rollbacks = 0
         self.stop_training = False
         self._micro = 0
 
@@ -141,6 +146,11 @@ class State(keras.Model):
     def images_per_step(self) -> int:
         """Real images a step consumes, over all replicas."""
         return self.batch_size
+
+    @property
+    def stream(self) -> int:
+        """Seed of data order and noise: another after each rollback, or all would come again."""
+        return (self.seed + 7919 * self.rollbacks) % 2**31
 
     def extra_state(self) -> dict[str, list[tf.Variable]]:
         """State of the algorithm beyond networks and optimizers, such as an image pool."""
@@ -220,6 +230,7 @@ class State(keras.Model):
         """What a checkpoint holds beside variables: JSON."""
         return {
             "seed": self.seed,
+            "rollbacks": self.rollbacks,
             "epoch_sums": self._epoch_sums,
             "epoch_steps": self._epoch_steps,
         }
@@ -239,6 +250,13 @@ class State(keras.Model):
         """Takes back `host_state()`."""
         self._epoch_sums = dict(state["epoch_sums"])
         self._epoch_steps = int(state["epoch_steps"])
+        self.set_rollbacks(int(state.get("rollbacks", 0)))
+
+    def set_rollbacks(self, count: int) -> None:
+        """Takes the stream of random numbers after so many rollbacks."""
+        if count != self.rollbacks:
+            self.rollbacks = count
+            self._loop = None  # The stream's seed is a constant in its graph.
 
 
 def _require(condition: bool, message: str) -> None:

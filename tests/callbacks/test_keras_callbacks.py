@@ -209,7 +209,10 @@ def test_lambda_callback(trainer: Any, source: Any) -> None:
         on_train_end=lambda logs: calls.append("done"),
     )
     trainer.fit(source, total_kimg=0.024, callbacks=[spy], **EPOCH)
-    names = ["discriminator_loss", "fake_logits", "generator_loss", "images", "loss", "real_logits"]
+    names = [
+        "discriminator_accuracy", "discriminator_loss", "fake_logits", "generator_loss", "images",
+        "loss", "real_logits",
+    ]  # fmt: skip
     assert calls == [
         "begin",
         ("epoch", 0), (0, 8), (1, 16), ("end", 0, names),

@@ -49,7 +49,7 @@ def test_a_resumed_bar_begins_where_it_was(make_gan: Callable[..., Any], source:
 
 def test_evaluations_are_told(make_gan: Callable[..., Any], source: Any) -> None:
     class Found:
-        def evaluate(self, sampler: Any) -> dict[str, float]:
+        def evaluate(self, sampler: Any, seed: Any = None) -> dict[str, float]:
             return {"fid": 12.3456}
 
     for file in (io.StringIO(), Terminal()):

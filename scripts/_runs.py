@@ -1,0 +1,268 @@
+"""Finished and running runs as `scripts.compare` sees them: what they measured, by what protocol.
+
+It reads flags.txt, metrics.jsonl and evaluation.json only, and needs no TensorFlow.
+"""
+
+import json
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from gan.errors import UserError
+
+HIGHER = {
+    "modes", "high_quality", "precision", "recall", "density", "coverage", "inception_score"
+}  # fmt: skip
+LOWER = {"fid", "kid", "kid_x1e3", "reverse_kl", "copied", "ppl", "path_length"}
+# Near the data is good, on top of it is memorised: neither end is best.
+_NEITHER = {"neighbour_distance", "neighbour_ratio"}
+_TRAINING = {
+    "step", "images", "epoch", "seconds", "images_per_second", "loss", "learning_rate",
+    "discriminator_accuracy", "diversity", "collapse",
+}  # fmt: skip
+_TRAINING_ENDS = ("_loss", "_logits", "_learning_rate", "_loss_scale", "_skipped")
+
+# Flags that leave what is learnt as it is.
+_FREE = {
+    "workdir", "checkpoint_every_kimg", "eval_every_kimg", "image_every_kimg", "log_every_kimg",
+    "keep_checkpoints", "steps_per_loop", "strategy", "deterministic", "dry_run", "eval_at_start",
+    "download", "data_dir", "eval_share", "on_collapse", "alarm_every_kimg", "max_rollbacks",
+}  # fmt: skip
+# Flags that say how a curve was measured; metrics.jsonl itself does not.
+_CURVE_PROTOCOL = (
+    "dataset", "split", "image_size", "channels", "center_crop", "eval_samples", "eval_metrics",
+    "feature_net", "feature_weights",
+)  # fmt: skip
+# What of an evaluation's protocol says which state was judged, not how.
+_WHICH = {"seed", "step", "images", "model", "workdir", "checkpoint"}
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """An entry of evaluation.json.
+
+    Attributes:
+        protocol: flat, without what only says which state was judged.
+        images: that state had seen, or None.
+        metrics: by name.
+        errors: standard errors of the estimates, where the file has them.
+    """
+
+    protocol: Mapping[str, str]
+    images: int | None
+    metrics: Mapping[str, float]
+    errors: Mapping[str, float]
+
+
+@dataclass
+class Run:
+    """A run's folder.
+
+    Attributes:
+        folder: as it was given.
+        flags: of flags.txt, as texts.
+        seconds: image count -> wall time.
+        curves: metric -> image count -> value.
+        evaluations: of evaluation.json.
+        notes: what was passed over.
+    """
+
+    folder: Path
+    flags: dict[str, str]
+    seconds: dict[int, float] = field(default_factory=dict)
+    curves: dict[str, dict[int, float]] = field(default_factory=dict)
+    evaluations: list[Evaluation] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+
+def read(folder: Path) -> Run:
+    """Reads a run.
+
+    Raises:
+        UserError: no run's folder, nothing evaluated in it, or an evaluation.json that is none.
+    """
+    if not (folder / "flags.txt").is_file():
+        raise UserError(
+            f"{str(folder)!r} is no run's folder: {folder / 'flags.txt'} is missing; "
+            "expected the --workdir of a run of scripts.train."
+        )
+    lines = (folder / "flags.txt").read_text(errors="replace").splitlines()
+    pairs = (line.strip()[2:].partition("=") for line in lines if line.strip().startswith("--"))
+    run = Run(folder, {name: value if equals else "true" for name, equals, value in pairs})
+    _read_curves(run)
+    _read_evaluations(run)
+    if not run.curves and not run.evaluations:
+        raise UserError(
+            f"{str(folder)!r} holds no evaluation yet: neither a line of its metrics.jsonl nor an "
+            "evaluation.json; wait for one, or run scripts.evaluate --workdir on it."
+        )
+    return run
+
+
+def _events(run: Run) -> Iterator[dict[str, Any]]:
+    """The whole lines of metrics.jsonl."""
+    path = run.folder / "metrics.jsonl"
+    lines = path.read_text(errors="replace").splitlines() if path.is_file() else []
+    for i, line in enumerate(lines):
+        try:
+            event = json.loads(line)
+            int(event["images"])
+        except (ValueError, TypeError, KeyError):
+            which = "its half-written last line" if i == len(lines) - 1 else f"damaged line {i + 1}"
+            run.notes.append(f"{path}: {which} is left out")
+            continue
+        yield event
+
+
+def _read_curves(run: Run) -> None:
+    events = list(_events(run))
+    trained = [set(event) for event in events if "loss" in event]
+    # A key that every line of losses has is one of the training, whatever its name.
+    common = set.intersection(*trained) if trained else set()
+    for event in events:
+        images = int(event["images"])
+        for name, value in _numbers(event).items():
+            training = name in _TRAINING or name.endswith(_TRAINING_ENDS)
+            known = name in HIGHER | LOWER | _NEITHER
+            spread = name.endswith("_std") and name.removesuffix("_std") in event
+            if not training and not spread and (known or name not in common):
+                run.curves.setdefault(name, {})[images] = value
+                run.seconds[images] = float(event.get("seconds", math.nan))
+
+
+def _read_evaluations(run: Run) -> None:
+    path = run.folder / "evaluation.json"
+    if not path.is_file():
+        return
+    try:
+        record = json.loads(path.read_text())
+        for entry in record.get("evaluations", [record]):
+            metrics = _numbers(entry["metrics"])
+            names = [n for n in metrics if n.removesuffix("_std") == n or n[:-4] not in metrics]
+            protocol = entry["protocol"]
+            run.evaluations.append(
+                Evaluation(
+                    protocol=flat({k: v for k, v in protocol.items() if k not in _WHICH}),
+                    images=protocol.get("images"),
+                    metrics={name: metrics[name] for name in names},
+                    errors=_numbers(entry.get("standard_errors") or {}),
+                )
+            )
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        raise UserError(
+            f"{path} is damaged ({type(error).__name__}: {error}); write it again with "
+            "scripts.evaluate, or move it away."
+        ) from None
+
+
+def _numbers(record: Mapping[str, Any]) -> dict[str, float]:
+    """The entries that are numbers; null stands for one that was not finite."""
+    found = {k: v for k, v in record.items() if isinstance(v, (int, float))}
+    return {k: float(v) for k, v in found.items() if not isinstance(v, bool)}
+
+
+def flat(record: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
+    """{"versions": {"keras": 3}} -> {"versions.keras": "3"}."""
+    found: dict[str, str] = {}
+    for name, value in record.items():
+        if isinstance(value, Mapping):
+            found |= flat(value, f"{prefix}{name}.")
+        else:
+            found[prefix + name] = value if isinstance(value, str) else json.dumps(value)
+    return found
+
+
+@dataclass(frozen=True)
+class Curve:
+    """A metric of a group against images seen, at the counts that all its runs were judged at.
+
+    Attributes:
+        runs: how many.
+        images: (K,), ascending.
+        seconds: (K,), means over the runs.
+        mean: (K,).
+        error: (K,) standard errors of the means, NaN for a single run.
+    """
+
+    runs: int
+    images: np.ndarray
+    seconds: np.ndarray
+    mean: np.ndarray
+    error: np.ndarray
+
+
+@dataclass
+class Group:
+    """Runs that differ in their seed alone.
+
+    Attributes:
+        name: short.
+        runs: at least one.
+    """
+
+    name: str
+    runs: list[Run]
+
+    def curve(self, metric: str) -> Curve | None:
+        """Mean and standard error over the runs that have it; None where no count is common."""
+        runs = [run for run in self.runs if metric in run.curves]
+        if not runs:
+            return None
+        images = sorted(set.intersection(*(set(run.curves[metric]) for run in runs)))
+        if not images:
+            return None
+        mean, error = statistics([[run.curves[metric][i] for i in images] for run in runs])
+        seconds = np.mean([[run.seconds[i] for i in images] for run in runs], axis=0)
+        return Curve(len(runs), np.asarray(images), seconds, mean, error)
+
+    @property
+    def protocol(self) -> dict[str, str]:
+        """How its curves were measured, as far as its flags say."""
+        flags = self.runs[0].flags
+        return {name: flags[name] for name in _CURVE_PROTOCOL if name in flags}
+
+
+def statistics(rows: Sequence[Sequence[float]]) -> tuple[np.ndarray, np.ndarray]:
+    """Mean and standard error (ddof 1; NaN of a single row) over the first axis of (N, K)."""
+    values = np.asarray(rows, np.float64)
+    if len(values) == 1:
+        return values[0], np.full(values.shape[1:], np.nan)
+    return values.mean(axis=0), values.std(axis=0, ddof=1) / math.sqrt(len(values))
+
+
+def grouped(runs: Sequence[Run]) -> tuple[list[Group], list[str]]:
+    """Runs by all their flags but the seed, in the order given.
+
+    Returns:
+        The groups, named by the flags they differ in where that is short, else by a folder; and
+        those flags where the names do not say them.
+    """
+    settings: dict[tuple[tuple[str, str], ...], list[Run]] = {}
+    for run in runs:
+        left_out = _FREE | {"seed"}
+        if run.flags.get("lr_decay", "constant") == "constant":
+            left_out |= {"total_kimg"}  # Else the rates depend on it.
+        kept = {k: v for k, v in run.flags.items() if k not in left_out}
+        settings.setdefault(tuple(sorted(kept.items())), []).append(run)
+    keys = [dict(key) for key in settings]
+    differing = sorted(n for n in set().union(*keys) if len({k.get(n) for k in keys}) > 1)
+    texts = [", ".join(f"{n}={k[n] or 'none'}" for n in differing if n in k) for k in keys]
+    short = all(0 < len(text) <= 40 for text in texts) and len(set(texts)) == len(texts)
+    names = texts if short else [_folder_name(members) for members in settings.values()]
+    if len(set(names)) < len(names):
+        names = [str(members[0].folder) for members in settings.values()]
+    return [
+        Group(n, members) for n, members in zip(names, settings.values())
+    ], [] if short else differing
+
+
+def _folder_name(runs: Sequence[Run]) -> str:
+    """grid_seed0, grid_seed1 -> grid; a single run's folder as it is."""
+    name = runs[0].folder.resolve().name
+    if len(runs) == 1:
+        return name
+    return name.rstrip("0123456789").rstrip("_-. ").removesuffix("seed").rstrip("_-. ") or name
