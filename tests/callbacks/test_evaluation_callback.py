@@ -10,6 +10,7 @@ import pytest
 from callbacks.evaluation import Evaluation
 from callbacks.metrics_log import MetricsLog
 from gan.architectures import Networks
+from gan.errors import UserError
 from gan.metrics.evaluation import Evaluator
 from gan.metrics.modes import mixture_modes
 from gan.sampling import latents
@@ -89,3 +90,41 @@ def test_a_translator_is_judged_by_its_translations(make_source: Callable[..., A
     evaluation.on_epoch_end(0, logs)
     translated = trainer.networks["generator_ab"].predict(source.examples["a"][:20], verbose=0)
     assert logs["fid"] == pytest.approx(evaluator.evaluate_images([translated])["fid"], rel=1e-4)
+
+
+def test_evaluations_keep_to_their_share_of_the_time(
+    make_gan: Callable[..., Any], ring: Any
+) -> None:
+    """Epochs of 10 s, evaluations of 30 s and a share of 1/4: one in 120 s, once it is kept to."""
+    now = 0.0
+
+    class Slow(Evaluator):
+        def evaluate(self, sampler: Any, seed: int | None = None) -> dict[str, float]:
+            nonlocal now
+            now += 30.0
+            return {"modes": 1.0}
+
+    evaluation = Evaluation(Slow(ring), share=0.25, clock=lambda: now)
+    evaluation.set_model(make_gan(ring.spec))
+    evaluation.on_train_begin({})
+    judged = []
+    for epoch in range(40):
+        now += 10.0
+        logs: dict[str, Any] = {}
+        evaluation.on_epoch_end(epoch, logs)
+        judged += [now] if logs else []
+        # The first is made in any case; after that they stay within the share.
+        assert len(judged) <= 1 or 30.0 * len(judged) <= 0.25 * now
+    assert judged == [40.0, 240.0, 360.0, 480.0]
+
+
+def test_without_a_share_every_epoch_is_judged(make_gan: Callable[..., Any], ring: Any) -> None:
+    evaluation = Evaluation(Evaluator(ring, num_samples=50))
+    evaluation.set_model(make_gan(ring.spec))
+    evaluation.on_train_begin({})
+    for epoch in range(3):
+        logs: dict[str, Any] = {}
+        evaluation.on_epoch_end(epoch, logs)
+        assert "modes" in logs
+    with pytest.raises(UserError, match="--eval_share=0"):
+        Evaluation(Evaluator(ring), share=0.0)

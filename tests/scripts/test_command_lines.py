@@ -9,8 +9,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from gan import data
+from gan.metrics.evaluation import Evaluator
+
 TRAIN, EVALUATE = "scripts.train", "scripts.evaluate"
-GENERATE, COMPRESS = "scripts.generate", "scripts.compress"
+GENERATE, COMPRESS, COMPARE = "scripts.generate", "scripts.compress", "scripts.compare"
 
 
 def run_all(lines, cwd):
@@ -74,6 +77,22 @@ MISTAKES = [
     ([TRAIN, W, "--dataset=os:sep"], "not a function"),
     ([EVALUATE], "--workdir is missing"),
     ([EVALUATE, W], "holds no run"),
+    ([EVALUATE, W, "--seeds=0"], "--seeds=0"),
+    ([EVALUATE, "--images=data"], "--workdir is missing"),
+    ([EVALUATE, "--images=data", "--reference=ring"], "--out is missing"),
+    ([EVALUATE, "--images=no_where", "--reference=grid", "--out=o.json"], "no_where: no such"),
+    ([EVALUATE, "--images=a", "--model=b.keras", "--reference=ring"], "give one of them"),
+    ([EVALUATE, "--images=a", "--reference=ring", "--seeds=2", "--out=o.json"], "--seeds=2"),
+    ([TRAIN, W, "--eval_metrics=fidd"], "Did you mean 'fid'"),
+    ([TRAIN, W, "--eval_metrics=modes"], "has no modes to count"),
+    ([TRAIN, W, "--eval_share=2"], "--eval_share=2.0"),
+    ([TRAIN, W, "--feature_net=inceptoin"], "Did you mean 'inception'"),
+    ([TRAIN, W, "--feature_net=inception", "--feature_weights=no.pb"], "no.pb"),
+    ([TRAIN, W, "--on_collapse=halt"], "--on_collapse='halt'"),
+    ([TRAIN, W, "--max_rollbacks=-1"], "--max_rollbacks=-1"),
+    ([TRAIN, W, "--dataset=stacked:ring"], "stacked:ring"),
+    ([COMPARE], "no run to compare"),
+    ([COMPARE, "nowhere"], "'nowhere' is no run's folder"),
     ([GENERATE, "--out=a.png"], "either --workdir=RUN or --model=FILE"),
     ([GENERATE, "--model=a.h5", "--out=a.png"], "a.h5"),
     ([GENERATE, "--model=a.keras", "--out=a.png"], "no such file"),
@@ -116,7 +135,10 @@ TINY = [
     "--checkpoint_every_kimg=0.1",
     "--log_every_kimg=0.04",
 ]
-IMAGES = [TRAIN, "--workdir=images", "--dataset=folder:data", "--width=0.05", *TINY]
+IMAGES = [
+    TRAIN, "--workdir=images", "--dataset=folder:data", "--width=0.05", "--eval_metrics=fid,kid",
+    *TINY,
+]  # fmt: skip
 POINTS = [TRAIN, "--workdir=points", "--dataset=ring", "--architecture=mlp", "--width=0.1", *TINY]
 
 
@@ -149,12 +171,25 @@ def whole_way(tmp_path_factory):
         "again": [*IMAGES, "--conditional", "--penalty=r1", "--r1_gamma=0.5", "--total_kimg=0.3"],
         "other": [*IMAGES, "--conditional", "--penalty=r1", "--r1_gamma=0.6"],
         "evaluate": [EVALUATE, "--workdir=images", "--num_samples=40"],
+        "all": [
+            EVALUATE, "--workdir=images", "--checkpoint=all", "--metrics=fid,kid,neighbours",
+            "--num_samples=40", "--seeds=2", "--out=judged/all.json",
+        ],
+        "pictures": [
+            EVALUATE, "--images=data/a", "--reference=folder:data/b", "--metrics=fid,pr",
+            "--out=pictures.json",
+        ],
+        "compare": [COMPARE, "images", "--out=curves.png"],
         "kept": [GENERATE, "--model=images/generator.keras", "--out=kept.png", "--count=6"],
         "generate": [GENERATE, "--workdir=images", "--out=grid.png", "--count=6", "--classes=1"],
         "no class": [GENERATE, "--workdir=images", "--out=none.png", "--classes=2"],
         "compress": [
             COMPRESS, "--workdir=images", "--out=device", "--finetune_kimg=0.2",
             "--eval_samples=40", "--calibration=100", "--steps_per_loop=2",
+        ],
+        "int8 fid": [
+            EVALUATE, "--workdir=images", "--model=device/int8.tflite", "--num_samples=40",
+            "--out=int8.json",
         ],
         "int8": [GENERATE, "--model=device/pruned_int8.tflite", "--out=int8.png", "--count=6"],
         "keras": [GENERATE, "--model=device/pruned.keras", "--out=keras.png", "--count=6"],
@@ -210,6 +245,45 @@ def test_evaluation_carries_its_protocol(whole_way):
     record = json.loads((folder / "images" / "evaluation.json").read_text())
     assert record["metrics"]["fid"] > 0 and "fid" in out
     assert record["protocol"]["num_samples"] == 40 and record["protocol"]["images"] == 300
+
+
+def test_every_checkpoint_with_several_seeds(whole_way):
+    folder, out, _ = outcome(whole_way, "all")
+    records = json.loads((folder / "judged" / "all.json").read_text())["evaluations"]
+    images = [record["protocol"]["images"] for record in records]
+    assert images == sorted(set(images)) and images[-1] == 300 and len(images) >= 2
+    for record in records:
+        assert record["protocol"]["seed"] == [0, 1]
+        assert set(record["standard_errors"]) == set(record["metrics"]) >= {"fid", "kid_x1e3"}
+        assert record["standard_errors"]["fid"] > 0
+    assert out.count("+-") == len(records) * len(records[0]["metrics"])
+    picture = np.asarray(Image.open(folder / "judged" / "neighbours.png"))
+    assert picture.shape[1] >= 6 * 28
+
+
+def test_two_folders_of_pictures_are_judged_against_each_other(whole_way):
+    folder, _, _ = outcome(whole_way, "pictures")
+    record = json.loads((folder / "pictures.json").read_text())
+    source = data.load(f"folder:{folder / 'data' / 'b'}")
+    batch = next(data.load(f"folder:{folder / 'data' / 'a'}").ordered(20).as_numpy_iterator())
+    expected = Evaluator(source, metrics=["fid", "pr"]).evaluate_images([batch["x"]])
+    assert record["metrics"] == pytest.approx(expected, rel=1e-4)
+    assert record["protocol"]["model"] == "images:data/a"
+    assert record["protocol"]["num_samples"] == record["protocol"]["num_reference"] == 20
+
+
+def test_a_file_is_judged_against_the_runs_data(whole_way):
+    folder, _, _ = outcome(whole_way, "int8 fid")
+    record = json.loads((folder / "int8.json").read_text())
+    report = json.loads((folder / "device" / "report.json").read_text())
+    assert record["metrics"]["fid"] == pytest.approx(report["variants"][1]["fid"], rel=1e-6)
+    assert len(record["protocol"]["model_sha256"]) == 64
+
+
+def test_runs_are_compared_by_what_they_logged(whole_way):
+    folder, out, _ = outcome(whole_way, "compare")
+    assert "fid" in out and "kid_x1e3" in out and "0.3" in out
+    assert Image.open(folder / "curves.png").size[0] > 300
 
 
 def test_mixtures_are_judged_by_modes(whole_way):
