@@ -9,6 +9,7 @@ the metric took and how far the peak of memory rose above what the features hold
 import multiprocessing
 import resource
 import time
+from pathlib import Path
 
 import numpy as np
 from absl import app, flags
@@ -18,15 +19,17 @@ _DIM = flags.DEFINE_integer("dim", 2048, "Features of each.", lower_bound=2)
 _METRICS = flags.DEFINE_list("metrics", ["fid", "kid", "is", "neighbours", "pr", "dc"], "Which.")
 
 
-def peak_bytes() -> int:
-    """The largest resident size of this process so far."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+def resident_bytes() -> int:
+    """What this process holds now."""
+    return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()
 
 
 def measure(name: str, rows: int, dim: int) -> tuple[float, int, int, dict[str, float]]:
-    """Seconds, bytes of the features, bytes of the peak above them, and the numbers."""
+    """Seconds, bytes of the features, bytes that the peak lies above them, and the numbers."""
     from gan.metrics import scores
     from gan.metrics.features import Features
+
+    base = resident_bytes()
 
     def features(seed: int) -> Features:
         rng = np.random.default_rng(seed)
@@ -39,11 +42,17 @@ def measure(name: str, rows: int, dim: int) -> tuple[float, int, int, dict[str, 
         return Features(Features.of(batches, keep_rows=False).moments, whole, logits)
 
     reference, samples = features(1), features(2)
-    before, start = peak_bytes(), time.perf_counter()
+    start = time.perf_counter()
     found = scores.find(name)(reference, samples)
     seconds = time.perf_counter() - start
-    held = reference.rows.nbytes + samples.rows.nbytes
-    return seconds, held, peak_bytes() - before, found
+    held = sum(
+        array.nbytes
+        for f in (reference, samples)
+        for array in (f.rows, f.logits)
+        if array is not None
+    )
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    return seconds, held, peak - base - held, found
 
 
 def main(argv: list[str]) -> None:
