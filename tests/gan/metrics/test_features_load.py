@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from gan import data
 from gan.errors import UserError
 from gan.metrics import features
 
@@ -14,6 +15,14 @@ def test_the_digits_net_says_how_good_it_is():
     weights = Path(features.__file__).with_name("weights")
     assert json.loads((weights / "mnist.json").read_text())["test_accuracy"] >= 0.992
     assert (weights / "mnist.npz").stat().st_size < 300_000
+
+
+def test_it_is_as_good_on_the_test_images(mnist):
+    batches = list(data.load(f"idx:{mnist}", split="test").ordered(1000).as_numpy_iterator())
+    net = features.load("mnist")
+    found = [net.outputs(b["x"])[1].argmax(axis=1) == b["label"] for b in batches]
+    assert np.concatenate(found).shape == (10_000,)
+    assert np.mean(found) >= 0.992
 
 
 def test_a_channel_is_judged_as_an_image_of_its_own():
