@@ -6,7 +6,6 @@ named so far, so --trainer=cyclegan --help shows cyclegan's.
 """
 
 import math
-import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -138,18 +137,6 @@ def callbacks_of(
     return found
 
 
-def make_deterministic() -> None:
-    """Equal runs become equal to the bit; begins the process anew where that is needed.
-
-    oneDNN's kernels round otherwise when a buffer happens to lie otherwise in memory, whatever
-    TensorFlow's own switch says, and TensorFlow asks whether to use them when it is imported.
-    """
-    if os.environ.get("TF_ENABLE_ONEDNN_OPTS") != "0":
-        os.environ["TF_ENABLE_ONEDNN_OPTS"] = "0"
-        os.execv(sys.executable, [sys.executable, "-m", "scripts.train", *sys.argv[1:]])
-    tf.config.experimental.enable_op_determinism()
-
-
 def main(argv: Sequence[str]) -> int:
     """Builds, resumes, trains."""
     del argv
@@ -169,7 +156,7 @@ def main(argv: Sequence[str]) -> int:
     if FLAGS.workdir:
         experiment.check_resumable(workdir, values())
     if FLAGS.deterministic:
-        make_deterministic()
+        tf.config.experimental.enable_op_determinism()
     strategy = make_strategy(FLAGS.strategy)
     run = experiment.build(values(), strategy)
     if FLAGS.dry_run:

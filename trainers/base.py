@@ -169,6 +169,10 @@ class Trainer(State):
         self._loop = None
 
     def _make_loop(self) -> Callable[..., dict[str, tf.Tensor]]:
+        # Grappler's dependency pass drops edges that keep a read of a weight before its update
+        # (TensorFlow 2.21): once in some hundred steps a critic's forward pass then saw a weight of
+        # the next step.
+        tf.config.optimizer.set_experimental_options({"dependency_optimization": False})
         one_step = tf.function(self._distributed_step)
 
         @tf.function(reduce_retracing=True)

@@ -32,12 +32,6 @@ CYCLEGAN = [
 CLOCKS = ("seconds", "images_per_second")
 
 
-@pytest.fixture(autouse=True)
-def as_a_user_starts_it(monkeypatch):
-    """Without the setting that these tests run under: --deterministic must see to it itself."""
-    monkeypatch.delenv("TF_ENABLE_ONEDNN_OPTS", raising=False)
-
-
 def command(options, workdir):
     return [sys.executable, "-m", "scripts.train", f"--workdir={workdir}", *COMMON, *options]
 
