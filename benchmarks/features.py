@@ -33,7 +33,7 @@ from absl import flags
 
 from gan.data.embedded import read_fashion
 from gan.errors import UserError
-from gan.images import to_uint8
+from gan.images import from_uint8, to_uint8
 from gan.metrics import features
 from scripts import cli
 
@@ -56,14 +56,13 @@ def measure(folder: str) -> None:
     tf.config.threading.set_inter_op_parallelism_threads(1)
     net = features.load("fashion")
     assert net.batch_size == BATCH_SIZE
-    images = np.load(pathlib.Path(folder, "images.npy")).astype(np.float32) / 127.5 - 1.0
+    images = from_uint8(np.load(pathlib.Path(folder, "images.npy")))
 
     def loop(count: int) -> np.ndarray:
         rows = []
         for i in range(0, count, BATCH_SIZE):
             batch = images[i : min(i + BATCH_SIZE, count)]
-            rounded = to_uint8(batch).astype(np.float32) / np.float32(127.5) - np.float32(1.0)
-            rows.append(net.outputs(rounded)[0])
+            rows.append(net.outputs(from_uint8(to_uint8(batch)))[0])
         return np.concatenate(rows)
 
     loop(WARM_UP)

@@ -13,7 +13,7 @@ from absl import app, flags
 from scipy import ndimage
 
 from gan import data
-from gan.images import to_uint8
+from gan.data.source import everything
 from gan.metrics.evaluation import Evaluator
 
 _DATASET_DIR = flags.DEFINE_string(
@@ -60,23 +60,17 @@ def variants(
     }
 
 
-def read(source: data.Source) -> tuple[np.ndarray, np.ndarray]:
-    """All images float32 (N, H, W, C) and labels (N,)."""
-    batches = list(source.ordered(1000).as_numpy_iterator())
-    return np.concatenate([b["x"] for b in batches]), np.concatenate([b["label"] for b in batches])
-
-
 def main(argv: list[str]) -> None:
     """Judges every variant, prints a row each."""
     del argv
     source = data.load(f"idx:{_DATASET_DIR.value}")
-    train, _ = read(source)
-    test, labels = read(data.load(f"idx:{_DATASET_DIR.value}", split="test"))
+    train = everything(source)["x"]
+    test = everything(data.load(f"idx:{_DATASET_DIR.value}", split="test"))
     evaluator = Evaluator(source, metrics=METRICS, feature_net=_FEATURE_NET.value)
     header: list[str] = []
-    for name, make in variants(test, labels, train, COUNT).items():
+    for name, make in variants(test["x"], test["label"], train, COUNT).items():
         images = make()
-        assert to_uint8(images).shape == (COUNT, *source.spec.shape)
+        assert images.shape == (COUNT, *source.spec.shape)
         found = evaluator.evaluate_images(np.array_split(images, 5))
         if not header:
             header = [key for key in found if not key.endswith("_std")]

@@ -8,6 +8,7 @@ from typing import Any
 import keras
 import numpy as np
 from absl import logging
+from scipy.spatial.distance import pdist
 
 from callbacks._cadence import Cadence
 from gan.data.source import Source
@@ -263,12 +264,7 @@ def diversity(samples: np.ndarray, reals: np.ndarray) -> float:
 def _distance(x: np.ndarray) -> float:
     """The mean Euclidean distance over all pairs of rows."""
     rows = _tiled(np.asarray(x, np.float64)).reshape(len(x), -1)
-    # Centred, since the products below cancel: |a - b|^2 = |a|^2 + |b|^2 - 2ab.
-    rows = rows - rows.mean(axis=0)
-    squares = np.sum(rows**2, axis=1)
-    gaps = squares[:, None] + squares[None, :] - 2 * rows @ rows.T
-    upper = np.triu_indices(len(rows), k=1)
-    return float(np.mean(np.sqrt(np.maximum(gaps[upper], 0.0))))
+    return float(pdist(rows).mean())
 
 
 def _tiled(x: np.ndarray) -> np.ndarray:

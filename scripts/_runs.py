@@ -1,6 +1,6 @@
 """Finished and running runs as `scripts.compare` sees them: what they measured, by what protocol.
 
-It reads flags.txt, metrics.jsonl and evaluation.json only, and needs no TensorFlow.
+It reads flags.txt, metrics.jsonl and evaluation.json only.
 """
 
 import json
@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from gan.errors import UserError
+from scripts import experiment
 
 HIGHER = {
     "modes", "high_quality", "precision", "recall", "density", "coverage", "inception_score"
@@ -26,17 +27,13 @@ _TRAINING = {
 }  # fmt: skip
 _TRAINING_ENDS = ("_loss", "_logits", "_learning_rate", "_loss_scale", "_skipped")
 
-# Flags that leave what is learnt as it is.
-_FREE = {
-    "workdir", "checkpoint_every_kimg", "eval_every_kimg", "image_every_kimg", "log_every_kimg",
-    "keep_checkpoints", "steps_per_loop", "strategy", "deterministic", "dry_run", "eval_at_start",
-    "download", "data_dir", "eval_share", "on_collapse", "alarm_every_kimg", "max_rollbacks",
-}  # fmt: skip
 # Flags that say how a curve was measured; metrics.jsonl itself does not.
 _CURVE_PROTOCOL = (
     "dataset", "split", "image_size", "channels", "center_crop", "eval_samples", "eval_metrics",
     "feature_net", "feature_weights",
 )  # fmt: skip
+# Flags that leave what is learnt as it is, and how it is judged.
+_FREE = experiment.FREE - {"total_kimg", *_CURVE_PROTOCOL} | {"deterministic"}
 # What of an evaluation's protocol says which state was judged, not how.
 _WHICH = {"seed", "step", "images", "model", "workdir", "checkpoint"}
 
@@ -90,9 +87,7 @@ def read(folder: Path) -> Run:
             f"{str(folder)!r} is no run's folder: {folder / 'flags.txt'} is missing; "
             "expected the --workdir of a run of scripts.train."
         )
-    lines = (folder / "flags.txt").read_text(errors="replace").splitlines()
-    pairs = (line.strip()[2:].partition("=") for line in lines if line.strip().startswith("--"))
-    run = Run(folder, {name: value if equals else "true" for name, equals, value in pairs})
+    run = Run(folder, experiment.flag_texts(folder))
     _read_curves(run)
     _read_evaluations(run)
     if not run.curves and not run.evaluations:

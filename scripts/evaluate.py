@@ -57,10 +57,11 @@ def main(argv: Sequence[str]) -> int:
     """Restores, judges, writes."""
     del argv
     _check_flags()
-    run = None
+    run, later = None, []
     if not FLAGS.images and not FLAGS.model:
-        steps = Checkpoints(FLAGS.workdir).steps() if FLAGS.checkpoint == "all" else []
-        run = experiment.restore(FLAGS.workdir, str(steps[0]) if steps else FLAGS.checkpoint)
+        every = [str(step) for step in Checkpoints(FLAGS.workdir).steps()]
+        first, *later = every if FLAGS.checkpoint == "all" and every else [FLAGS.checkpoint]
+        run = experiment.restore(FLAGS.workdir, first)
     source, split = _reference(run)
     evaluator = Evaluator(
         source,
@@ -74,7 +75,7 @@ def main(argv: Sequence[str]) -> int:
         cache=FLAGS.cache,
         progress=True,
     )
-    records = [_judge(evaluator, judge, what) for what, judge in _subjects(evaluator, run)]
+    records = [_judge(evaluator, judge, what) for what, judge in _subjects(evaluator, run, later)]
     out = Path(FLAGS.out or Path(FLAGS.workdir) / "evaluation.json")
     files.write_json(out, records[0] if len(records) == 1 else {"evaluations": records})
     print(f"Written with its protocol to {out}")
@@ -116,9 +117,15 @@ def _reference(run: experiment.Experiment | None) -> tuple[Source, str]:
 
 
 def _subjects(
-    evaluator: Evaluator, run: experiment.Experiment | None
+    evaluator: Evaluator, run: experiment.Experiment | None, later: Sequence[str]
 ) -> Iterator[tuple[dict[str, Any], Judge]]:
-    """What is judged: its part of the protocol, and the metrics for a seed."""
+    """What is judged: its part of the protocol, and the metrics for a seed.
+
+    Args:
+        evaluator: to judge by.
+        run: restored; None for pictures or a file.
+        later: its further checkpoints.
+    """
     if FLAGS.images:
         pictures = data.load(f"folder:{FLAGS.images}")
         domain = pictures.spec.domains[0]
@@ -137,11 +144,9 @@ def _subjects(
         yield model, lambda seed: evaluator.evaluate(sampler, seed)
     elif run:
         trainer, evaluation = run.trainer, Evaluation(evaluator)
-        checkpoints = Checkpoints(FLAGS.workdir)
-        every = [str(step) for step in checkpoints.steps()]
-        for step in every if FLAGS.checkpoint == "all" else [""]:
+        for step in ("", *later):
             if step:
-                checkpoints.restore(trainer, step)
+                Checkpoints(FLAGS.workdir).restore(trainer, step)
             at = {"step": trainer.step, "images": trainer.images, "ema": bool(trainer.ema)}
             yield {"model": "checkpoint", **at}, lambda seed: evaluation.evaluate(trainer, seed)
 

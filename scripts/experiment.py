@@ -129,9 +129,12 @@ def write_flags(path: Path, values: Mapping[str, Any]) -> None:
     files.write_whole(path, "".join(lines).encode())
 
 
-def _flag_texts(workdir: str | Path) -> dict[str, str]:
+def flag_texts(workdir: str | Path) -> dict[str, str]:
     """The values of a run's `flags.txt` as they stand there."""
-    lines = (line.strip() for line in (Path(workdir) / "flags.txt").read_text().splitlines())
+    lines = (
+        line.strip()
+        for line in (Path(workdir) / "flags.txt").read_text(errors="replace").splitlines()
+    )
     pairs = (line[2:].partition("=") for line in lines if line.startswith("--"))
     return {name: value if equals else "true" for name, equals, value in pairs}
 
@@ -154,7 +157,7 @@ def read_flags(workdir: str | Path) -> dict[str, Any]:
             f"--workdir={str(workdir)!r} holds no run: {path} is missing. "
             "Train one with python -m scripts.train --workdir=DIR."
         )
-    texts = _flag_texts(workdir)
+    texts = flag_texts(workdir)
     values: dict[str, Any] = PARTS | texts
     values["penalty"] = [p for p in texts.get("penalty", "").split(",") if p]
     for functions in owners(values).values():
@@ -201,7 +204,7 @@ def check_resumable(workdir: Path, values: Mapping[str, Any]) -> None:
     """
     if not (workdir / "flags.txt").is_file():
         return
-    before = _flag_texts(workdir)
+    before = flag_texts(workdir)
     for name, value in sorted(values.items()):
         if name not in FREE and name in before and before[name] != _text(value):
             raise UserError(

@@ -20,6 +20,7 @@ import tensorflow as tf
 from absl import app, flags
 
 from gan import data
+from gan.data.source import everything
 from gan.errors import UserError
 from gan.metrics import classifier
 
@@ -41,8 +42,8 @@ def read(directory: str, split: str) -> tuple[np.ndarray, np.ndarray]:
     source = data.load(f"idx:{directory}", split=split)
     if source.spec.shape != (classifier.SIZE, classifier.SIZE, 1) or not source.spec.num_classes:
         raise UserError(f"--dataset_dir={directory}: must hold labelled 28 x 28 grey images")
-    batches = list(source.ordered(1000).as_numpy_iterator())
-    return np.concatenate([b["x"] for b in batches]), np.concatenate([b["label"] for b in batches])
+    whole = everything(source)
+    return whole["x"], whole["label"]
 
 
 def flip(images: np.ndarray, rng: np.random.Generator) -> np.ndarray:

@@ -164,10 +164,6 @@ class Trainer(State):
             self._loop = self._make_loop()
         return self._loop(iterator, steps)
 
-    def retrace(self) -> None:
-        """Forgets the traced loop, for those who change what a step does, such as constraints."""
-        self._loop = None
-
     def _make_loop(self) -> Callable[..., dict[str, tf.Tensor]]:
         # Grappler's dependency pass drops edges that keep a read of a weight before its update
         # (TensorFlow 2.21): once in some hundred steps a critic's forward pass then saw a weight of

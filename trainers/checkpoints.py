@@ -155,7 +155,7 @@ class Checkpoints:
         if best is None:
             return None
         before = trainer.rollbacks
-        step = self.restore(trainer, "best")
+        step = self.restore(trainer, str(best["step"]))
         any_worker(trainer.distribute_strategy, False)  # All have read what the chief now replaces.
         trainer.set_rollbacks(max(before, trainer.rollbacks) + 1)
         metrics = json.loads((self.path(best["step"]) / "state.json").read_text())["metrics"]

@@ -256,7 +256,11 @@ class State(keras.Model):
         """Takes the stream of random numbers after so many rollbacks."""
         if count != self.rollbacks:
             self.rollbacks = count
-            self._loop = None  # The stream's seed is a constant in its graph.
+            self.retrace()  # The stream's seed is a constant in its graph.
+
+    def retrace(self) -> None:
+        """Forgets the traced loop, for those who change what a step does, such as constraints."""
+        self._loop = None
 
 
 def _require(condition: bool, message: str) -> None:

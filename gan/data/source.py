@@ -83,6 +83,12 @@ class Source(abc.ABC):
         )
 
 
+def everything(source: Source) -> dict[str, np.ndarray]:
+    """The ordered pass as whole arrays by key, images float32 in [-1, 1]: for small sets."""
+    batches = list(source.ordered(10_000).as_numpy_iterator())
+    return {key: np.concatenate([batch[key] for batch in batches]) for key in batches[0]}
+
+
 class IndexedSource(Source):
     """A source whose examples can be fetched by index in any order; it draws, subclasses fetch.
 

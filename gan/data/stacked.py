@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from gan.data.source import ArraySource, Source
+from gan.data.source import ArraySource, Source, everything
 from gan.data.spec import Spec
 from gan.errors import UserError
 from gan.images import to_uint8
@@ -48,9 +48,8 @@ def stacked(base: str, *, split: str = "train") -> Source:
             f"stacked:{base}: {spec.name} holds examples of shape {spec.shape} of "
             f"{spec.num_classes} classes; need labelled grey images (H, W, 1)."
         )
-    batches = list(source.ordered(10_000).as_numpy_iterator())
-    images = to_uint8(np.concatenate([batch["x"] for batch in batches]))
-    labels = np.concatenate([batch["label"] for batch in batches])
+    whole = everything(source)
+    images, labels = to_uint8(whole["x"]), whole["label"]
     rng = np.random.default_rng(_DATA_SEED + (split == "test"))
     chosen = rng.integers(len(images), size=(SIZES[split], CHANNELS))
     places = spec.num_classes ** np.arange(CHANNELS)[::-1]

@@ -14,9 +14,10 @@ from gan import images
 from gan.data.source import Source
 from gan.errors import UserError
 from gan.metrics import features, scores
+from gan.metrics.distances import nearest
 from gan.metrics.features import Features
 from gan.metrics.modes import mixture_modes, stacked_modes
-from gan.metrics.neighbours import find_neighbours, neighbour_picture
+from gan.metrics.neighbours import neighbour_picture
 from gan.metrics.path_length import EPSILON, sampled_path_length
 from gan.metrics.reference import cached
 from gan.sampling import Sampler, balanced_labels, latents
@@ -96,7 +97,7 @@ class Evaluator:
         self._samples: Features | None = None
         self._kept: np.ndarray | None = None
         self._net = self._load_net(feature_net, feature_weights)
-        self._own_metrics = {n: scores.find(n) for n in self.metrics if n not in scores.OWN}
+        self._scored = {n: scores.find(n) for n in self.metrics if n not in scores.OWN}
         self._keep_rows = scores.needs_rows(self.metrics)
         self._check_metrics()
 
@@ -210,7 +211,7 @@ class Evaluator:
         for name in self.metrics:
             if name == "modes":
                 found |= self._modes(samples)
-            elif name in self._own_metrics:
+            elif name in self._scored:
                 found |= self._score(name, samples)
         return found if finite else dict.fromkeys(found, float("nan"))
 
@@ -219,7 +220,7 @@ class Evaluator:
             net = self._net.name if self._net else "none"
             raise UserError(f"--metrics=is: feature net {net!r} has no logits.")
         try:
-            return self._own_metrics[name](self.reference, samples)
+            return self._scored[name](self.reference, samples)
         except ValueError as error:
             raise UserError(f"--metrics={name}: {error}.") from error
 
@@ -245,12 +246,13 @@ class Evaluator:
         if self._samples is None or self._kept is None:
             raise UserError("a picture of neighbours needs --metrics=neighbours and images.")
         references = (batch[self.domain] for batch in self._reference_batches())
-        found = find_neighbours(
-            self.reference.rows,
+        distance, index = nearest(
             self._samples.rows[: len(self._kept)],
-            k=min(k, self.reference.count),
+            self.reference.rows,
+            min(k, self.reference.count),
         )
-        return neighbour_picture(found, images.from_uint8(self._kept), references, count)
+        kept = images.from_uint8(self._kept)
+        return neighbour_picture(distance, index, kept, references, count)
 
     @property
     def protocol(self) -> dict[str, Any]:

@@ -17,7 +17,7 @@ from google.protobuf.message import DecodeError
 
 from gan.errors import UserError
 from gan.files import cache_dir, write_whole
-from gan.metrics.features import FeatureNet
+from gan.metrics.features import FeatureNet, to_rgb
 
 _FILE = "classify_image_graph_def.pb"
 _URL = "http://download.tensorflow.org/models/image/imagenet/inception-2015-12-05.tgz"
@@ -69,25 +69,6 @@ def inception(weights: str = "") -> FeatureNet:
         "(TensorFlow 1's, corner-based), (x - 128) / 128",
         batch_size=_BATCH,
     )
-
-
-def to_rgb(images: tf.Tensor) -> tf.Tensor:
-    """Whole numbers in [0, 255] of images in [-1, 1], as `gan.images.to_uint8` rounds.
-
-    Args:
-        images: float32 (B, H, W, C), C of 1 to 4: grey is repeated, alpha is dropped.
-
-    Returns:
-        float32 (B, H, W, 3).
-
-    Raises:
-        UserError: other than 1 to 4 channels.
-    """
-    channels = images.shape[-1]
-    if channels not in (1, 2, 3, 4):
-        raise UserError(f"feature net on {channels} channels: takes images of 1 to 4")
-    rgb = tf.repeat(images[..., :1], 3, axis=-1) if channels < 3 else images[..., :3]
-    return tf.clip_by_value(tf.round((rgb + 1.0) * 127.5), 0.0, 255.0)
 
 
 def _cached() -> Path:

@@ -15,8 +15,7 @@ from keras.src.utils import file_utils
 
 from gan import registry
 from gan.errors import UserError
-from gan.metrics.features import FeatureNet, resize
-from gan.metrics.inception import to_rgb
+from gan.metrics.features import FeatureNet, resize, to_rgb
 
 # Edge of the images that each was trained with; 224 where it is not named. Keras keeps it inside
 # of its functions, and a model without its top accepts any size.
@@ -46,7 +45,7 @@ _BATCH = 50  # the padding of a batch costs as much as images do
 def keras_net(model: str, weights: str = "") -> FeatureNet:
     """A model of keras.applications: its last layer's maps, averaged over the image.
 
-    Images of any size and 1 to 4 channels become RGB in [0, 255] (`gan.metrics.inception.to_rgb`)
+    Images of any size and 1 to 4 channels become RGB in [0, 255] (`to_rgb`)
     and the model's default size (`resize`), then pass the preprocess_input of the model's module.
 
     Args:

@@ -51,21 +51,26 @@ def find_neighbours(references: np.ndarray, samples: np.ndarray, k: int = 5) -> 
 
 
 def neighbour_picture(
-    found: Neighbours, samples: np.ndarray, references: Iterable[np.ndarray], count: int
+    distance: np.ndarray,
+    index: np.ndarray,
+    samples: np.ndarray,
+    references: Iterable[np.ndarray],
+    count: int,
 ) -> np.ndarray:
     """The samples nearest to references: a row each, the sample first, then its k neighbours.
 
     Args:
-        found: of `samples`.
+        distance: (N, k), ascending, of `samples`, as `nearest` gives it.
+        index: (N, k) of the references.
         samples: float32 (N, H, W, C) in [-1, 1].
-        references: batches of (B, H, W, C), in the order that `found.index` counts in.
-        count: rows, the smallest ratio first.
+        references: batches of (B, H, W, C), in the order that `index` counts in.
+        count: rows, the smallest distance first.
 
     Returns:
         uint8 picture.
     """
-    worst = np.argsort(found.ratio, kind="stable")[:count]
-    wanted = found.index[worst]
+    worst = np.argsort(distance[:, 0], kind="stable")[:count]
+    wanted = index[worst]
     fetched: dict[int, np.ndarray] = {}
     begin = 0
     for batch in references:

@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 
-from benchmarks.sensitivity import METRICS, read, variants
+from benchmarks.sensitivity import METRICS, variants
 from gan import data
+from gan.data.source import everything
 from gan.metrics.evaluation import Evaluator
 
 COUNT = 1000
@@ -13,7 +14,8 @@ COUNT = 1000
 @pytest.fixture(scope="module")
 def found(debian_fashion_mnist):
     source = data.load(f"idx:{debian_fashion_mnist}")
-    test, labels = read(data.load(f"idx:{debian_fashion_mnist}", split="test"))
+    whole = everything(data.load(f"idx:{debian_fashion_mnist}", split="test"))
+    test, labels = whole["x"], whole["label"]
     evaluator = Evaluator(source, metrics=METRICS, num_reference=10_000)
     train = np.concatenate([batch["x"] for batch in evaluator._reference_batches()])
     made = variants(test[: 3 * COUNT], labels[: 3 * COUNT], train, COUNT)
