@@ -15,7 +15,7 @@ from callbacks.lr_decay import LearningRateDecay
 from callbacks.nan_guard import NaNGuard, TrainingDiverged
 from callbacks.progress_bar import ProgressBar
 from callbacks.pruning import Pruning
-from gan.compression import export, report, runner
+from gan.compression import export, placement, report
 from gan.errors import UserError
 from gan.files import write_whole
 from gan.metrics.evaluation import Evaluator
@@ -62,7 +62,7 @@ def export_to(path: Path, generator: keras.Model, *, int8: bool) -> Path:
         generator, int8=int8, calibration=FLAGS.calibration, seed=FLAGS.seed + 1
     )
     write_whole(path, content)
-    runner.require_one_partition(path)
+    placement.require_one_partition(path)
     print(f"Wrote {path}, {len(content):,} bytes.", flush=True)
     return path
 

@@ -12,7 +12,7 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from gan import images
-from gan.compression import runner
+from gan.compression import cost, placement, runner
 from gan.files import write_json
 from gan.metrics.evaluation import Evaluator
 from gan.sampling import KerasSampler, Sampler, balanced_labels, latents
@@ -80,9 +80,9 @@ def judge(
         "file": path.name,
         "bytes": len(content),
         "gzip_bytes": len(gzip.compress(content, 9, mtime=0)),
-        "sparsity": runner.sparsity(path),
+        "sparsity": cost.sparsity(path),
         "latency_ms": runner.latency_ms(path, num_threads),
-        "partitions": runner.require_one_partition(path),
+        "partitions": placement.require_one_partition(path),
         "fid": _finite(evaluator.evaluate(sampler)["fid"]),
         "psnr_db": _finite(psnr),
     }

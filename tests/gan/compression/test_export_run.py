@@ -10,7 +10,7 @@ import tensorflow as tf
 from ai_edge_litert.compiled_model import CompiledModel
 
 from gan.architectures.resnet import resnet
-from gan.compression import export, pruning, runner
+from gan.compression import cost, export, placement, pruning, runner
 from gan.data.spec import Spec
 from gan.errors import UserError
 from gan.files import write_whole
@@ -81,7 +81,7 @@ def test_files_are_the_keras_model_in_one_partition(exported, conditional):
         assert (sampler.latent_dim, sampler.shape, sampler.batch_size) == (6, (8, 8, 1), 1)
         assert sampler.num_classes == (CLASSES if conditional else 0)
         np.testing.assert_allclose(sampler(z, label), wanted, atol=tolerance)
-        assert runner.partitions(path) == runner.require_one_partition(path) == 1
+        assert placement.partitions(path) == placement.require_one_partition(path) == 1
         assert runner.latency_ms(path, runs=3) > 0
         # LiteRT's own word: the class look-up alone stays outside.
         assert CompiledModel.from_file(str(path)).is_fully_accelerated() != conditional
@@ -149,9 +149,9 @@ def test_a_pruned_resnet_without_a_moving_average_is_exported(tmp_path, policy):
     assert np.std(wanted) > 0.05
     for int8, tolerance in ((False, 0.01), (True, 0.06)):
         path = write(tmp_path / "g.tflite", export.to_tflite(model, int8=int8, calibration=100))
-        assert runner.require_one_partition(path) == 1
+        assert placement.require_one_partition(path) == 1
         assert np.abs(runner.LiteRTSampler(path)(z) - wanted).mean() < tolerance
-        assert runner.sparsity(path) == pytest.approx(0.5, abs=0.02)
+        assert cost.sparsity(path) == pytest.approx(0.5, abs=0.02)
 
 
 def test_batches_are_static_and_any_count_runs(tmp_path):
@@ -174,10 +174,10 @@ def test_the_representative_set_is_what_is_sampled():
 def test_an_op_outside_xnnpack_is_named(tmp_path):
     path = write(tmp_path / "g.tflite", export.to_tflite(generator(upsample=True)))
     # Dense, RESHAPE | TILE | RESHAPE | TILE | RESHAPE, convolution, tanh.
-    assert runner.partitions(path) == 5
+    assert placement.partitions(path) == 5
     assert not CompiledModel.from_file(str(path)).is_fully_accelerated()
     with pytest.raises(UserError, match=r"g\.tflite: runs in 5 partitions.*TILE"):
-        runner.require_one_partition(path)
+        placement.require_one_partition(path)
 
 
 def test_sparsity_is_read_from_the_file(tmp_path):
@@ -190,9 +190,9 @@ def test_sparsity_is_read_from_the_file(tmp_path):
             v.assign(value)
             zeros, total = zeros + np.sum(value == 0), total + value.size
     path = write(tmp_path / "g.tflite", export.to_tflite(model))
-    assert runner.sparsity(path) == pytest.approx(zeros / total)
+    assert cost.sparsity(path) == pytest.approx(zeros / total)
     int8 = write(tmp_path / "i.tflite", export.to_tflite(model, int8=True))
-    assert zeros / total <= runner.sparsity(int8) < zeros / total + 0.02
+    assert zeros / total <= cost.sparsity(int8) < zeros / total + 0.02
 
 
 def test_mistakes_are_named(tmp_path, exported):

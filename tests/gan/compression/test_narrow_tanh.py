@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import pytest
 
-from gan.compression import export, runner
+from gan.compression import export, placement, runner
 from gan.compression.report import draw, psnr_db
 from gan.sampling import KerasSampler
 
@@ -27,7 +27,7 @@ def test_deep_saturation_costs_nothing(tmp_path, depth):
     model = saturated_generator(depth)
     path = tmp_path / "int8.tflite"
     path.write_bytes(export.to_tflite(model, int8=True, calibration=100))
-    assert runner.partitions(path) == 1
+    assert placement.partitions(path) == 1
     exact = draw(KerasSampler(model), 64, seed=3)
     file = draw(runner.LiteRTSampler(path), 64, seed=3)
     # Without the clip, steps of 300 / 255 leave 21 dB here.

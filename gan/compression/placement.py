@@ -1,0 +1,113 @@
+"""Where an exported file runs: how much of it XNNPACK takes, and what it leaves."""
+
+import os
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+from ai_edge_litert.interpreter import Interpreter
+
+from gan.compression.runner import open_interpreter
+from gan.errors import UserError
+
+
+@dataclass(frozen=True)
+class Op:
+    """A node of the loaded graph: its name and the tensors it reads and writes."""
+
+    name: str
+    inputs: tuple[int, ...]
+    outputs: tuple[int, ...]
+
+
+class Placement:
+    """Which ops of a loaded file XNNPACK runs, and which fall back to LiteRT's reference kernels.
+
+    After loading, LiteRT lists the file's own ops followed by one DELEGATE op for each group that
+    XNNPACK took over. A delegate replaces the ops between its outputs and its inputs.
+
+    Attributes:
+        delegates: XNNPACK's groups.
+        outside: the ops that stayed outside, in the file's order.
+    """
+
+    def __init__(self, interpreter: Interpreter) -> None:
+        ops = [
+            Op(o["op_name"], tuple(map(int, o["inputs"])), tuple(map(int, o["outputs"])))
+            for o in interpreter._get_ops_details()
+        ]
+        inputs = interpreter.get_input_details()
+        self._inputs = {int(d["index"]) for d in inputs}
+        self._labels = {int(d["index"]) for d in inputs if d["dtype"] is np.int32}
+        own = [op for op in ops if op.name != "DELEGATE"]
+        self.delegates = [op for op in ops if op.name == "DELEGATE"]
+        writer = {t: i for i, op in enumerate(own) for t in op.outputs}
+        taken: set[int] = set()
+        for delegate in self.delegates:
+            front = list(delegate.outputs)
+            while front:
+                tensor = front.pop()
+                i = writer.get(tensor)
+                if i is None or i in taken or tensor in delegate.inputs:
+                    continue
+                taken.add(i)
+                front.extend(own[i].inputs)
+        self.outside = [op for i, op in enumerate(own) if i not in taken]
+
+    @cached_property
+    def lookup(self) -> list[Op]:
+        """The ops outside that see the label alone: LiteRT looks classes up before XNNPACK runs."""
+        beyond = self._inputs - self._labels
+        for delegate in self.delegates:
+            beyond.update(delegate.outputs)
+        ops = []
+        for op in self.outside:
+            if self._labels and not beyond.intersection(op.inputs):
+                ops.append(op)
+            else:
+                beyond.update(op.outputs)
+        return ops
+
+    @cached_property
+    def partitions(self) -> int:
+        """XNNPACK's groups and the runs of ops between them; the class look-up does not count."""
+        units = [*self.delegates, *(op for op in self.outside if op not in self.lookup)]
+        pending = {t for op in units for t in op.outputs}
+        count, in_run = 0, False
+        # As LiteRT schedules them: a run of plain ops as far as it goes, then what waited for it.
+        while units:
+            ready = [u for u in units if not pending.intersection(u.inputs)]
+            plain = [u for u in ready if u.name != "DELEGATE"]
+            count += int(not in_run) if plain else len(ready)
+            in_run = bool(plain)
+            for unit in plain or ready:
+                units.remove(unit)
+                pending.difference_update(unit.outputs)
+        return count
+
+
+def partitions(path: str | os.PathLike[str]) -> int:
+    """Into how many parts LiteRT cuts the graph; 1 means that XNNPACK runs all of it.
+
+    Looking a class up by its number (GATHER or ONE_HOT on an integer) is no work for XNNPACK; the
+    ops that do only this, before the network starts, are not counted.
+    """
+    return Placement(open_interpreter(path)).partitions
+
+
+def require_one_partition(path: str | os.PathLike[str]) -> int:
+    """As `partitions`, but anything other than one accelerated partition is an error.
+
+    Raises:
+        UserError: names the ops that leave XNNPACK.
+    """
+    placement = Placement(open_interpreter(path))
+    if placement.partitions == 1 and placement.delegates:
+        return 1
+    ops = sorted({op.name for op in placement.outside if op not in placement.lookup})
+    raise UserError(
+        f"{Path(path).name}: runs in {placement.partitions} partitions instead of one, because "
+        f"XNNPACK does not take {', '.join(ops) or 'the graph in one piece'}; replace what makes "
+        "these ops in the generator (UpSampling2D by layers.nearest_upsampling, for one)."
+    )
