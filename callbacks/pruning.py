@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import keras
+import numpy as np
 from absl import logging
 
 from gan.compression import pruning
@@ -16,10 +17,12 @@ class Pruning(keras.callbacks.Callback):
     The share of zeros follows Zhu & Gupta's cubic schedule (arXiv:1710.01878) from `begin_kimg` to
     `end_kimg` in `updates` mask updates, and stays. What trains after the end, recovers. The masks
     are kernel constraints, so any trainer keeps them; EMA copies are masked with their networks.
-    The current share is added to the logs as `sparsity`.
+    The current share is added to the logs as `sparsity`: put `MetricsLog`, which hands it on to
+    TensorBoard, behind this callback.
 
     When training ends the masks are taken off; the zeros stay in the weights. A run that is stopped
-    and resumed with the same absolute `begin_kimg` and `end_kimg` goes on with the same masks.
+    and resumed with the same absolute `begin_kimg` and `end_kimg`, and with `initial` if the
+    allocation is global, goes on with the same masks.
     """
 
     def __init__(
@@ -32,29 +35,45 @@ class Pruning(keras.callbacks.Callback):
         networks: Sequence[str] = (),
         keep_output_dense: bool = False,
         allocation: str = "layer",
+        initial: Sequence[np.ndarray] | None = None,
+        structure: str = "",
     ) -> None:
         """Checks the arguments; masks are made when training begins.
 
         Args:
-            sparsity: final share of zeros, in [0, 1).
+            sparsity: final share of zeros, in [0, 1); not used with a structure.
             begin_kimg: when pruning begins, in thousands of images since the run's beginning; None
                 is where this training begins.
             end_kimg: when `sparsity` is reached; None is half-way from begin to the end.
-            updates: how many times the masks change.
+            updates: how many times the masks change; those of a structure only the first time.
             networks: names of the networks to prune; empty for the trainer's generators.
             keep_output_dense: leave each network's last kernel alone.
             allocation: "layer" makes each kernel that sparse, "global" all kernels of a network
-                together, by the magnitudes at the beginning (`pruning.allocate`).
+                together, by the magnitudes at the beginning (`masks.allocate`).
+            initial: the weights at the beginning of pruning of what `pruning.kernels` returns for
+                each network, one network after the other; only global allocation needs them, and
+                only to be resumed half-way. None is the weights at hand.
+            structure: "2of4" prunes 2 of each 4 weights along the input channels, at once at the
+                first update (`pruning.Pruner`); "" any.
 
         Raises:
-            UserError: a sparsity outside [0, 1), or fewer than one update.
+            UserError: a sparsity outside [0, 1), fewer than one update, an unknown allocation or
+                structure, or both a structure and a global allocation.
         """
         super().__init__()
         pruning.polynomial(sparsity, updates=updates)  # refuses what cannot be
         if allocation not in ("layer", "global"):
             raise UserError(f"--allocation={allocation!r}: expected layer or global.")
-        self.allocation = allocation
-        self.sparsity, self.updates = sparsity, updates
+        pruning.check_structure(structure)
+        if structure and allocation == "global":
+            raise UserError(
+                f"--structure={structure} takes as many weights from each kernel; expected "
+                "--allocation=layer."
+            )
+        self.allocation, self.structure = allocation, structure
+        self._initial = None if initial is None else [np.asarray(w) for w in initial]
+        self._begun_with: list[np.ndarray] | None = None  # for NaNGuard's rewinds
+        self.sparsity, self.updates = 0.5 if structure else sparsity, updates
         self.begin_kimg, self.end_kimg = begin_kimg, end_kimg
         self.networks, self.keep_output_dense = tuple(networks), keep_output_dense
         self.pruners: dict[str, pruning.Pruner] = {}
@@ -71,14 +90,18 @@ class Pruning(keras.callbacks.Callback):
                 f"end after the beginning (training goes on until {total / 1000:g} kimg)."
             )
         self._done = self._index(now)
-        for name in self.networks or trainer.averaged:
+        names = self.networks or tuple(trainer.averaged)
+        for name in names:
             if name not in trainer.networks:
                 raise UserError(
                     f"cannot prune {name!r}: expected one of {', '.join(trainer.networks)}."
                 )
+        schedules = {} if self.structure else self._schedules(names)
+        for name in names:
             self.pruners[name] = pruning.Pruner(
                 trainer.networks[name],
-                self._schedules(trainer.networks[name]),
+                schedules.get(name),
+                structure=self.structure,
                 copies=[trainer.ema[name]] if name in trainer.ema else [],
                 keep_output_dense=self.keep_output_dense,
                 resume=self._done > 0,
@@ -86,18 +109,35 @@ class Pruning(keras.callbacks.Callback):
         # A loop traced by an earlier fit knows nothing of the masks.
         trainer.retrace()
 
-    def _schedules(self, network: keras.Model) -> list[Any]:
-        """A schedule a kernel."""
-        kernels = pruning.kernels(network, keep_output_dense=self.keep_output_dense)
-        shares = [self.sparsity] * len(kernels)
-        if self.allocation == "global":
-            if self._done:
-                raise UserError(
-                    "--allocation=global goes by the weights at the beginning of pruning, so that "
-                    "it cannot be resumed half-way; begin again, or take --allocation=layer."
-                )
-            shares = pruning.allocate([v.value for v in kernels], self.sparsity)
-        return [pruning.polynomial(share, updates=self.updates) for share in shares]
+    def _schedules(self, names: Sequence[str]) -> dict[str, list[Any]]:
+        """For each network a schedule a kernel."""
+        kernels = {
+            name: pruning.kernels(
+                self.model.networks[name], keep_output_dense=self.keep_output_dense
+            )
+            for name in names
+        }
+        if self.allocation == "layer":
+            one = pruning.polynomial(self.sparsity, updates=self.updates)
+            return {name: [one] * len(found) for name, found in kernels.items()}
+        if not self._done:
+            self._begun_with = [np.array(v.value) for found in kernels.values() for v in found]
+        initial = self._begun_with if self._initial is None else self._initial
+        if initial is None:
+            raise UserError(
+                "--allocation=global goes by the weights at the beginning of pruning: to be "
+                "resumed half-way it needs them (initial=...); give them, begin again, or take "
+                "--allocation=layer."
+            )
+        got = [w.shape for w in initial]
+        expected = [tuple(v.shape) for found in kernels.values() for v in found]
+        if got != expected:
+            raise UserError(f"initial weights of the shapes {got}: expected {expected}.")
+        rest, schedules = iter(initial), {}
+        for name, found in kernels.items():
+            shares = pruning.allocate([next(rest) for _ in found], self.sparsity)
+            schedules[name] = [pruning.polynomial(s, updates=self.updates) for s in shares]
+        return schedules
 
     def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
         """Updates the masks if their time has come; adds `sparsity` to the logs."""
@@ -118,7 +158,7 @@ class Pruning(keras.callbacks.Callback):
 
     def on_train_end(self, logs: dict[str, Any] | None = None) -> None:
         """Takes the masks off; says so if the schedule is not at its end."""
-        if self._done < self.updates:
+        if self._done < (1 if self.structure else self.updates):
             logging.warning(
                 "Training ended at %g kimg, before pruning did (%g kimg): the sparsity is %.3f "
                 "instead of %g.",

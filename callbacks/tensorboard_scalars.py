@@ -13,8 +13,8 @@ class TensorBoardScalars:
 
     Writes to `workdir/tensorboard`, against images seen, so that runs with different batch sizes
     can be laid over each other. Tags: `loss/...` (penalties too), `logits/...`,
-    `loss_scale/...`, `learning_rate/...`, `collapse/...`, `metrics/...` and
-    `progress/images_per_second`.
+    `loss_scale/...`, `learning_rate/...`, `collapse/...`, `metrics/...`,
+    `progress/images_per_second` and, while pruning, `progress/sparsity`.
 
     Args:
         workdir: the run's folder.
@@ -47,6 +47,8 @@ def _tag(name: str) -> str:
             return f"{kind}/{name.removesuffix(f'_{kind}')}"
     if name.endswith("_skipped"):
         return f"loss_scale/{name}"
+    if name == "sparsity":
+        return "progress/sparsity"
     if name in ("discriminator_accuracy", "diversity", "collapse"):
         return f"collapse/{name}"
     if name.endswith("_logits"):

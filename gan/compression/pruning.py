@@ -17,33 +17,20 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from gan.compression.masks import PruningMask, allocate, input_axes, two_of_four
 from gan.errors import UserError
 
-
-@keras.saving.register_keras_serializable(package="tapestry")
-class PruningMask(keras.constraints.Constraint):
-    """Multiplies a kernel with a mask of zeros and ones, read whenever it is applied.
-
-    Args:
-        mask: tf.Variable of the kernel's shape; None, as after deserialisation, keeps everything.
-        inner: a constraint the kernel had before, applied first.
-    """
-
-    def __init__(
-        self, mask: tf.Variable | None = None, inner: keras.constraints.Constraint | None = None
-    ) -> None:
-        self.mask = mask
-        self.inner = keras.constraints.get(inner)
-
-    def __call__(self, w: tf.Tensor) -> tf.Tensor:
-        """Float tensor -> the same shape and dtype, zero where the mask is."""
-        if self.inner is not None:
-            w = self.inner(w)
-        return w if self.mask is None else keras.ops.multiply(w, self.mask)
-
-    def get_config(self) -> dict[str, Any]:
-        """The mask is not kept: a stripped kernel holds its zeros itself."""
-        return {"inner": keras.constraints.serialize(self.inner) if self.inner else None}
+__all__ = [
+    "Pruner",
+    "PruningMask",
+    "allocate",
+    "constant",
+    "kernels",
+    "polynomial",
+    "sparsity",
+    "strip",
+]
+STRUCTURES = ("", "2of4")
 
 
 def kernels(model: keras.Model, *, keep_output_dense: bool = False) -> list[keras.Variable]:
@@ -115,27 +102,11 @@ def constant(sparsity: float) -> Any:
         return tfmot.sparsity.keras.ConstantSparsity(sparsity, 0, frequency=1)
 
 
-def allocate(weights: Sequence[Any], sparsity: float) -> list[float]:
-    """How sparse each kernel becomes when the smallest weights of all go, wherever they are.
-
-    A generator's wide first layer holds most weights and the smallest, so it takes most zeros and
-    the few that draw the image stay.
-
-    Args:
-        weights: kernels, any shapes.
-        sparsity: share of zeros over all of them together, in [0, 1).
-
-    Returns:
-        The share for each, in order; weighted by size their mean is `sparsity`.
-    """
-    magnitudes = [np.abs(np.asarray(w)).ravel() for w in weights]
-    everything = np.sort(np.concatenate(magnitudes))
-    threshold = everything[min(round(sparsity * everything.size), everything.size - 1)]
-    return [float(np.mean(m < threshold)) for m in magnitudes]
-
-
 class Pruner:
     """Prunes the kernels of one model, each to its schedule's share of its smallest weights.
+
+    Or, structured, to 2:4 sparsity (`masks.two_of_four`): masks are worked out once, at the first
+    update. TFMOT's engine knows 2:4 too, but along the outputs of transposed kernels.
 
     Set up before the train step is traced: a constraint set later is not part of the graph. Masks
     live where their kernels do, so under a tf.distribute strategy they are mirrored too. A pruned
@@ -149,8 +120,9 @@ class Pruner:
     def __init__(
         self,
         model: keras.Model,
-        schedule: Any,
+        schedule: Any = None,
         *,
+        structure: str = "",
         copies: Sequence[keras.Model] = (),
         keep_output_dense: bool = False,
         resume: bool = False,
@@ -160,15 +132,20 @@ class Pruner:
         Args:
             model: built; its optimizer applies the masks.
             schedule: from `polynomial` or `constant`, for all kernels, or a list with one for each;
-                its steps are calls of `update`.
+                its steps are calls of `update`. Not used with a structure.
+            structure: "" for any weights, "2of4" for 2 of each 4 along the input channels of Dense,
+                Conv2D and Conv2DTranspose; kernels of other layers stay dense.
             copies: models of the same layout, such as EMA copies, that get each new mask once.
             keep_output_dense: leave the last kernel alone.
             resume: begin with the zeros the kernels already have, as masks of a run that goes on.
 
         Raises:
-            UserError: the model has no kernel to prune.
-            ValueError: a copy's kernels have other shapes.
+            UserError: the model has no kernel to prune, or an unknown structure.
+            ValueError: a copy's kernels have other shapes, or no schedule.
         """
+        check_structure(structure)
+        if schedule is None and not structure:
+            raise ValueError("Pruner needs a schedule, or structure='2of4'.")
         self.kernels = kernels(model, keep_output_dense=keep_output_dense)
         if not self.kernels:
             raise UserError(
@@ -192,10 +169,24 @@ class Pruner:
             kernel.constraint = PruningMask(
                 mask, inner.inner if isinstance(inner, PruningMask) else inner
             )
+        self._axes: list[int | None] = []
+        self._made = resume
+        self._engines: list[Any] = []
+        if structure:
+            axes = input_axes(model)
+            self._axes = [axes.get(id(v)) for v in self.kernels]
+            if not any(axis is not None for axis in self._axes):
+                raise UserError(
+                    f"{model.name!r} has no kernel to prune 2:4; expected Dense or Conv2D layers."
+                )
+        else:
+            schedules = schedule if isinstance(schedule, list) else [schedule] * len(self.kernels)
+            self._engines = self._make_engines(schedules, thresholds)
+
+    def _make_engines(self, schedules: list[Any], thresholds: list[tf.Variable]) -> list[Any]:
         with _tfmot():
             from tensorflow_model_optimization.python.core.sparsity.keras import pruning_impl
-        schedules = schedule if isinstance(schedule, list) else [schedule] * len(self.kernels)
-        self._engines = [
+        return [
             pruning_impl.Pruning(
                 lambda: self._step, [(v.value, mask, threshold)], own, (1, 1), "AVG"
             )
@@ -207,13 +198,20 @@ class Pruner:
     def update(self, step: int) -> None:
         """Works out the masks of this schedule step and applies them; between graph calls.
 
-        Outside the schedule's steps the masks stay as they are.
+        Outside the schedule's steps the masks stay as they are; those of a structure, from the
+        first step on: a pruned weight is zero, so choosing again would choose the same.
         """
         with self._strategy.scope():
             self._step.assign(step)
             for engine in self._engines:
                 engine.conditional_mask_update()
                 engine.weight_mask_op()
+            if self._axes and step > 0 and not self._made:
+                self._made = True
+                for kernel, mask, axis in zip(self.kernels, self.masks, self._axes):
+                    if axis is not None:
+                        mask.assign(two_of_four(tf.convert_to_tensor(kernel.value), axis))
+                        _multiply(kernel, mask)
             for found in self._copies:
                 for kernel, mask in zip(found, self.masks):
                     _multiply(kernel, mask)
@@ -241,6 +239,12 @@ class Pruner:
         for kernel in self.kernels:
             if isinstance(kernel.constraint, PruningMask):
                 kernel.constraint = kernel.constraint.inner
+
+
+def check_structure(structure: str) -> None:
+    """Raises UserError unless it is one of STRUCTURES."""
+    if structure not in STRUCTURES:
+        raise UserError(f"--structure={structure!r}: expected 2of4, or nothing for any weights.")
 
 
 def _new_mask(kernel: keras.Variable, resume: bool) -> tf.Variable:

@@ -1,4 +1,7 @@
+import importlib.metadata
+import inspect
 import os
+import pathlib
 import subprocess
 import sys
 
@@ -56,6 +59,80 @@ def test_engine_goes_from_0_to_exactly_the_target():
             np.testing.assert_array_equal(value, np.where(np.abs(old) >= threshold, old, 0.0))
     assert pruning.sparsity(model) == 0.8
     assert pruner.sparsity == pytest.approx(0.8, abs=1e-12)
+
+
+def test_the_private_engine_is_the_one_this_was_written_for():
+    root = pathlib.Path(__file__).parents[3]
+    for name, line in (
+        ("setup.cfg", "tensorflow-model-optimization == 0.8.1"),
+        ("requirements.lock", "tensorflow-model-optimization==0.8.1"),
+    ):
+        assert line in (root / name).read_text()
+    assert importlib.metadata.version("tensorflow-model-optimization") == "0.8.1"
+    with pruning._tfmot():
+        from tensorflow_model_optimization.python.core.sparsity.keras import pruning_impl
+    signature = inspect.signature(pruning_impl.Pruning.__init__)
+    assert list(signature.parameters) == [
+        "self",
+        "training_step_fn",
+        "pruning_vars",
+        "pruning_schedule",
+        "block_size",
+        "block_pooling_type",
+        "sparsity_m_by_n",
+    ]
+    for name in ("conditional_mask_update", "weight_mask_op"):
+        assert list(inspect.signature(getattr(pruning_impl.Pruning, name)).parameters) == ["self"]
+
+
+def test_the_engine_asks_for_the_step_and_obeys_the_schedule():
+    with pruning._tfmot():
+        from tensorflow_model_optimization.python.core.sparsity.keras import pruning_impl
+    asked, now = [], [0]
+
+    def schedule(step):
+        asked.append(int(step))
+        return tf.equal(step % 2, 0), tf.constant(0.5)
+
+    weight = tf.Variable([4.0, -3.0, 2.0, -1.0])
+    mask, threshold = tf.Variable(tf.ones(4)), tf.Variable(0.0)
+    engine = pruning_impl.Pruning(
+        lambda: tf.constant(now[0]), [(weight, mask, threshold)], schedule, (1, 1), "AVG"
+    )
+    now[0] = 7  # not due
+    engine.conditional_mask_update()
+    assert asked == [7]
+    np.testing.assert_array_equal(np.array(mask), 1)
+    now[0] = 8
+    engine.conditional_mask_update()
+    np.testing.assert_array_equal(np.array(mask), [1, 1, 0, 0])
+    assert float(threshold) == 3.0
+    np.testing.assert_array_equal(np.array(weight), [4, -3, 2, -1])  # masked by the other call
+    engine.weight_mask_op()
+    np.testing.assert_array_equal(np.array(weight), [4, -3, 0, 0])
+
+
+def test_the_engines_own_two_of_four_is_not_for_us():
+    """Why `masks.two_of_four` exists; if this fails, the engine's may do."""
+    with pruning._tfmot():
+        from tensorflow_model_optimization.python.core.sparsity.keras import pruning_impl
+    weight = tf.Variable(tf.random.stateless_normal((4, 4, 8, 8), seed=(0, 0)))  # (.., out, in)
+    mask, step = tf.Variable(tf.ones_like(weight)), tf.Variable(0)
+    engine = pruning_impl.Pruning(
+        lambda: step,
+        [(weight, mask, tf.Variable(0.0))],
+        pruning.constant(0.5),
+        (1, 1),
+        "AVG",
+        (2, 4),
+    )
+    for t in (0, 2, 1):  # whatever the schedule says, only step 1 makes masks
+        step.assign(t)
+        engine.conditional_mask_update()
+        assert bool(tf.reduce_all(mask == 1)) == (t != 1)
+    kept = np.array(mask)
+    np.testing.assert_array_equal(kept.reshape(4, 4, 2, 4, 8).sum(3), 2)  # along the outputs
+    assert np.any(kept.reshape(4, 4, 8, 2, 4).sum(4) != 2)  # not along the inputs
 
 
 def test_kernels_of_all_layers_and_nothing_else():
