@@ -9,10 +9,11 @@ PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3; do \
 # Fewer workers than cores would leave cores idle; more would starve TensorFlow's own threads.
 WORKERS ?= 2
 
-.PHONY: help demo test slow lint setup lock clean
+.PHONY: help demo web test slow lint setup lock clean
 
 help:
 	@echo "make demo   train a GAN on embedded images, compress it, generate from the int8 file"
+	@echo "make web    show a generator in the browser: the demo's, or MODEL=FILE.tflite"
 	@echo "make test   lint, types and the fast tests"
 	@echo "make slow   the tests that take minutes"
 	@echo "make lint   formatter, linter and type checker alone"
@@ -31,6 +32,20 @@ $(VENV)/ready: requirements.lock setup.cfg pyproject.toml
 demo: setup
 	@$(BIN)/python -m scripts.demo
 
+# What make web shows, and where.
+MODEL ?= runs/demo/device/pruned_int8.tflite
+PORT ?= 8000
+
+web:
+	@test -f "$(MODEL)" || { echo "error: no file $(MODEL); run make demo first, or make web MODEL=FILE.tflite." >&2; exit 2; }
+	@$(MAKE) --silent --no-print-directory setup demo/web/node_modules/ready
+	@$(BIN)/python -m scripts.web --model="$(MODEL)" --port=$(PORT)
+
+demo/web/node_modules/ready: demo/web/package-lock.json demo/web/package.json
+	@command -v npm >/dev/null || { echo "error: npm is needed to install LiteRT.js; it comes with Node.js." >&2; exit 2; }
+	@npm ci --prefix demo/web --no-audit --no-fund --silent
+	@touch $@
+
 lint: setup
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
@@ -44,7 +59,7 @@ slow: setup
 
 lock:
 	@$(PYTHON) -m venv build/uv && build/uv/bin/python -m pip install --quiet uv
-	build/uv/bin/uv pip compile setup.cfg requirements-build.in --extra test --extra bench --universal \
+	build/uv/bin/uv pip compile setup.cfg requirements-build.in --extra test --extra bench --extra litert --universal \
 		--python-version 3.11 --generate-hashes --no-header --no-annotate --quiet -o requirements.lock
 
 clean:

@@ -1,35 +1,177 @@
 """What an exported file costs, read from the file alone."""
 
+import math
 import os
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
 
 import numpy as np
-from ai_edge_litert.interpreter import Interpreter
+from ai_edge_litert import schema_py_generated as schema
+from ai_edge_litert.tools import flatbuffer_utils
 
-from gan.compression.runner import open_interpreter
+from gan.errors import UserError
 
-# Ops whose second input is a kernel, the tensor that pruning makes sparse.
-_KERNEL_OPS = ("FULLY_CONNECTED", "CONV_2D", "TRANSPOSE_CONV")
+# Ops with a kernel, the tensor that pruning makes sparse, and where among the inputs it is.
+_KERNEL_OPS = {"FULLY_CONNECTED": 1, "CONV_2D": 1, "TRANSPOSE_CONV": 1}
+# Constants of these are arguments, not weights, even where they are floats.
+_ARGUMENTS_ONLY = ("ONE_HOT", "FILL", "RANGE", "PADV2")
+# What merely restores a constant's type: weights are looked for behind it.
+_RESTORING = ("DEQUANTIZE", "QUANTIZE", "CAST")
+_OP_NAMES = {code: name for name, code in vars(schema.BuiltinOperator).items() if name[0] != "_"}
+_DTYPES = {
+    schema.TensorType.FLOAT32: np.float32,
+    schema.TensorType.FLOAT16: np.float16,
+    schema.TensorType.INT8: np.int8,
+    schema.TensorType.UINT8: np.uint8,
+    schema.TensorType.INT16: np.int16,
+    schema.TensorType.INT32: np.int32,
+    schema.TensorType.INT64: np.int64,
+}
+_FLOATS = (schema.TensorType.FLOAT32, schema.TensorType.FLOAT16)
 
 
 def sparsity(path: str | os.PathLike[str]) -> float:
     """The share of exact zeros among the kernels stored in the file.
 
-    Kernels are the second inputs of FULLY_CONNECTED, CONV_2D and TRANSPOSE_CONV. Rounding to int8
-    turns small weights into zeros too, so an int8 file has more of them than its float model.
+    Kernels are the second inputs of FULLY_CONNECTED, CONV_2D and TRANSPOSE_CONV, whatever type
+    they are stored as. Rounding to int8 turns small weights into zeros too, so an int8 file has
+    more of them than its float model.
+
+    Raises:
+        UserError: no LiteRT file.
     """
-    interpreter = open_interpreter(path, accelerated=False)
+    graph = _Graph.read(path)
+    kernels = graph.stored(
+        op.inputs[_KERNEL_OPS[op.name]] for op in graph.ops if op.name in _KERNEL_OPS
+    )
     zeros = total = 0
-    for op in interpreter._get_ops_details():
-        if op["op_name"] in _KERNEL_OPS:
-            kernel = _constant(interpreter, op["inputs"][1])
-            zeros += kernel.size - int(np.count_nonzero(kernel))
-            total += kernel.size
+    for kernel in map(graph.value, kernels):
+        zeros += kernel.size - int(np.count_nonzero(kernel))
+        total += kernel.size
     return zeros / max(total, 1)
 
 
-def _constant(interpreter: Interpreter, index: int) -> np.ndarray:
-    value = interpreter.get_tensor(int(index))
-    quantization = interpreter._get_tensor_details(int(index), 0)["quantization_parameters"]
-    zero_points = quantization["zero_points"]
-    # A real zero is stored as the zero point; kernels are symmetric, so this is 0 in practice.
-    return value - zero_points[0] if len(zero_points) else value
+def params(path: str | os.PathLike[str]) -> int:
+    """How many weights the file stores: kernels, biases, look-up tables, factors and offsets.
+
+    What batch normalization folds into a kernel is gone; shapes, paddings, axes and other
+    arguments of ops do not count.
+
+    Raises:
+        UserError: no LiteRT file.
+    """
+    graph = _Graph.read(path)
+    computing = (op for op in graph.ops if op.name not in (*_ARGUMENTS_ONLY, *_RESTORING))
+    constants = graph.stored(index for op in computing for index in op.inputs)
+    return sum(graph.size(index) for index in constants if graph.is_weight(index))
+
+
+def macs(path: str | os.PathLike[str]) -> int:
+    """Multiply-accumulates of one call on the file's static batch, from the shapes.
+
+    Those of FULLY_CONNECTED, CONV_2D, DEPTHWISE_CONV_2D, TRANSPOSE_CONV and BATCH_MATMUL; biases,
+    activations and elementwise ops, all of them few beside these, do not count. Products with
+    padding and with a pruned kernel's zeros do: they are computed.
+
+    Raises:
+        UserError: no LiteRT file.
+    """
+    graph = _Graph.read(path)
+    return sum(_macs(op, graph) for op in graph.ops)
+
+
+def _macs(op: "_Op", graph: "_Graph") -> int:
+    if op.name not in (*_KERNEL_OPS, "DEPTHWISE_CONV_2D", "BATCH_MATMUL"):
+        return 0
+    outputs, kernel = graph.size(op.outputs[0]), graph.shape(op.inputs[1])
+    if op.name == "TRANSPOSE_CONV":  # (out, H, W, in): each input meets each weight of its channel
+        return graph.size(op.inputs[2]) * math.prod(kernel[:3])
+    if op.name == "DEPTHWISE_CONV_2D":  # (1, H, W, out)
+        return outputs * math.prod(kernel[1:3])
+    if op.name == "BATCH_MATMUL":
+        return outputs * graph.shape(op.inputs[0])[-2 if op.options.adjX else -1]
+    return outputs * math.prod(kernel[1:])  # (out, H, W, in) and (out, in)
+
+
+@dataclass(frozen=True)
+class _Op:
+    name: str
+    inputs: tuple[int, ...]
+    outputs: tuple[int, ...]
+    options: Any = None
+
+
+@dataclass
+class _Graph:
+    """The main subgraph of a file as it is stored."""
+
+    ops: list[_Op]
+    tensors: list[Any]
+    buffers: list[Any]
+    _writers: dict[int, _Op] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._writers = {index: op for op in self.ops for index in op.outputs}
+
+    @classmethod
+    def read(cls, path: str | os.PathLike[str]) -> "_Graph":
+        content = Path(path).read_bytes()
+        if content[4:8] != b"TFL3":
+            raise UserError(f"{os.fspath(path)!r} is no LiteRT file; expected a .tflite generator.")
+        model = flatbuffer_utils.read_model_from_bytearray(bytearray(content))
+        graph = model.subgraphs[0]
+        return cls(list(_ops(model, graph)), graph.tensors, model.buffers)
+
+    def shape(self, index: int) -> tuple[int, ...]:
+        shape = self.tensors[index].shape
+        return () if shape is None else tuple(int(n) for n in shape)
+
+    def size(self, index: int) -> int:
+        return int(np.prod(self.shape(index), dtype=np.int64))
+
+    def stored(self, indices: Iterable[int]) -> set[int]:
+        """The constants that tensors are, or are restored from, without those computed."""
+        found = set()
+        for index in indices:
+            while index in self._writers and self._writers[index].name in _RESTORING:
+                index = self._writers[index].inputs[0]
+            if index >= 0 and self._data(index) is not None:
+                found.add(index)
+        return found
+
+    def is_weight(self, index: int) -> bool:
+        """Floats and what was quantized; integers without a scale are shapes, axes and such."""
+        tensor = self.tensors[index]
+        quantization = tensor.quantization
+        scales = None if quantization is None else quantization.scale
+        return tensor.type in _FLOATS or (scales is not None and len(scales) > 0)
+
+    def value(self, index: int) -> np.ndarray:
+        """A constant, its zero point taken off: 0 where the real number is."""
+        tensor = self.tensors[index]
+        if tensor.type not in _DTYPES:
+            kind = flatbuffer_utils.type_to_name(tensor.type)
+            raise UserError(f"weights of the type {kind}: expected {', '.join(_type_names())}.")
+        value = np.asarray(self._data(index), np.uint8).view(_DTYPES[tensor.type])
+        zero_points = None if tensor.quantization is None else tensor.quantization.zeroPoint
+        # Kernels are symmetric, so this is 0 in practice.
+        return value - zero_points[0] if zero_points is not None and len(zero_points) else value
+
+    def _data(self, index: int) -> Any:
+        data = self.buffers[self.tensors[index].buffer].data
+        return None if data is None or len(data) == 0 else data
+
+
+def _ops(model: Any, graph: Any) -> Iterator[_Op]:
+    for op in graph.operators:
+        code = model.operatorCodes[op.opcodeIndex]
+        # Old files hold the code where it had 7 bits.
+        name = _OP_NAMES[max(code.builtinCode, code.deprecatedBuiltinCode)]
+        inputs = () if op.inputs is None else tuple(int(t) for t in op.inputs)
+        yield _Op(name, inputs, tuple(int(t) for t in op.outputs), op.builtinOptions)
+
+
+def _type_names() -> list[str]:
+    return [np.dtype(t).name for t in _DTYPES.values()]

@@ -1,33 +1,44 @@
 """Turns a Keras generator into a `.tflite` file.
 
 The file has one signature, `generate`: z float32 (batch, latent_dim), and label int32 (batch,) when
-the generator is conditional, to image float32 (batch, H, W, C) in [-1, 1]. The batch is static and
-inputs and outputs are float in int8 files too: so every runtime takes them, in one partition.
+the generator is conditional, or x float32 (batch, H, W, C) for a translator, to image float32
+(batch, H, W, C) in [-1, 1]. The batch is static and inputs and outputs are float in int8 files too:
+so every runtime takes them, in one partition.
 """
 
-import json
 import os
+import re
 import tempfile
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 import keras
-import numpy as np
 import tensorflow as tf
 from absl import logging
-from ai_edge_litert import schema_py_generated as schema
-from ai_edge_litert.tools import flatbuffer_utils
 
-from gan.compression.runner import METADATA, SIGNATURE
+from gan.compression import flatbuffer, quantization, subpixel
+from gan.compression.calibration import Representative, check_finite, representative
+from gan.compression.flatbuffer import keras_layer
+from gan.compression.runner import SIGNATURE
 from gan.errors import UserError
-from gan.sampling import KerasSampler, balanced_labels, latents
+from gan.sampling import KerasSampler
 
-# int8 values beyond it enter a tanh as it.
-TANH_RANGE = 3.5
+__all__ = [
+    "PRECISIONS",
+    "QUANTIZERS",
+    "Representative",
+    "as_float32",
+    "check_growth",
+    "keras_layer",
+    "representative",
+    "save_savedmodel",
+    "to_tflite",
+]
 
-Representative = Callable[[], Iterator[dict[str, np.ndarray]]]
+PRECISIONS = ("float32", "float16", "dynamic", "int8")
+QUANTIZERS = ("converter", "litert")
 
 
 def as_float32(generator: keras.Model) -> keras.Model:
@@ -50,7 +61,7 @@ def save_savedmodel(
     """Writes a SavedModel with the static signature `generate`.
 
     Args:
-        generator: inputs z, and label when conditional; float32.
+        generator: inputs z, and label when conditional, or x; float32.
         directory: where to.
         batch_size: samples a call, fixed for ever.
     """
@@ -62,81 +73,85 @@ def save_savedmodel(
 
     archive = keras.export.ExportArchive()
     archive.track(generator)
-    archive.add_endpoint(SIGNATURE, _named(generate, specs), input_signature=specs)
-    archive.write_out(os.fspath(directory), verbose=False)
-
-
-def representative(
-    generator: keras.Model, *, count: int = 200, seed: int = 1, batch_size: int = 1
-) -> Representative:
-    """Inputs to calibrate int8 on, from the distribution the generator is sampled from.
-
-    Args:
-        generator: inputs z, and label when conditional.
-        count: how many batches; 100 to 500 make a stable range.
-        seed: of z; not evaluation's, so that a file is judged on z it was not calibrated on.
-        batch_size: that of the export.
-    """
-    sampler = KerasSampler(generator)
-
-    def batches() -> Iterator[dict[str, np.ndarray]]:
-        z = latents(count * batch_size, sampler.latent_dim, seed)
-        label = balanced_labels(len(z), max(sampler.num_classes, 1))
-        for i in range(0, len(z), batch_size):
-            inputs = {"z": z[i : i + batch_size]}
-            if sampler.num_classes:
-                inputs["label"] = label[i : i + batch_size]
-            yield inputs
-
-    return batches
+    with _marked_scopes(generator):
+        archive.add_endpoint(SIGNATURE, _named(generate, specs), input_signature=specs)
+        archive.write_out(os.fspath(directory), verbose=False)
 
 
 def to_tflite(
     generator: keras.Model,
     *,
-    int8: bool = False,
+    precision: str = "float32",
+    data: Representative | None = None,
     batch_size: int = 1,
     calibration: int = 200,
     seed: int = 1,
+    keep_float: Sequence[str] = (),
+    quantizer: str = "converter",
 ) -> bytes:
     """The generator as the content of a `.tflite` file.
 
     Args:
-        generator: inputs named z, and label when conditional; any precision.
-        int8: full-integer weights (a scale for each output channel of a convolution, one for a
-            Dense layer) and activations instead of float32.
+        generator: inputs named z, and label when conditional, or x, images; any precision.
+        precision: one of `PRECISIONS`. float16: float16 weights, float32 arithmetic. dynamic: int8
+            weights, and activations made int8 as they come, each call by its own range. int8: int8
+            weights (a scale for each output channel of a convolution, one for a Dense layer) and
+            activations.
+        data: what sets the ranges of int8 activations; None draws z (and labels).
         batch_size: samples a call, static.
-        calibration: batches of z that set the ranges of int8 activations.
+        calibration: batches of z, if `data` is None.
         seed: of those z; not evaluation's.
+        keep_float: names of layers that stay float32 in an int8 file.
+        quantizer: "converter", TensorFlow's own, or "litert", the package litert-quantizer; both
+            for int8 only.
 
     Raises:
-        UserError: other inputs than z and label, a non-finite output, or an op that LiteRT lacks.
+        UserError: an option that is not known or fits no other; inputs other than these; a side of
+            unknown length; a non-finite output; an op that LiteRT lacks.
     """
+    _check_options(precision, keep_float, quantizer)
     generator = as_float32(generator)
+    quantization.check_layers(generator, keep_float)
+    _check_inputs(generator)
     num_classes = KerasSampler(generator).num_classes
+    output_layer = generator.outputs[0]._keras_history.operation.name
+    if precision == "int8":
+        if data is None:
+            data = representative(generator, count=calibration, seed=seed, batch_size=batch_size)
+        check_finite(generator, data)
     with tempfile.TemporaryDirectory() as directory, _quiet():
         save_savedmodel(generator, directory, batch_size=batch_size)
         converter = tf.lite.TFLiteConverter.from_saved_model(directory, signature_keys=[SIGNATURE])
-        if int8:
-            data = representative(generator, count=calibration, seed=seed, batch_size=batch_size)
-            _check_finite(generator, data)
-            converter.optimizations = [tf.lite.Optimize.DEFAULT]
-            converter.representative_dataset = data
-            converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
-            # One scale for all of a Dense kernel: a scale for each of its thousands of outputs
-            # takes more bytes than it saves in error.
-            converter._experimental_disable_per_channel_quantization_for_dense_layers = True
         try:
-            content = bytes(converter.convert())
+            if quantizer == "litert" and data is not None:
+                content = quantization.litert(bytes(converter.convert()), data)
+            else:
+                content = quantization.convert(converter, precision, data, keep_float, output_layer)
+        except UserError:
+            raise
         except Exception as error:
-            reason = next((line for line in str(error).splitlines() if line.strip()), "no reason")
-            raise UserError(
-                f"{generator.name!r} does not convert to {'int8' if int8 else 'float32'} .tflite "
-                f"({reason.strip()[:300]}); use layers whose ops LiteRT has built in."
-            ) from error
-    if int8:
-        content = _narrow_tanh(content)
-    return _label_first(content, num_classes) if num_classes else content
+            raise UserError(_refusal(generator, precision, str(error))) from error
+    content = flatbuffer.name_output(content, output_layer)
+    _check_static(generator, content)
+    if precision == "int8":
+        content = flatbuffer.widen_addends(flatbuffer.narrow_tanh(content))
+    content = subpixel.lower(content)
+    return flatbuffer.label_first(content, num_classes) if num_classes else content
+
+
+def check_growth(name: str, content: bytes, float32_content: bytes) -> None:
+    """Raises UserError if a quantized file is no smaller than the float32 one.
+
+    Args:
+        name: of the variant.
+        content: its file.
+        float32_content: that of the same network in float32.
+    """
+    if len(content) >= len(float32_content):
+        raise UserError(
+            f"{name}: grew to {len(content):,} bytes from float32's {len(float32_content):,}: "
+            "its weights are too few to pay for their scales; keep the float32 file."
+        )
 
 
 @contextmanager
@@ -173,8 +188,6 @@ def _without_mixed_policies(config: Any) -> Any:
 
 
 def _input_spec(x: keras.KerasTensor, batch_size: int) -> tf.TensorSpec:
-    if x.name not in ("z", "label"):
-        raise UserError(f"a generator with an input {x.name!r}: expected z, and label or not.")
     return tf.TensorSpec((batch_size, *x.shape[1:]), x.dtype, name=x.name)
 
 
@@ -182,70 +195,86 @@ def _named(
     generate: Callable[..., dict[str, tf.Tensor]], specs: list[tf.TensorSpec]
 ) -> Callable[..., dict[str, tf.Tensor]]:
     """A function whose parameters, and so the signature's inputs, are called as the specs."""
-    if len(specs) == 1:
+    names = [spec.name for spec in specs]
+    if names == ["z"]:
         return lambda z: generate(z)
-    if specs[0].name == "z":
+    if names == ["x"]:
+        return lambda x: generate(x)
+    if names == ["z", "label"]:
         return lambda z, label: generate(z, label)
     return lambda label, z: generate(label, z)
 
 
-def _check_finite(generator: keras.Model, data: Representative) -> None:
-    """A NaN in calibration would only show as a grey picture."""
-    rows = list(data())
-    inputs = [np.concatenate([row[x.name] for row in rows]) for x in generator.inputs]
-    images = generator(inputs if len(inputs) > 1 else inputs[0], training=False)
-    if not np.isfinite(np.asarray(images)).all():
+@contextmanager
+def _marked_scopes(generator: keras.Model) -> Iterator[None]:
+    """Ends every layer's name with a dot, for `flatbuffer.keras_layer` to know it again.
+
+    TensorFlow numbers scopes that repeat, so that `dense_1` could be `dense` or `dense_1`.
+    """
+    layers = _computing_layers(generator)
+    names = [layer.name for layer in layers]
+    for layer in layers:
+        layer.name = f"{layer.name}."
+    try:
+        yield
+    finally:
+        for layer, name in zip(layers, names, strict=True):
+            layer.name = name
+
+
+def _check_options(precision: str, keep_float: Sequence[str], quantizer: str) -> None:
+    if precision not in PRECISIONS:
+        raise UserError(f"precision={precision!r} is not known; it can be {', '.join(PRECISIONS)}.")
+    if quantizer not in QUANTIZERS:
         raise UserError(
-            f"{generator.name!r} generates NaN or infinity for z from N(0, I), so int8 cannot be "
-            "calibrated; go back to a checkpoint before its weights broke."
+            f"quantizer={quantizer!r} is not known; it can be {' or '.join(QUANTIZERS)}."
+        )
+    for name, value in (("keep_float", keep_float), ("quantizer", quantizer != "converter")):
+        if value and precision != "int8":
+            raise UserError(f"{name} is for int8 alone, and the precision is {precision!r}.")
+    if keep_float and quantizer != "converter":
+        raise UserError(
+            "keep_float needs quantizer='converter'; litert-quantizer does not take it."
         )
 
 
-def _narrow_tanh(content: bytes) -> bytes:
-    """Lets what enters a tanh saturate at +-3.5, where the tanh is within 0.002 of its end.
-
-    A generator of dark backgrounds drives them to -300, and calibration would spread int8's 256
-    steps over all of that: more than 1 each, where the tanh bends between -2 and 2. The scale of a
-    tensor is the producing op's to saturate at, so that changing it is changing the clip.
-    """
-    model = flatbuffer_utils.read_model_from_bytearray(bytearray(content))
-    for graph in model.subgraphs:
-        for op in graph.operators:
-            code = model.operatorCodes[op.opcodeIndex].builtinCode
-            tensor = graph.tensors[op.inputs[0]] if code == schema.BuiltinOperator.TANH else None
-            if tensor is None or tensor.type != schema.TensorType.INT8:
-                continue
-            scale, zero = tensor.quantization.scale[0], tensor.quantization.zeroPoint[0]
-            low = max((-128 - zero) * scale, -TANH_RANGE)
-            high = min((127 - zero) * scale, TANH_RANGE)
-            scale = (high - low) / 255
-            tensor.quantization.scale = np.asarray([scale], np.float32)
-            tensor.quantization.zeroPoint = np.asarray([round(-128 - low / scale)], np.int64)
-    return bytes(flatbuffer_utils.convert_object_to_bytearray(model))
+def _check_inputs(generator: keras.Model) -> None:
+    names = [x.name for x in generator.inputs]
+    if sorted(names) not in (["z"], ["label", "z"], ["x"]):
+        raise UserError(
+            f"{generator.name!r} has the inputs {', '.join(map(repr, names))}; expected z, z and "
+            "label, or x, an image."
+        )
+    for x in generator.inputs:
+        if None in x.shape[1:]:
+            raise UserError(
+                f"{generator.name!r}: its input {x.name!r} is {tuple(x.shape[1:])}, and on a "
+                "device every size is fixed; build the generator with a known height and width."
+            )
 
 
-def _label_first(content: bytes, num_classes: int) -> bytes:
-    """Moves the class look-up to the front and writes down how many classes there are.
+def _check_static(generator: keras.Model, content: bytes) -> None:
+    layer = flatbuffer.dynamic_layer(content)
+    if layer is not None:
+        raise UserError(
+            f"{generator.name!r}: the size of what the layer {layer!r} makes depends on its "
+            "values, and on a device every size is fixed; replace it (no boolean masks, no unique)."
+        )
 
-    XNNPACK has no integer look-ups. As the converter orders the ops, z is quantized before the
-    look-up and everything else after it, in two partitions; with the look-up first, there is one.
-    """
-    model = flatbuffer_utils.read_model_from_bytearray(bytearray(content))
-    graph = model.subgraphs[0]
-    labels = {t for t in graph.inputs if graph.tensors[t].type == schema.TensorType.INT32}
-    beyond = {int(t) for t in graph.inputs} - {int(t) for t in labels}
-    lookup, rest = [], []
-    for op in graph.operators:
-        if beyond.intersection(int(t) for t in op.inputs):
-            beyond.update(int(t) for t in op.outputs)
-            rest.append(op)
-        else:
-            lookup.append(op)
-    graph.operators = lookup + rest
-    buffer = schema.BufferT()
-    buffer.data = np.frombuffer(json.dumps({"num_classes": num_classes}).encode(), np.uint8)
-    model.buffers.append(buffer)
-    entry = schema.MetadataT()
-    entry.name, entry.buffer = METADATA, len(model.buffers) - 1
-    model.metadata = [*(model.metadata or []), entry]
-    return bytes(flatbuffer_utils.convert_object_to_bytearray(model))
+
+def _refusal(generator: keras.Model, precision: str, message: str) -> str:
+    """One line out of the converter's many."""
+    reason = next((line.strip() for line in message.splitlines() if line.strip()), "no reason")
+    layers = flatbuffer.keras_layers(message.replace('"', ";"))
+    ops = list(dict.fromkeys(re.findall(r"'(tf\.\w+)' op is neither", message)))
+    if ops:
+        where = f"the layer {layers[0]!r}" if layers else f"{generator.name!r}"
+        return (
+            f"{where} needs {', '.join(ops)}, which LiteRT has not built in (a Flex op), so "
+            f"{generator.name!r} does not convert to {precision} .tflite; replace the layer by "
+            "others whose ops LiteRT has."
+        )
+    return (
+        f"{generator.name!r} does not convert to {precision} .tflite ({reason[:300]}); use layers "
+        "whose ops LiteRT has built in."
+    )

@@ -1,6 +1,8 @@
 """Where an exported file runs: how much of it XNNPACK takes, and what it leaves."""
 
 import os
+import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -100,14 +102,60 @@ def require_one_partition(path: str | os.PathLike[str]) -> int:
     """As `partitions`, but anything other than one accelerated partition is an error.
 
     Raises:
-        UserError: names the ops that leave XNNPACK.
+        UserError: names the ops that leave XNNPACK and the layers that make them.
     """
-    placement = Placement(open_interpreter(path))
+    interpreter = open_interpreter(path)
+    placement = Placement(interpreter)
     if placement.partitions == 1 and placement.delegates:
         return 1
-    ops = sorted({op.name for op in placement.outside if op not in placement.lookup})
+    outside = [op for op in placement.outside if op not in placement.lookup]
+    ops = sorted({op.name for op in outside})
+    layers = layer_names(interpreter, outside)
+    if not ops:
+        raise UserError(
+            f"{Path(path).name}: runs in {placement.partitions} partitions instead of one: XNNPACK "
+            "takes every op but not the graph in one piece; export a static batch and shapes."
+        )
+    which = f" of {', '.join(map(repr, layers))}" if layers else ""
     raise UserError(
         f"{Path(path).name}: runs in {placement.partitions} partitions instead of one, because "
-        f"XNNPACK does not take {', '.join(ops) or 'the graph in one piece'}; replace what makes "
-        "these ops in the generator (UpSampling2D by layers.nearest_upsampling, for one)."
+        f"XNNPACK does not take {', '.join(ops)}{which}; {_remedy(ops)}."
     )
+
+
+def layer_names(interpreter: Interpreter, ops: Iterable[Op]) -> list[str]:
+    """The Keras layers that made these ops, as far as the file tells, in the ops' order.
+
+    The converter keeps a tensor's scope, model/layer/op. Export ends a layer's with a dot, behind
+    which TensorFlow may count: `generator_1/enlarge._1/Tile`. Without one the number is taken off.
+    """
+    found: dict[str, None] = {}
+    for op in ops:
+        # Where the graph ends, the output is called after the signature: what it reads must do.
+        for tensor in (*op.outputs, *op.inputs):
+            name = interpreter._get_tensor_details(tensor, 0)["name"] if tensor >= 0 else ""
+            layers = [layer for part in name.split(";") if (layer := _layer(part))]
+            if layers:
+                found.update(dict.fromkeys(layers))
+                break
+    return list(found)
+
+
+def _layer(scope: str) -> str:
+    marked = re.search(r"(?:^|/)([^/]+)\.(?:_\d+)*/", scope)
+    if marked:
+        return marked.group(1)
+    parts = scope.split("/")
+    if len(parts) < 3:
+        return ""
+    # A second trace of the model numbers all its scopes; a first one none of them.
+    return re.sub(r"_\d+$", "", parts[1]) if re.search(r"_\d+$", parts[0]) else parts[1]
+
+
+def _remedy(ops: Iterable[str]) -> str:
+    for op in ops:
+        if op.startswith(("Flex", "FLEX")):
+            return "that op is TensorFlow's own: build the layer from ops that LiteRT has"
+    if "TILE" in ops:
+        return "replace UpSampling2D by layers.nearest_upsampling, other repeats by a concatenation"
+    return "replace or leave out that layer, or write it with convolutions and elementwise ops"

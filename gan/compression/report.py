@@ -1,24 +1,34 @@
 """Judges exported files, and nothing but the files: size, speed, quality."""
 
 import gzip
+import hashlib
 import math
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import keras
 import numpy as np
-from PIL import Image, ImageDraw
+from keras import Model as KerasModel
 
 from gan import images
-from gan.compression import cost, placement, runner
-from gan.files import write_json
+from gan.compression import charts, cost, page, placement, runner
+from gan.compression.runner import LiteRTSampler, LiteRTTranslator
+from gan.files import write_json, write_whole
 from gan.metrics.evaluation import Evaluator
 from gan.sampling import KerasSampler, Sampler, balanced_labels, latents
 
 VARIANTS = ("float32", "int8", "pruned_int8")
+# What an Evaluator with metrics=METRICS finds, by the report's name, and in which unit.
+METRICS = ("fid", "kid", "pr")
+_QUALITY = {
+    "fid": ("fid", 1.0),
+    "kid": ("kid_x1e3", 1e-3),
+    "precision": ("precision", 1.0),
+    "recall": ("recall", 1.0),
+}
 _PSNR_SAMPLES = 256
+_CHUNK = 1000  # images translated at a time
 
 
 def psnr_db(image: np.ndarray, reference: np.ndarray) -> float:
@@ -42,169 +52,263 @@ def draw(sampler: Sampler, count: int, seed: int) -> np.ndarray:
     return sampler(latents(count, sampler.latent_dim, seed), label)
 
 
+def identity(path: str | os.PathLike[str]) -> str:
+    """SHA-256 of a file in hexadecimal: as long as it is the same, so is what was judged."""
+    return hashlib.sha256(Path(path).read_bytes()).hexdigest()
+
+
 def judge(
     name: str,
     path: str | os.PathLike[str],
     evaluator: Evaluator,
     *,
     reference: str | os.PathLike[str] | None = None,
-    num_threads: int = 1,
+    inputs: np.ndarray | None = None,
 ) -> dict[str, Any]:
     """Measures one file.
 
     Args:
         name: of the variant.
-        path: a `.tflite` generator.
-        evaluator: draws the samples and works out FID.
+        path: a `.tflite` generator or translator.
+        evaluator: judges what the file generates, best with metrics=METRICS.
         reference: the float32 file that `psnr_db` compares with, for the same z; None for itself.
-        num_threads: for the latency.
+        inputs: float32 (N, H, W, C) in [-1, 1] for a translator; None takes `num_samples` of the
+            first domain of the evaluator's source.
 
     Returns:
-        name; file (its name); bytes; gzip_bytes (level 9); sparsity (zeros among the kernels the
-        file stores); latency_ms (median of a call); partitions; fid; psnr_db (None for the
-        reference itself, and where two files generate the same).
+        name; file (its name); bytes; gzip_bytes (level 9); macs (of a call); params; sparsity
+        (zeros among the kernels the file stores); partitions; latency_ms and latency_2_threads_ms
+        (median of a call); peak_mb (see `runner.peak_mb`); fid; kid (the squared distance, not
+        times 1,000); precision; recall; psnr_db (None for the reference itself, and where two
+        files generate the same). Metrics that the evaluator lacks or that are not finite are None.
 
     Raises:
         UserError: the file does not load, or part of it would run outside XNNPACK.
     """
     path = Path(path)
+    partitions = placement.require_one_partition(path)
+    generator = runner.open_generator(path)
     content = path.read_bytes()
-    sampler = runner.LiteRTSampler(path, num_threads)
     psnr = math.inf
     if reference is not None:
-        mine = draw(sampler, _PSNR_SAMPLES, evaluator.seed)
-        other = runner.LiteRTSampler(reference, num_threads)
-        psnr = psnr_db(mine, draw(other, _PSNR_SAMPLES, evaluator.seed))
+        other = runner.open_generator(reference)
+        mine = _same_inputs(generator, evaluator, _PSNR_SAMPLES, inputs)
+        psnr = psnr_db(mine, _same_inputs(other, evaluator, _PSNR_SAMPLES, inputs))
     return {
         "name": name,
         "file": path.name,
         "bytes": len(content),
         "gzip_bytes": len(gzip.compress(content, 9, mtime=0)),
+        "macs": cost.macs(path),
+        "params": cost.params(path),
         "sparsity": cost.sparsity(path),
-        "latency_ms": runner.latency_ms(path, num_threads),
-        "partitions": placement.require_one_partition(path),
-        "fid": _finite(evaluator.evaluate(sampler)["fid"]),
+        "partitions": partitions,
+        "latency_ms": runner.latency_ms(path, 1),
+        "latency_2_threads_ms": runner.latency_ms(path, 2),
+        "peak_mb": runner.peak_mb(path),
+        **_quality(generator, evaluator, inputs),
         "psnr_db": _finite(psnr),
     }
 
 
+def judge_keras(generator: KerasModel, evaluator: Evaluator) -> dict[str, Any]:
+    """fid, kid, precision and recall of the Keras model that the files come from."""
+    run = KerasSampler(generator)
+    if generator.inputs[0].name == "x":
+        batches = _inputs(evaluator, evaluator.num_samples)
+        return _found(evaluator.evaluate_images(run(x) for x in batches))
+    return _found(evaluator.evaluate(run))
+
+
 def write_report(
     out: str | os.PathLike[str],
+    variants: Sequence[Mapping[str, Any]],
     files: Mapping[str, str | os.PathLike[str]],
-    evaluator: Evaluator,
     *,
-    generator: keras.Model,
-    num_threads: int = 1,
+    keras: Mapping[str, Any],
+    evaluator: Evaluator,
+    generator: KerasModel | None = None,
     columns: int = 10,
+    chosen: Mapping[str, str] | None = None,
 ) -> dict[str, Any]:
-    """Judges every file and writes `comparison.png`, then `report.json`, into a folder.
+    """Writes `comparison.png`, `report.png`, `report.html` and, last, `report.json` into a folder.
+
+    Without matplotlib there is no `report.png`, and the page goes without it.
 
     Args:
         out: the folder.
-        files: variant name -> `.tflite` file, `float32` among them: it is what others are held
-            against.
-        evaluator: the same for all.
-        generator: the Keras model the float32 file was made from; its FID stands beside.
-        num_threads: for the latencies.
-        columns: samples a variant in the picture.
+        variants: what `judge` returned for each file, `float32` first.
+        files: variant name -> `.tflite` file, all of the variants'.
+        keras: what `judge_keras` returned.
+        evaluator: the one that judged.
+        generator: the Keras model the float32 file was made from, for a row of its own among the
+            samples.
+        columns: samples a variant in `comparison.png`.
+        chosen: {"name": of a variant, "why": a line}, or None.
 
     Returns:
         What `report.json` holds.
-
-    Raises:
-        UserError: see `judge`.
     """
-    variants = [
-        judge(
-            name,
-            path,
-            evaluator,
-            reference=None if name == "float32" else files["float32"],
-            num_threads=num_threads,
-        )
-        for name, path in files.items()
-    ]
-    keras_sampler = KerasSampler(generator)
+    out = Path(out)
     report = {
-        "variants": variants,
-        "keras": {"fid": _finite(evaluator.evaluate(keras_sampler)["fid"])},
-        "protocol": {
-            **evaluator.protocol,
-            "gzip_level": 9,
-            "sparsity": "share of zeros among the kernels stored in the file",
-            "latency": f"median milliseconds of a call, {num_threads} thread(s)",
-            "batch_size": runner.LiteRTSampler(files["float32"]).batch_size,
-            "psnr": f"against the float32 file, same z, {_PSNR_SAMPLES} samples, peak-to-peak 2",
-        },
+        "variants": [dict(v) for v in variants],
+        "keras": dict(keras),
+        "protocol": _protocol(evaluator, runner.open_generator(files["float32"]).batch_size),
+        "chosen": None if chosen is None else dict(chosen),
     }
-    samplers: dict[str, Sampler] = {"keras": keras_sampler}
-    samplers |= {name: runner.LiteRTSampler(path) for name, path in files.items()}
-    rows = {name: draw(sampler, columns, evaluator.seed) for name, sampler in samplers.items()}
-    images.save_png(Path(out) / "comparison.png", comparison(rows))
+    rows = _samples(files, evaluator, generator, max(columns, 25))
+    images.save_png(
+        out / "comparison.png", charts.comparison({name: x[:columns] for name, x in rows.items()})
+    )
+    chart = None
+    if charts.available():
+        chart = charts.png(variants, chosen=(chosen or {}).get("name", ""))
+        write_whole(out / "report.png", chart)
+    # The same number of pixels for all: 5 x 5 samples of up to 64 pixels, fewer of larger ones.
+    side = max(2, min(5, 400 // max(next(iter(rows.values())).shape[1:3])))
+    grids = {name: charts.grid_png(images.grid(x[: side**2], side)) for name, x in rows.items()}
+    write_whole(out / "report.html", page.render(report, grids, chart).encode())
     # The sign that all is there, so it comes last.
-    write_json(Path(out) / "report.json", report)
+    write_json(out / "report.json", report)
     return report
 
 
-def comparison(rows: Mapping[str, np.ndarray], *, margin: int = 90) -> np.ndarray:
-    """A labelled row of pictures for each variant, the same z in each column.
+def _same_inputs(
+    generator: LiteRTSampler | LiteRTTranslator | KerasSampler,
+    evaluator: Evaluator,
+    count: int,
+    inputs: np.ndarray | None = None,
+) -> np.ndarray:
+    """What any generator makes of the same z, or any translator of the same images."""
+    if isinstance(generator, LiteRTTranslator):
+        return generator(np.concatenate(list(_inputs(evaluator, count, inputs))))
+    return draw(generator, count, evaluator.seed)
 
-    Args:
-        rows: label -> float32 (N, H, W, C) in [-1, 1].
-        margin: pixels on the left for the labels.
 
-    Returns:
-        uint8 (height, width, 3), small pictures enlarged to be seen.
-    """
-    columns, height, _, channels = next(iter(rows.values())).shape
-    tiles = np.concatenate(list(rows.values()))
-    grid = images.grid(tiles, columns)
-    if channels <= 2:
-        grid = np.repeat(grid[..., :1], 3, axis=-1)
-    scale = max(1, 64 // height)
-    grid = grid[..., :3].repeat(scale, axis=0).repeat(scale, axis=1)
-    canvas = Image.new("RGB", (margin + grid.shape[1], grid.shape[0]), "white")
-    canvas.paste(Image.fromarray(grid), (margin, 0))
-    pen = ImageDraw.Draw(canvas)
-    for i, label in enumerate(rows):
-        middle = (i + 0.5) * grid.shape[0] / len(rows)
-        pen.text((margin - 6, middle), label, fill="black", anchor="rm", font_size=13)
-    return np.asarray(canvas)
+def _inputs(
+    evaluator: Evaluator, count: int, inputs: np.ndarray | None = None
+) -> Iterator[np.ndarray]:
+    """The first `count` images to translate, those given or the source's, some at a time."""
+    domain = evaluator.source.spec.domains[0]
+    batches: Iterable[np.ndarray] = (
+        [inputs]
+        if inputs is not None
+        else (batch[domain] for batch in evaluator.source.ordered(_CHUNK).as_numpy_iterator())
+    )
+    for batch in batches:
+        yield batch[:count]
+        count -= len(batch)
+        if count <= 0:
+            return
+
+
+def _quality(
+    generator: LiteRTSampler | LiteRTTranslator, evaluator: Evaluator, inputs: np.ndarray | None
+) -> dict[str, float | None]:
+    if isinstance(generator, LiteRTSampler):
+        return _found(evaluator.evaluate(generator))
+    count = evaluator.num_samples if inputs is None else len(inputs)
+    return _found(
+        evaluator.evaluate_images(generator(x) for x in _inputs(evaluator, count, inputs))
+    )
+
+
+def _found(metrics: Mapping[str, float]) -> dict[str, float | None]:
+    return {
+        name: _finite(factor * metrics[key]) if key in metrics else None
+        for name, (key, factor) in _QUALITY.items()
+    }
+
+
+def _protocol(evaluator: Evaluator, batch_size: int) -> dict[str, Any]:
+    return {
+        **evaluator.protocol,
+        "gzip_level": 9,
+        "macs": "multiply-accumulates of a call, of convolutions and matrix products",
+        "params": "weights the file stores: kernels, biases, tables, factors",
+        "sparsity": "share of zeros among the kernels stored in the file",
+        "latency": "median milliseconds of a call, 1 and 2 CPU threads",
+        "peak_mb": "10^6 bytes that loading and running add to a process with LiteRT",
+        "kid": "squared distance, not times 1,000",
+        "batch_size": batch_size,
+        "psnr": f"against the float32 file, same z, {_PSNR_SAMPLES} samples, peak-to-peak 2",
+    }
+
+
+def _samples(
+    files: Mapping[str, str | os.PathLike[str]],
+    evaluator: Evaluator,
+    generator: KerasModel | None,
+    count: int,
+) -> dict[str, np.ndarray]:
+    """What every file makes of the same inputs, and the inputs of translators."""
+    rows: dict[str, np.ndarray] = {}
+    opened = {name: runner.open_generator(path) for name, path in files.items()}
+    translates = isinstance(opened["float32"], LiteRTTranslator)
+    if translates:
+        rows["input"] = np.concatenate(list(_inputs(evaluator, count)))
+    if generator is not None:
+        rows["keras"] = (
+            np.asarray(generator(rows["input"], training=False))
+            if translates
+            else draw(KerasSampler(generator), count, evaluator.seed)
+        )
+    return rows | {name: _same_inputs(o, evaluator, count) for name, o in opened.items()}
+
+
+_TABLE = ("variant", "gzip kB", "vs f32", "params", "MACs", "sparsity", "ms", "FID", "ratio",
+          "recall", "PSNR")  # fmt: skip
 
 
 def table(report: Mapping[str, Any]) -> str:
-    """The report as lines for a terminal."""
-    header = ("variant", "bytes", "gzip bytes", "vs f32", "sparsity", "ms", "parts", "FID", "PSNR")
-    base = next(v for v in report["variants"] if v["name"] == "float32")["gzip_bytes"]
-    rows = [header, ("keras", "", "", "", "", "", "", _number(report["keras"]["fid"]), "")]
-    for v in report["variants"]:
-        rows.append(
-            (
-                v["name"],
-                f"{v['bytes']:,}",
-                f"{v['gzip_bytes']:,}",
-                f"1/{base / v['gzip_bytes']:.1f}",
-                f"{v['sparsity']:.1%}",
-                f"{v['latency_ms']:.2f}",
-                str(v["partitions"]),
-                _number(v["fid"]),
-                "" if v["psnr_db"] is None else f"{v['psnr_db']:.1f} dB",
-            )
-        )
-    widths = [max(len(row[i]) for row in rows) for i in range(len(header))]
-    return "\n".join(
+    """The report as lines for a terminal, the chosen variant marked; ratio is FID's to float32."""
+    base = next(v for v in report["variants"] if v["name"] == "float32")
+    chosen = (report.get("chosen") or {}).get("name")
+    rows = [_TABLE, _cells("keras", report["keras"], base)]
+    rows += [_cells(v["name"], v, base) for v in report["variants"]]
+    widths = [max(len(row[i]) for row in rows) for i in range(len(_TABLE))]
+    lines = (
         "  ".join(
             cell.ljust(width) if i == 0 else cell.rjust(width)
             for i, (cell, width) in enumerate(zip(row, widths))
         ).rstrip()
+        + ("  *" if row[0] == chosen else "")
         for row in rows
     )
+    note = f"\n* chosen: {report['chosen'].get('why', '')}" if chosen else ""
+    return "\n".join(lines) + note
+
+
+def _cells(name: str, v: Mapping[str, Any], base: Mapping[str, Any]) -> tuple[str, ...]:
+    """A row of the table; what a report does not hold stays empty."""
+    size, fid = v.get("gzip_bytes"), v.get("fid")
+    return (
+        name,
+        _form(size, lambda n: f"{n / 1e3:,.1f}"),
+        _form(size, lambda n: f"1/{base['gzip_bytes'] / n:.1f}"),
+        _form(v.get("params"), _short),
+        _form(v.get("macs"), _short),
+        _form(v.get("sparsity"), lambda x: f"{x:.1%}"),
+        _form(v.get("latency_ms"), lambda x: f"{x:.3f}"),
+        "NaN" if fid is None else f"{fid:.3f}",
+        _form(fid, lambda x: f"{x / base['fid']:.3f}" if base["fid"] else ""),
+        _form(v.get("recall"), lambda x: f"{x:.3f}"),
+        _form(v.get("psnr_db"), lambda x: f"{x:.1f}"),
+    )
+
+
+def _form(value: Any, form: Callable[[Any], str]) -> str:
+    return "" if value is None else form(value)
+
+
+def _short(count: int) -> str:
+    """1234567 -> 1.23M."""
+    for factor, unit in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
+        if count >= factor:
+            return f"{count / factor:.3g}{unit}"
+    return str(count)
 
 
 def _finite(value: float) -> float | None:
     """JSON has no infinity and no NaN."""
     return float(value) if math.isfinite(value) else None
-
-
-def _number(value: float | None) -> str:
-    return "not finite" if value is None else f"{value:.2f}"

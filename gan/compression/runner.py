@@ -1,8 +1,12 @@
 """Runs an exported `.tflite` generator, with nothing but LiteRT and NumPy."""
 
+import ctypes
 import json
 import os
+import subprocess
+import sys
 import time
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -49,7 +53,42 @@ def open_interpreter(
     return interpreter
 
 
-class LiteRTSampler:
+class _Generator:
+    """What exported generators share: loading, and calls of any length on a static batch."""
+
+    def __init__(
+        self, path: str | os.PathLike[str], num_threads: int, expected: Sequence[Sequence[str]]
+    ) -> None:
+        self.path = Path(path)
+        self._interpreter = open_interpreter(path, num_threads)
+        signatures = self._interpreter.get_signature_list()
+        inputs = sorted(signatures.get(SIGNATURE, {}).get("inputs", ()))
+        if inputs not in expected:
+            valid = ", or ".join(" and ".join(reversed(names)) for names in expected)
+            raise UserError(
+                f"{os.fspath(path)!r}: its signatures are {signatures}; expected "
+                f"{SIGNATURE!r} from {valid}, to image, as scripts.compress exports it."
+            )
+        self._run = self._interpreter.get_signature_runner(SIGNATURE)
+        self._input_shapes = {
+            name: tuple(int(n) for n in detail["shape"])
+            for name, detail in self._run.get_input_details().items()
+        }
+        self.batch_size = next(iter(self._input_shapes.values()))[0]
+        self.shape = tuple(int(n) for n in self._run.get_output_details()["image"]["shape"][1:])
+
+    def _generate(self, inputs: Mapping[str, np.ndarray]) -> np.ndarray:
+        count = len(next(iter(inputs.values())))
+        images = np.zeros((count, *self.shape), np.float32)
+        for i in range(0, count, self.batch_size):
+            # A short last batch is filled with its last row: the file's batch size is static.
+            rows = np.minimum(np.arange(i, i + self.batch_size), count - 1)
+            batch = self._run(**{name: value[rows] for name, value in inputs.items()})["image"]
+            images[i : i + self.batch_size] = batch[: count - i]
+        return images
+
+
+class LiteRTSampler(_Generator):
     """An exported generator as a `gan.sampling.Sampler`.
 
     Attributes:
@@ -72,21 +111,10 @@ class LiteRTSampler:
             FileNotFoundError: there is no such file.
             UserError: the file does not load, or is no generator.
         """
-        self.path = Path(path)
-        self._interpreter = open_interpreter(path, num_threads)
-        signatures = self._interpreter.get_signature_list()
-        inputs = sorted(signatures.get(SIGNATURE, {}).get("inputs", ()))
-        if inputs not in (["z"], ["label", "z"]):
-            raise UserError(
-                f"{os.fspath(path)!r}: its signatures are {signatures}; expected "
-                f"{SIGNATURE!r} from z, or z and label, to image, as scripts.compress exports it."
-            )
-        self._run = self._interpreter.get_signature_runner(SIGNATURE)
-        z = self._run.get_input_details()["z"]["shape"]
-        self.batch_size, self.latent_dim = int(z[0]), int(z[-1])
-        self.shape = tuple(int(n) for n in self._run.get_output_details()["image"]["shape"][1:])
+        super().__init__(path, num_threads, (["z"], ["label", "z"]))
+        self.latent_dim = self._input_shapes["z"][-1]
         self.num_classes = 0
-        if "label" in inputs:
+        if "label" in self._input_shapes:
             self.num_classes = int(_metadata(self.path).get("num_classes", 0))
             if self.num_classes < 1:
                 raise UserError(
@@ -113,14 +141,7 @@ class LiteRTSampler:
         inputs = {"z": z}
         if self.num_classes:
             inputs["label"] = self._check_labels(label, len(z))
-        images = np.zeros((len(z), *self.shape), np.float32)
-        for i in range(0, len(z), self.batch_size):
-            rows = {k: v[i : i + self.batch_size] for k, v in inputs.items()}
-            n = len(rows["z"])
-            # A short last batch is filled with its last row: the file's batch size is static.
-            fill = np.minimum(np.arange(self.batch_size), n - 1)
-            images[i : i + n] = self._run(**{k: v[fill] for k, v in rows.items()})["image"][:n]
-        return images
+        return self._generate(inputs)
 
     def _check_labels(self, label: np.ndarray | None, count: int) -> np.ndarray:
         what = f"{self.path.name} is conditional: expected label, int32 ({count},)"
@@ -135,15 +156,76 @@ class LiteRTSampler:
         return label
 
 
+class LiteRTTranslator(_Generator):
+    """An exported translator: images of one domain in, images of another out.
+
+    Attributes:
+        path: the file.
+        input_shape: (H, W, C) of what it takes.
+        shape: (H, W, C) of what it gives.
+        batch_size: the file's own static batch.
+    """
+
+    def __init__(self, path: str | os.PathLike[str], num_threads: int = 1) -> None:
+        """Loads the file.
+
+        Args:
+            path: a `.tflite` file with the signature `generate`: x to image.
+            num_threads: of the CPU.
+
+        Raises:
+            FileNotFoundError: there is no such file.
+            UserError: the file does not load, or is no translator.
+        """
+        super().__init__(path, num_threads, (["x"],))
+        self.input_shape = self._input_shapes["x"][1:]
+
+    def __call__(self, x: np.ndarray) -> np.ndarray:
+        """Translates in batches of the file's static size.
+
+        Args:
+            x: float32 (N, *input_shape) in [-1, 1], any N.
+
+        Returns:
+            float32 (N, *shape), images in [-1, 1].
+
+        Raises:
+            UserError: x has another shape than the file's.
+        """
+        x = np.asarray(x, np.float32)
+        if x.shape[1:] != self.input_shape:
+            expected = ", ".join(map(str, self.input_shape))
+            raise UserError(f"{self.path.name}: x is {x.shape}; expected (N, {expected}).")
+        return self._generate({"x": x})
+
+
+def open_generator(
+    path: str | os.PathLike[str], num_threads: int = 1
+) -> LiteRTSampler | LiteRTTranslator:
+    """The file as a translator if its input is x, as a sampler otherwise.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        UserError: the file does not load, or is neither.
+    """
+    signatures = open_interpreter(path, accelerated=False).get_signature_list()
+    if list(signatures.get(SIGNATURE, {}).get("inputs", ())) == ["x"]:
+        return LiteRTTranslator(path, num_threads)
+    return LiteRTSampler(path, num_threads)
+
+
 def latency_ms(
     path: str | os.PathLike[str],
     num_threads: int = 1,
     *,
-    runs: int = 50,
-    warmup: int = 5,
-    seconds: float = 2.0,
+    runs: int = 1000,
+    warmup: int = 10,
+    seconds: float = 0.5,
 ) -> float:
     """Median milliseconds of one call on the file's static batch.
+
+    The clock costs below a microsecond, and the median is of up to a thousand calls, so that
+    models of some microseconds are told apart too.
 
     Args:
         path: a `.tflite` generator.
@@ -153,12 +235,7 @@ def latency_ms(
         seconds: the measuring ends after this long, but not before 5 calls.
     """
     interpreter = open_interpreter(path, num_threads)
-    rng = np.random.default_rng(0)
-    for tensor in interpreter.get_input_details():
-        value = rng.standard_normal(tensor["shape"]) if tensor["dtype"] is np.float32 else 0
-        interpreter.set_tensor(
-            tensor["index"], np.broadcast_to(value, tensor["shape"]).astype(tensor["dtype"])
-        )
+    _fill_inputs(interpreter)
     for _ in range(warmup):
         interpreter.invoke()
     times: list[float] = []
@@ -170,6 +247,86 @@ def latency_ms(
     return float(np.median(times)) * 1e3
 
 
+def _fill_inputs(interpreter: Interpreter) -> None:
+    """Noise where floats go in, class 0 where a label does."""
+    rng = np.random.default_rng(0)
+    for tensor in interpreter.get_input_details():
+        value = rng.standard_normal(tensor["shape"]) if tensor["dtype"] is np.float32 else 0
+        interpreter.set_tensor(
+            tensor["index"], np.broadcast_to(value, tensor["shape"]).astype(tensor["dtype"])
+        )
+
+
+def peak_mb(path: str | os.PathLike[str]) -> float:
+    """The memory that loading and running a file takes at its peak, in MB of 1,000,000 bytes.
+
+    It is what the resident memory of a process of its own, with LiteRT and NumPy alone, grows by
+    over a load and three calls on one thread. On Linux the file is loaded twice and the second
+    time counts, so that LiteRT's own code, some 10 MB, is there already; elsewhere it is included.
+    The system counts pages to within some 0.3 MB, so that a very small file may take 0.
+
+    Args:
+        path: a `.tflite` generator.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        UserError: LiteRT cannot load it, or the process failed.
+    """
+    open_interpreter(path, accelerated=False)  # its mistakes are told best from here
+    done = subprocess.run(
+        [sys.executable, "-m", "gan.compression.runner", os.path.abspath(path)],
+        cwd=Path(__file__).parents[2],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode:
+        reason = (done.stderr.strip().splitlines() or [f"status {done.returncode}"])[-1]
+        raise UserError(f"{os.fspath(path)!r}: running it in a process of its own failed: {reason}")
+    return float(done.stdout)
+
+
+def _added_bytes(path: str) -> int:
+    """What the peak of this process's resident memory grows by while it loads and runs a file."""
+    before = _peak_bytes()
+    _load_and_run(path)
+    added = _peak_bytes() - before
+    if _forget_peak():
+        before = _peak_bytes()
+        _load_and_run(path)
+        added = _peak_bytes() - before
+    return max(added, 0)
+
+
+def _load_and_run(path: str, calls: int = 3) -> None:
+    interpreter = open_interpreter(path)
+    _fill_inputs(interpreter)
+    for _ in range(calls):
+        interpreter.invoke()
+
+
+def _peak_bytes() -> int:
+    if sys.platform.startswith("linux"):
+        # Not ru_maxrss: a child inherits its parent's.
+        status = Path("/proc/self/status").read_text()
+        line = next(line for line in status.splitlines() if line.startswith("VmHWM"))
+        return int(line.split()[1]) * 1024
+    import resource
+
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024
+
+
+def _forget_peak() -> bool:
+    """Hands freed memory back and lets the peak count from now on, where the system has both."""
+    try:
+        ctypes.CDLL(None).malloc_trim(0)
+        Path("/proc/self/clear_refs").write_text("5")
+    except (AttributeError, TypeError, OSError):
+        return False
+    return True
+
+
 def _metadata(path: Path) -> dict[str, Any]:
     model = schema.Model.GetRootAs(path.read_bytes(), 0)
     for i in range(model.MetadataLength()):
@@ -177,3 +334,7 @@ def _metadata(path: Path) -> dict[str, Any]:
         if entry.Name() == METADATA.encode():
             return dict(json.loads(model.Buffers(entry.Buffer()).DataAsNumpy().tobytes()))
     return {}
+
+
+if __name__ == "__main__":
+    print(_added_bytes(sys.argv[1]) / 1e6)

@@ -26,7 +26,7 @@ def saturated_generator(depth: float) -> keras.Model:
 def test_deep_saturation_costs_nothing(tmp_path, depth):
     model = saturated_generator(depth)
     path = tmp_path / "int8.tflite"
-    path.write_bytes(export.to_tflite(model, int8=True, calibration=100))
+    path.write_bytes(export.to_tflite(model, precision="int8", calibration=100))
     assert placement.partitions(path) == 1
     exact = draw(KerasSampler(model), 64, seed=3)
     file = draw(runner.LiteRTSampler(path), 64, seed=3)

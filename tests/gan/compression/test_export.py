@@ -8,9 +8,11 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from ai_edge_litert.compiled_model import CompiledModel
+from toys import ToySource
 
 from gan.architectures.resnet import resnet
-from gan.compression import cost, export, placement, pruning, runner
+from gan.architectures.resnet_translator import resnet_translator
+from gan.compression import cost, export, flatbuffer, placement, pruning, runner
 from gan.data.spec import Spec
 from gan.errors import UserError
 from gan.files import write_whole
@@ -58,12 +60,12 @@ def generator(conditional=False, upsample=False, policy="float32"):
 
 @pytest.fixture(scope="module")
 def exported(tmp_path_factory):
-    """(conditional, int8) -> the file of `generator(conditional)`, converted once."""
+    """(conditional, precision) -> the file of `generator(conditional)`, converted once."""
 
     @functools.cache
-    def export_once(conditional=False, int8=False):
+    def export_once(conditional=False, precision="float32"):
         path = tmp_path_factory.mktemp("exported") / "g.tflite"
-        return write(path, export.to_tflite(generator(conditional), int8=int8))
+        return write(path, export.to_tflite(generator(conditional), precision=precision))
 
     return export_once
 
@@ -75,8 +77,10 @@ def test_files_are_the_keras_model_in_one_partition(exported, conditional):
     label = balanced_labels(9, CLASSES)[::-1].copy() if conditional else None
     wanted = KerasSampler(model)(z, label)
     assert np.ptp(wanted) > 0.2
-    for int8, tolerance in ((False, 1e-5), (True, 0.03)):
-        path = exported(conditional, int8)
+    tolerances = {"float32": 1e-5, "float16": 2e-3, "dynamic": 0.03, "int8": 0.03}
+    assert tuple(tolerances) == export.PRECISIONS
+    for precision, tolerance in tolerances.items():
+        path = exported(conditional, precision)
         sampler = runner.LiteRTSampler(path)
         assert (sampler.latent_dim, sampler.shape, sampler.batch_size) == (6, (8, 8, 1), 1)
         assert sampler.num_classes == (CLASSES if conditional else 0)
@@ -85,14 +89,13 @@ def test_files_are_the_keras_model_in_one_partition(exported, conditional):
         assert runner.latency_ms(path, runs=3) > 0
         # LiteRT's own word: the class look-up alone stays outside.
         assert CompiledModel.from_file(str(path)).is_fully_accelerated() != conditional
-    # Four times smaller weights; this network is so small that the rest of the file counts.
-    assert os.path.getsize(exported(conditional, True)) < os.path.getsize(
-        exported(conditional, False)
-    )
+    # This network is so small that the rest of the file counts.
+    sizes = [os.path.getsize(exported(conditional, p)) for p in export.PRECISIONS]
+    assert max(sizes) == sizes[0]
 
 
 def test_one_signature_with_float_io(exported):
-    interpreter = runner.open_interpreter(exported(conditional=True, int8=True))
+    interpreter = runner.open_interpreter(exported(True, "int8"))
     signatures = interpreter.get_signature_list()
     assert list(signatures) == ["generate"]
     assert sorted(signatures["generate"]["inputs"]) == ["label", "z"]
@@ -104,16 +107,18 @@ def test_one_signature_with_float_io(exported):
 
 
 def test_int8_kernels_and_their_scales(exported):
-    interpreter = runner.open_interpreter(exported(False, True), accelerated=False)
+    interpreter = runner.open_interpreter(exported(False, "int8"), accelerated=False)
     tensors = {t["index"]: t for t in interpreter.get_tensor_details()}
     scales = {}
     for op in interpreter._get_ops_details():
         if op["op_name"] in ("FULLY_CONNECTED", "CONV_2D", "TRANSPOSE_CONV"):
             kernel = tensors[op["inputs"][1]]
             assert kernel["dtype"] is np.int8
-            scales[op["op_name"]] = len(kernel["quantization_parameters"]["scales"])
-    # One for each output channel of a convolution, one for all of a Dense layer.
-    assert scales == {"FULLY_CONNECTED": 1, "TRANSPOSE_CONV": 8, "CONV_2D": 1}
+            count = len(kernel["quantization_parameters"]["scales"])
+            scales[op["op_name"]] = scales.get(op["op_name"], 0) + count
+    # One for each output channel of a convolution, one for all of a Dense layer; the transposed
+    # convolution is one of four times the channels.
+    assert scales == {"FULLY_CONNECTED": 1, "CONV_2D": 4 * 8 + 1}
 
 
 @pytest.mark.parametrize("policy", ["mixed_float16", "mixed_bfloat16"])
@@ -147,8 +152,9 @@ def test_a_pruned_resnet_without_a_moving_average_is_exported(tmp_path, policy):
     z = latents(8, 16, 0)
     wanted = KerasSampler(model)(z)
     assert np.std(wanted) > 0.05
-    for int8, tolerance in ((False, 0.01), (True, 0.06)):
-        path = write(tmp_path / "g.tflite", export.to_tflite(model, int8=int8, calibration=100))
+    for precision, tolerance in (("float32", 0.01), ("int8", 0.06)):
+        content = export.to_tflite(model, precision=precision, calibration=100)
+        path = write(tmp_path / "g.tflite", content)
         assert placement.require_one_partition(path) == 1
         assert np.abs(runner.LiteRTSampler(path)(z) - wanted).mean() < tolerance
         assert cost.sparsity(path) == pytest.approx(0.5, abs=0.02)
@@ -191,7 +197,7 @@ def test_sparsity_is_read_from_the_file(tmp_path):
             zeros, total = zeros + np.sum(value == 0), total + value.size
     path = write(tmp_path / "g.tflite", export.to_tflite(model))
     assert cost.sparsity(path) == pytest.approx(zeros / total)
-    int8 = write(tmp_path / "i.tflite", export.to_tflite(model, int8=True))
+    int8 = write(tmp_path / "i.tflite", export.to_tflite(model, precision="int8"))
     assert zeros / total <= cost.sparsity(int8) < zeros / total + 0.02
 
 
@@ -201,12 +207,16 @@ def test_mistakes_are_named(tmp_path, exported):
     (tmp_path / "broken.tflite").write_bytes(b"not a model")
     with pytest.raises(UserError, match=r"broken\.tflite"):
         runner.LiteRTSampler(tmp_path / "broken.tflite")
-    foreign = keras.Sequential([keras.Input((6,), name="x"), keras.layers.Dense(2)])
+    foreign = keras.Sequential([keras.Input((6,), name="y"), keras.layers.Dense(2)])
     content = tf.lite.TFLiteConverter.from_keras_model(foreign).convert()
     with pytest.raises(UserError, match="generate"):
         runner.LiteRTSampler(write(tmp_path / "foreign.tflite", content))
-    with pytest.raises(UserError, match="'x'"):
+    with pytest.raises(UserError, match="'y'; expected z"):
         export.to_tflite(foreign)
+    with pytest.raises(UserError, match="'int4' is not known; it can be float32, float16"):
+        export.to_tflite(generator(), precision="int4")
+    with pytest.raises(UserError, match="keep_float is for int8 alone"):
+        export.to_tflite(generator(), keep_float=["dense"])
 
     sampler = runner.LiteRTSampler(exported(conditional=True))
     z = latents(2, 6, 0)
@@ -219,8 +229,115 @@ def test_mistakes_are_named(tmp_path, exported):
 
     broken = generator()
     broken.get_layer(index=-2).bias.assign([np.nan])
-    with pytest.raises(UserError, match="NaN or infinity"):
-        export.to_tflite(broken, int8=True)
+    name = broken.get_layer(index=-2).name
+    with pytest.raises(UserError, match=f"NaN or infinity, first in the layer '{name}'"):
+        export.to_tflite(broken, precision="int8")
+
+
+def strange(make, shape=None):
+    """A generator with a function in the middle."""
+    z = keras.Input((6,), name="z")
+    x = keras.layers.Reshape((4, 4, 8))(keras.layers.Dense(4 * 4 * 8)(z))
+    x = keras.layers.Lambda(make, output_shape=shape, name="strange_1")(x)
+    return keras.Model(z, keras.layers.Conv2D(1, 3, padding="same")(x), name="generator")
+
+
+def test_an_op_that_litert_lacks_is_named_with_its_layer():
+    model = strange(lambda x: tf.math.betainc(tf.exp(x), tf.exp(x), tf.sigmoid(x)))
+    with pytest.raises(UserError, match=r"'strange_1' needs tf\.Betainc, which LiteRT has not"):
+        export.to_tflite(model)
+
+
+def test_a_shape_that_depends_on_values_is_named_with_its_layer():
+    def select(x):
+        return tf.reshape(tf.boolean_mask(x, x[..., 0] > 0), (1, -1, 1, 8))[:, :4]
+
+    with pytest.raises(UserError, match="what the layer 'strange_1' makes depends on its values"):
+        export.to_tflite(strange(select, (None, 1, 8)))
+    x = keras.Input((None, None, 1), name="x")
+    anysize = keras.Model(x, keras.layers.Conv2D(1, 3, padding="same")(x))
+    with pytest.raises(UserError, match=r"input 'x' is \(None, None, 1\).*known height and width"):
+        export.to_tflite(anysize)
+
+
+def test_a_file_that_grew_is_an_error():
+    export.check_growth("int8", b"12", b"123")
+    with pytest.raises(UserError, match="int8: grew to 3 bytes from float32's 3"):
+        export.check_growth("int8", b"123", b"123")
+
+
+def test_layers_keep_their_names_and_files_carry_them():
+    model = generator()
+    names = [layer.name for layer in model.layers]
+    layers = [layer for _, layer in flatbuffer.ops(export.to_tflite(model))]
+    assert [layer.name for layer in model.layers] == names
+    assert layers[0] == model.layers[1].name and layers[-1] == model.layers[-1].name
+    assert set(layers) <= set(names)
+    # Which the converter alone would call conv_1_2.
+    fused = "generator_1/re_lu_1._1/Relu;generator_1/bn._1/add;generator_1/conv_1._2/convolution3"
+    assert export.keras_layer(fused) == "conv_1"
+    assert flatbuffer.keras_layers(fused) == ["re_lu_1", "bn", "conv_1"]
+    assert export.keras_layer("tfl.quantize") == ""
+
+
+def test_a_tiny_shift_of_large_activations_stays_in_the_partition(tmp_path):
+    z = keras.Input((6,), name="z")
+    dense = keras.layers.Dense(4 * 4 * 8)
+    x = keras.layers.Reshape((4, 4, 8))(dense(z))
+    norm = keras.layers.BatchNormalization()
+    image = keras.layers.Activation("tanh")(keras.layers.Conv2D(1, 3, padding="same")(norm(x)))
+    model = keras.Model(z, image)
+    dense.kernel.assign(1000 * dense.kernel)
+    norm.beta.assign(1e-2 * np.random.default_rng(0).random(8))
+    conv = model.layers[-2]
+    conv.kernel.assign(1e-3 * conv.kernel)
+    content = export.to_tflite(model, precision="int8", calibration=100)
+    assert "ADD" in [op for op, _ in flatbuffer.ops(content)]
+    path = write(tmp_path / "g.tflite", content)
+    assert placement.partitions(path) == 1
+    z = latents(8, 6, 0)
+    wanted = KerasSampler(model)(z)
+    assert np.std(wanted) > 0.1
+    np.testing.assert_allclose(runner.LiteRTSampler(path)(z), wanted, atol=0.06)
+
+
+def test_a_conditional_resnet_is_one_partition_in_every_precision(tmp_path):
+    model = resnet(Spec("squares", (8, 8, 1), 3, 8), width=0.0625, conditional=True).generator
+    rng = np.random.default_rng(0)
+    for v in model.variables:
+        if v.name != "moving_variance":
+            v.assign(v.value + 0.1 * rng.standard_normal(v.shape))
+    for precision in export.PRECISIONS:
+        content = export.to_tflite(model, precision=precision, calibration=20)
+        assert placement.partitions(write(tmp_path / "g.tflite", content)) == 1, precision
+
+
+@pytest.mark.parametrize("precision", ["float32", "int8"])
+def test_translators_are_exported(tmp_path, precision):
+    source = ToySource((8, 8, 1), domains=("a", "b"))
+    options = {"width": 0.0625, "n_blocks": 1, "generator_norm": "batch"}
+    model = resnet_translator(source.spec, **options).generator
+    data = export.representative(model, count=5, seed=4, batch_size=2, source=source)
+    rows = list(data())
+    assert [row["x"].shape for row in rows] == [(2, 8, 8, 1)] * 5
+    drawn = next(iter(source.pipeline(2, seed=4).as_numpy_iterator()))
+    np.testing.assert_array_equal(rows[0]["x"], drawn["a"])
+    content = export.to_tflite(model, precision=precision, data=data, batch_size=2)
+    path = write(tmp_path / "g.tflite", content)
+    assert placement.partitions(path) == 1
+    run = runner.open_interpreter(path).get_signature_runner("generate")
+    tolerance = 1e-4 if precision == "float32" else 0.1
+    wanted = np.asarray(model(drawn["a"], training=False))
+    np.testing.assert_allclose(run(x=drawn["a"])["image"], wanted, atol=tolerance)
+
+
+def test_translators_need_images_of_their_size_for_int8():
+    source = ToySource((8, 8, 1), domains=("a", "b"))
+    model = resnet_translator(source.spec, width=0.0625, n_blocks=0).generator
+    with pytest.raises(UserError, match=r"translates images x \(8, 8, 1\).*source="):
+        export.to_tflite(model, precision="int8")
+    with pytest.raises(UserError, match=r"\(8, 8, 1\), and 'toy' holds \(16, 16, 1\)"):
+        export.representative(model, source=ToySource((16, 16, 1)))
 
 
 def test_the_runner_needs_only_litert_and_numpy():
