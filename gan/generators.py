@@ -9,17 +9,18 @@ from gan.errors import UserError
 from gan.sampling import KerasSampler, Sampler
 
 
-def load_model(path: str | os.PathLike[str]) -> Sampler:
+def load_model(path: str | os.PathLike[str], *, flag: str = "model") -> Sampler:
     """The generator in a file.
 
     Args:
         path: `.keras` or `.tflite`.
+        flag: that named it, for messages.
 
     Raises:
         UserError: no such file, another kind of file, one that cannot be read, or a network that
             does not draw from z.
     """
-    file, quoted = Path(path), f"--model={os.fspath(path)!r}"
+    file, quoted = Path(path), f"--{flag}={os.fspath(path)!r}"
     if file.suffix not in (".keras", ".tflite"):
         raise UserError(f"{quoted}: expected a file that ends in .keras or .tflite.")
     if not file.is_file():

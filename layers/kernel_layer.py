@@ -122,8 +122,11 @@ class KernelLayer(keras.layers.Layer):
 
     def call(self, inputs: tf.Tensor, training: bool = False) -> tf.Tensor:
         """(B, ..., inputs) -> (B, ..., outputs), in the compute dtype."""
-        kernel = tf.cast(self.effective_kernel(training), self.compute_dtype)
-        outputs = self.apply_kernel(inputs, kernel)
+        return self.transform(inputs, self.effective_kernel(training))
+
+    def transform(self, inputs: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
+        """The whole layer for a given effective kernel, float32."""
+        outputs = self.apply_kernel(inputs, tf.cast(kernel, self.compute_dtype))
         if self.bias is not None:
             outputs = keras.ops.add(outputs, self.bias)
         return self.activation(outputs)

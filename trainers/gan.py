@@ -165,10 +165,13 @@ class GAN(Trainer):
         return lazy(self._step, self.penalty_every, value)
 
     def generate(self, batch: Batch, critic: int) -> tf.Tensor:
-        """G(z), or G(z, label) with the batch's labels; z ~ N(0, I)."""
+        """G(z), or G(z, label)."""
+        return self.networks["generator"](self.draw(batch, critic), training=True)
+
+    def draw(self, batch: Batch, critic: int) -> Any:
+        """The generator's inputs: z ~ N(0, I), and the batch's labels when conditional."""
         z = self.normal((batch["x"].shape[0], self.latent_dim), f"z/{critic}")
-        inputs = [z, batch["label"]] if self.conditional else z
-        return self.networks["generator"](inputs, training=True)
+        return [z, batch["label"]] if self.conditional else z
 
     def discriminate(self, x: tf.Tensor, batch: Batch, packed: bool = False) -> tf.Tensor:
         """D's logits, float32 (B / pack, 1)."""

@@ -1,0 +1,232 @@
+"""Follows the channels of a functional generator through its layers: who writes and who reads them.
+
+Channels that residual skips add up are one. How much a channel matters is read off the weights: how
+strongly it varies (its batch norm's |gamma|, Liu et al., 2017, arXiv:1708.06519) times how much
+those that read it make of it (the norm of their kernels' slices for it, Li et al., 2017,
+arXiv:1608.08710), as the sum of squares over all readers.
+"""
+
+import math
+from dataclasses import dataclass, field
+from typing import Any
+
+import keras
+import numpy as np
+
+from gan.errors import UserError
+from layers import ConditionalBatchNorm, Conv2D, Conv2DTranspose, Dense, InstanceNorm
+
+_DENSE = (Dense, keras.layers.Dense)
+_CONV = (Conv2D, keras.layers.Conv2D)
+_TRANSPOSED = (Conv2DTranspose, keras.layers.Conv2DTranspose)
+_NORMS = (keras.layers.BatchNormalization, ConditionalBatchNorm, InstanceNorm)
+
+Shape = tuple[Any, ...]
+
+
+@dataclass
+class Tensor:
+    """What is known of a tensor's last axis: which channel each entry is, and how it varies."""
+
+    ids: np.ndarray
+    scale: np.ndarray
+
+
+@dataclass
+class Kernel:
+    """A layer with a kernel: the channels it reads and writes, and its cost for one of each."""
+
+    layer: keras.Layer
+    reads: np.ndarray
+    writes: np.ndarray
+    macs: int
+
+
+@dataclass
+class Graph:
+    """A functional model's channels.
+
+    Attributes:
+        parent: union-find over channels: those that skips tie together share a root.
+        fixed: channels that must stay: inputs, outputs, and what unknown layers touch.
+        importance: by channel, sums of squares; the root's counts once all are united.
+        writers: by channel, the layer that writes it.
+    """
+
+    parent: list[int] = field(default_factory=list)
+    fixed: set[int] = field(default_factory=set)
+    importance: list[float] = field(default_factory=list)
+    writers: list[str] = field(default_factory=list)
+    kernels: list[Kernel] = field(default_factory=list)
+    norms: list[tuple[keras.Layer, np.ndarray]] = field(default_factory=list)
+    reshapes: dict[str, np.ndarray] = field(default_factory=dict)
+
+    def new(self, count: int, writer: str, *, fixed: bool = False) -> np.ndarray:
+        """Channels that a layer writes: their numbers."""
+        ids = np.arange(len(self.parent), len(self.parent) + count)
+        self.parent.extend(ids.tolist())
+        self.importance.extend([0.0] * count)
+        self.writers.extend([writer] * count)
+        if fixed:
+            self.fixed.update(ids.tolist())
+        return ids
+
+    def root(self, channel: int) -> int:
+        """The channel that stands for all that are tied to this one."""
+        while self.parent[channel] != channel:
+            self.parent[channel] = self.parent[self.parent[channel]]
+            channel = self.parent[channel]
+        return channel
+
+    def unite(self, first: np.ndarray, second: np.ndarray) -> None:
+        """Ties channels together, pair by pair."""
+        for a, b in zip(first.tolist(), second.tolist(), strict=True):
+            self.parent[self.root(b)] = self.root(a)
+
+    def roots(self, ids: np.ndarray) -> np.ndarray:
+        """`root` of each."""
+        return np.asarray([self.root(channel) for channel in ids.tolist()], int)
+
+    def read(self, x: Tensor, strength: np.ndarray) -> None:
+        """A reader makes `strength` of each channel of x."""
+        for channel, value in zip(x.ids.tolist(), np.square(x.scale * strength).tolist()):
+            self.importance[channel] += value
+
+
+def trace(model: keras.Model) -> Graph:
+    """Follows channels from the inputs to the image."""
+    if not isinstance(model, keras.Model) or not hasattr(model, "_nodes_by_depth"):
+        raise UserError(f"{model.name!r}: expected a functional Keras model, to follow its layers.")
+    graph, tensors = Graph(), dict[int, Tensor]()
+    for depth in sorted(model._nodes_by_depth, reverse=True):
+        for node in model._nodes_by_depth[depth]:
+            inputs = [tensors[id(t)] for t in node.input_tensors]
+            output = node.outputs[0]
+            tensors[id(output)] = _follow(graph, node.operation, inputs, output.shape)
+    for output in model.outputs:
+        graph.fixed.update(tensors[id(output)].ids.tolist())
+    graph.fixed = {graph.root(channel) for channel in graph.fixed}
+    for channel in range(len(graph.parent)):
+        if graph.root(channel) != channel:
+            graph.importance[graph.root(channel)] += graph.importance[channel]
+    return graph
+
+
+def _follow(
+    graph: Graph,
+    layer: keras.Layer,
+    inputs: list[Tensor],
+    shape: Shape,
+) -> Tensor:
+    """What a layer makes of its inputs' channels."""
+    size = shape[-1] if shape[1:] else 1
+    if has_kernel(layer):
+        return _follow_kernel(graph, layer, inputs[0], shape)
+    if is_norm(layer):
+        graph.norms.append((layer, inputs[0].ids))
+        return Tensor(inputs[0].ids, _norm_scale(layer))
+    if isinstance(layer, keras.layers.Add):
+        for other in inputs[1:]:
+            graph.unite(inputs[0].ids, other.ids)
+        return Tensor(inputs[0].ids, np.sqrt(sum(np.square(x.scale) for x in inputs)))
+    if isinstance(layer, keras.layers.Concatenate) and layer.axis in (-1, len(shape) - 1):
+        return Tensor(*(np.concatenate([getattr(x, n) for x in inputs]) for n in ("ids", "scale")))
+    if isinstance(layer, keras.layers.Reshape) and inputs[0].ids.size % size == 0:
+        rows = inputs[0].ids.reshape(-1, size)  # the channel is what varies fastest
+        for row in rows[1:]:
+            graph.unite(rows[0], row)
+        graph.reshapes[layer.name] = rows[0]
+        return Tensor(rows[0], np.sqrt(np.mean(inputs[0].scale.reshape(-1, size) ** 2, axis=0)))
+    if isinstance(layer, keras.layers.Flatten):
+        times = size // inputs[0].ids.size
+        return Tensor(np.tile(inputs[0].ids, times), np.tile(inputs[0].scale, times))
+    if len(inputs) == 1 and not layer.weights and inputs[0].ids.size == size:
+        return inputs[0]
+    # What is not known keeps all that it touches.
+    for x in inputs:
+        graph.fixed.update(x.ids.tolist())
+    return Tensor(graph.new(size, layer.name, fixed=True), np.ones(size))
+
+
+def _follow_kernel(
+    graph: Graph,
+    layer: keras.Layer,
+    x: Tensor,
+    shape: Shape,
+) -> Tensor:
+    kernel = np.asarray(layer.kernel, np.float64)
+    reads, writes = axes(layer)
+    others = tuple(a for a in range(kernel.ndim) if a not in (reads, writes))
+    weight = np.sqrt(np.sum(np.square(kernel), axis=others))  # |kernel| by input and output
+    if reads > writes:
+        weight = weight.T
+    graph.read(x, np.linalg.norm(weight, axis=1))
+    ids = graph.new(weight.shape[1], layer.name)
+    graph.kernels.append(Kernel(layer, x.ids, ids, _positions(layer, shape)))
+    return Tensor(ids, np.linalg.norm(weight, axis=0))
+
+
+def has_kernel(layer: Any) -> bool:
+    """Whether it is a Dense, convolution or transposed convolution, ours or Keras'."""
+    return isinstance(layer, (*_DENSE, *_CONV, *_TRANSPOSED))
+
+
+def is_dense(layer: Any) -> bool:
+    """Whether it is a Dense layer, ours or Keras'."""
+    return isinstance(layer, _DENSE)
+
+
+def is_norm(layer: Any) -> bool:
+    """Whether it normalises channel by channel."""
+    return isinstance(layer, _NORMS)
+
+
+def axes(layer: keras.Layer) -> tuple[int, int]:
+    """The kernel's axes of input and output channels."""
+    if is_dense(layer):
+        return 0, 1
+    # Keras' own transposed convolution is a subclass of its convolution.
+    return (3, 2) if isinstance(layer, _TRANSPOSED) else (2, 3)
+
+
+def _positions(layer: keras.Layer, after: Shape) -> int:
+    """Multiply-accumulates for one input and one output channel."""
+    if is_dense(layer):
+        return math.prod(n or 1 for n in after[1:-1])
+    size, stride = (np.atleast_1d(v)[0] for v in (layer.kernel_size, layer.strides))
+    if isinstance(layer, _TRANSPOSED):
+        # As `subpixel` lowers it: taps^2 inputs and stride^2 outputs a cell, cropped cells aside.
+        start = max(size - stride, 0) // 2 if layer.padding == "same" else 0
+        cells = [(start + n - 1) // stride - start // stride + 1 for n in after[1:3]]
+        return int(math.prod(cells) * (-(-size // stride) * stride) ** 2)
+    return int(math.prod(after[1:3]) * size**2)
+
+
+def _norm_scale(layer: keras.Layer) -> np.ndarray:
+    """How strongly a norm lets each channel vary."""
+    gamma = layer.gamma
+    if gamma is None:
+        size = int(layer.moving_variance.shape[0])
+        return np.ones(size)
+    value = np.asarray(gamma, np.float64)
+    if isinstance(layer, ConditionalBatchNorm):
+        return np.sqrt(np.mean(np.square(1.0 + value), axis=0))
+    return np.abs(value)
+
+
+def free_groups(graph: Graph) -> list[np.ndarray]:
+    """The roots that may go, by the set of layers that write them."""
+    writers: dict[int, set[str]] = {}
+    for channel, writer in enumerate(graph.writers):
+        writers.setdefault(graph.root(channel), set()).add(writer)
+    found: dict[frozenset[str], list[int]] = {}
+    for root, names in writers.items():
+        if root not in graph.fixed:
+            found.setdefault(frozenset(names), []).append(root)
+    return [np.asarray(roots) for roots in found.values()]
+
+
+def members(graph: Graph, roots: np.ndarray) -> list[int]:
+    """All channels that these roots stand for."""
+    wanted = set(roots.tolist())
+    return [c for c in range(len(graph.parent)) if graph.root(c) in wanted]
