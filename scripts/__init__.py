@@ -1,4 +1,4 @@
-"""Entry points: `python -m scripts.train`, `evaluate`, `compare`, `generate` and `compress`."""
+"""Entry points: `python -m scripts.train`, `evaluate`, `compare`, `generate`, `compress`, `web`."""
 
 import os
 

@@ -1,25 +1,27 @@
 """Takes a trained generator to a device: python -m scripts.compress --workdir=RUN --out=DIR
 
-Exports it as float32 and int8 .tflite, prunes it while it trains on against its discriminator,
-exports that as int8 too, and judges the three files: report.json, comparison.png and a table.
+Makes smaller students of it (slimmed, pruned, trained with int8's rounding), which learn from it
+and against its discriminator; exports each as .tflite; judges the files: report.json, report.html,
+report.png, comparison.png and a table. With --budget_kb, --max_latency_ms or --max_fid_ratio it
+looks for the variant to take; --variants makes those that are named. A stopped one goes on where
+it was.
 """
 
+import math
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-import keras
 from absl import flags
 
-from callbacks.lr_decay import LearningRateDecay
-from callbacks.nan_guard import NaNGuard, TrainingDiverged
-from callbacks.progress_bar import ProgressBar
-from callbacks.pruning import Pruning
-from gan.compression import export, placement, report
+from callbacks.nan_guard import TrainingDiverged
+from gan.compression import debugging, export, report, search, variants
+from gan.compression.search import Candidate, Limits
+from gan.compression.variants import Student, Variant
 from gan.errors import UserError
-from gan.files import write_whole
 from gan.metrics.evaluation import Evaluator
-from scripts import cli, experiment
+from scripts import _students, cli, experiment
+from scripts._compression import Compression
 
 FLAGS = flags.FLAGS
 
@@ -27,19 +29,41 @@ COMPRESS = {
     "workdir": ("", "folder of the trained run"),
     "out": ("", "folder of the exported files and the report"),
     "checkpoint": ("latest", "which of the run's checkpoints: latest, best or a step"),
-    "sparsity": (0.7, "share of zeros in the pruned kernels, at least 0 and below 1"),
+    "variants": (
+        ("float32", "int8", "pruned_int8"),
+        "files to make: words joined by _, slim or slim0.25, pruned or pruned0.9 or pruned2of4, "
+        "qat, and last float32, float16, dynamic or int8",
+    ),
+    "budget_kb": (0.0, "look for the best variant of at most so many kB when gzipped"),
+    "max_latency_ms": (0.0, "or of at most so many milliseconds a call on one thread"),
+    "max_fid_ratio": (0.0, "or of at most so many times float32's FID; alone: for the smallest"),
+    "trials": (4, "students trained in a search at most"),
+    "width": (0.5, "what slim stands for: share of the channels that stay"),
+    "target_macs": (0, "or the multiply-accumulates of an image, wherever the channels go"),
+    "sparsity": (0.7, "what pruned stands for: share of zeros"),
     "finetune_kimg": (
         50.0,
-        "thousands of images to prune and recover on, half each; rates fall to 0 while recovering",
+        "thousands of images each student learns on; zeros come and rates stay in the first half, "
+        "rates fall to 0 in the second",
     ),
+    "output_weight": (10.0, "of the difference between the student's and the teacher's images"),
+    "feature_weight": (10.0, "of the difference between the discriminator's features of them"),
+    "adversarial_weight": (1.0, "of the game against the discriminator; 0 leaves it out"),
     "allocation": ("global", "layer: that share in each kernel; global: over all kernels together"),
     "keep_output_dense": (False, "do not prune the last kernel, which draws the image"),
-    "calibration": (200, "batches of z that set int8's ranges, 100 to 500"),
-    "eval_samples": (0, "samples of each file for FID; 0 is 10,000"),
-    "num_threads": (1, "CPU threads for the latency"),
+    "quantizer": ("converter", "of int8 files: converter, or litert (litert-quantizer)"),
+    "keep_float": ((), "layers that stay float32 in int8 files, comma-separated"),
+    "debug_layers": (False, "say which layers lose most in the trained generator's int8 file"),
+    "calibration": (200, "batches that set int8's ranges, 100 to 500"),
+    "eval_samples": (0, "samples of each file for its metrics; 0 is 10,000"),
     "steps_per_loop": (50, "training steps in one graph call"),
-    "seed": (0, "of the z that files are judged on"),
+    "seed": (0, "of the students' training, and of the z that files are judged on"),
 }
+# What may differ when a stopped compression goes on: the rest is in what files hold.
+_FREE = {
+    "out", "variants", "budget_kb", "max_latency_ms", "max_fid_ratio", "trials", "debug_layers",
+    "steps_per_loop",
+}  # fmt: skip
 
 
 def check_flags() -> None:
@@ -51,98 +75,141 @@ def check_flags() -> None:
         raise UserError(f"--out={FLAGS.out!r} is a file; a folder is needed.")
     if not 0 <= FLAGS.sparsity < 1:
         raise UserError(f"--sparsity={FLAGS.sparsity}: expected at least 0 and below 1.")
-    for name in ("finetune_kimg", "calibration", "num_threads", "steps_per_loop"):
-        if not FLAGS[name].value > 0:
+    if not 0 < FLAGS.width <= 1:
+        raise UserError(f"--width={FLAGS.width}: expected more than 0 and at most 1.")
+    if FLAGS.quantizer not in export.QUANTIZERS:
+        raise UserError(
+            f"--quantizer={FLAGS.quantizer!r}: expected {' or '.join(export.QUANTIZERS)}."
+        )
+    for name in ("finetune_kimg", "calibration", "steps_per_loop", "trials"):
+        if not (FLAGS[name].value > 0 and math.isfinite(FLAGS[name].value)):
             raise UserError(f"--{name}={FLAGS[name].value}: expected more than 0.")
+    for name in ("budget_kb", "max_latency_ms", "max_fid_ratio", "target_macs"):
+        if not (FLAGS[name].value >= 0 and math.isfinite(FLAGS[name].value)):
+            raise UserError(f"--{name}={FLAGS[name].value}: expected more than 0, or 0 for none.")
 
 
-def export_to(path: Path, generator: keras.Model, *, int8: bool) -> Path:
-    """Exports a generator, and refuses what would leave XNNPACK."""
-    content = export.to_tflite(
-        generator, int8=int8, calibration=FLAGS.calibration, seed=FLAGS.seed + 1
-    )
-    write_whole(path, content)
-    placement.require_one_partition(path)
-    print(f"Wrote {path}, {len(content):,} bytes.", flush=True)
-    return path
+def named(names: Sequence[str]) -> list[Variant]:
+    """The variants of --variants; float32, which all are held against, is always there."""
+    found = [
+        variants.parse(
+            name, width=FLAGS.width, target_macs=FLAGS.target_macs, sparsity=FLAGS.sparsity
+        )
+        for name in dict.fromkeys(["float32", *names])
+    ]
+    if FLAGS.keep_float and not any(v.precision == "int8" for v in found):
+        raise UserError("--keep_float is for int8 files, and --variants names none.")
+    return found
 
 
-def prune(run: experiment.Experiment) -> None:
-    """Prunes the generator while it trains on.
+def seek(work: Compression, limits: Limits) -> None:
+    """Trains the students that may keep the limits, and exports them in each precision that does.
 
-    Learning rates start as the run's did and fall to 0 in the second half, once the masks stand: a
-    run that ended with small rates would otherwise lose by noise more than by its zeros.
+    Raises:
+        UserError: nothing is small or fast enough.
     """
-    trainer = run.trainer
-    for group, rate in trainer.base_learning_rates.items():
-        trainer.optimizers[group].learning_rate = rate
-    begin = trainer.images / 1000
-    end = begin + FLAGS.finetune_kimg
-    # The average must have forgotten the dense weights by the end.
-    trainer.ema_half_life_kimg = min(trainer.ema_half_life_kimg, FLAGS.finetune_kimg / 10)
-    trainer.fit(
-        run.source,
-        total_kimg=end,
-        steps_per_loop=FLAGS.steps_per_loop,
-        callbacks=[
-            LearningRateDecay("linear", total_kimg=end, start=(begin + end) / 2 / end),
-            NaNGuard(FLAGS.workdir),
-            Pruning(
-                FLAGS.sparsity,
-                keep_output_dense=FLAGS.keep_output_dense,
-                allocation=FLAGS.allocation,
-            ),
-            ProgressBar(),
-        ],
-    )
+    base = work.make(variants.parse("float32"))
+    found, smallest = search.candidates(limits, work.measure)
+    if not found:
+        raise UserError(
+            f"no student keeps {limits}: the smallest, {smallest.student.name}_int8, takes "
+            f"{smallest.kb:.1f} kB gzipped and {smallest.latency_ms:.3f} ms; allow more."
+        )
+
+    def ratio(candidate: Candidate) -> float:
+        student = candidate.student
+        name = f"{student.name}_int8".lstrip("_")
+        figures = work.make(Variant(name, student, "int8"))
+        value = math.inf if figures["fid"] is None else figures["fid"] / base["fid"]
+        print(f"{name}: FID {value:.2f} times float32's.", flush=True)
+        return value
+
+    search.explore(found, limits, ratio, FLAGS.trials)
+    # More bits for the same weights cost no training; they count where they still fit.
+    for student in [s for s in work.students if s != Student()]:
+        for precision in ("dynamic", "float16"):
+            work.make(Variant(f"{student.name}_{precision}", student, precision))
+    aware_if_needed(work, limits)
+
+
+def aware_if_needed(work: Compression, limits: Limits) -> None:
+    """Trains the best int8 student once more with rounding, if rounding cost more than 3% FID."""
+    best, _ = search.choose(work.judged, limits)
+    if best is None or not best["name"].endswith("_int8"):
+        return
+    student = variants.parse(best["name"]).student
+    whole = work.make(Variant(f"{student.name}_float32", student, "float32"))
+    if best["fid"] > 1.03 * whole["fid"]:
+        print(f"Rounding cost {best['fid'] / whole['fid'] - 1:.1%} of FID: with qat.", flush=True)
+        work.make(variants.parse(f"{student.name}_qat_int8"))
 
 
 def main(argv: Sequence[str]) -> int:
-    """Exports, prunes, exports, judges."""
+    """Makes or seeks the variants, and reports on all."""
     del argv
     check_flags()
+    limits = Limits(FLAGS.budget_kb, FLAGS.max_latency_ms, FLAGS.max_fid_ratio)
+    wanted, searching = named(FLAGS.variants), limits.any and not FLAGS["variants"].present
     run, out = experiment.restore(FLAGS.workdir, FLAGS.checkpoint), Path(FLAGS.out)
-    trainer, spec = run.trainer, run.source.spec
-    names = [x.name for x in trainer.inference().inputs]
-    if not spec.is_image or "z" not in names:
+    if not run.source.spec.is_image:
         raise UserError(
-            f"--workdir={FLAGS.workdir!r} holds {run.values['trainer']!r} on {spec.name!r}; "
-            "compress takes generators of images from z."
+            f"--workdir={FLAGS.workdir!r} holds {run.values['trainer']!r} on "
+            f"{run.source.spec.name!r}; compress takes generators of images."
         )
+    values = {name: FLAGS[name].value for name in COMPRESS} | {"checkpoint": str(run.trainer.step)}
+    experiment.check_resumable(out, values, free=_FREE, flag="out")
+    experiment.make_folder("out", FLAGS.out)
+    experiment.write_flags(out / "flags.txt", values)
+    # It is the sign that all is there: an earlier one must not vouch for files made anew.
+    (out / "report.json").unlink(missing_ok=True)
     evaluator = Evaluator(
         run.source,
+        metrics=report.METRICS,
         num_samples=FLAGS.eval_samples,
         seed=FLAGS.seed,
         split=run.values.get("split", "train"),
+        cache=True,
     )
-    # It is the sign that all is there: an earlier one must not vouch for files made anew.
-    (out / "report.json").unlink(missing_ok=True)
-    # Training goes on in place, so what it started from is kept for the report.
-    dense = keras.models.clone_model(trainer.inference())
-    dense.set_weights(trainer.inference().get_weights())
-    files = {
-        name: export_to(out / f"{name}.tflite", dense, int8=name == "int8")
-        for name in ("float32", "int8")
-    }
-    print(f"Pruning to {FLAGS.sparsity:.0%} over {FLAGS.finetune_kimg:g} kimg.", flush=True)
+    work = Compression(run, out, evaluator)
     try:
-        prune(run)
+        if FLAGS.debug_layers:
+            data = work.representative(work.generator)
+            print(debugging.table(debugging.layer_losses(work.generator, data=data)))
+        if searching:
+            seek(work, limits)
+        else:
+            for variant in wanted:
+                work.make(variant)
     except TrainingDiverged as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
-    if trainer.interrupted:
-        print("Interrupted while pruning; the same command begins again.")
-        return 128 + trainer.interrupted
-    pruned = trainer.inference()
-    pruned.save(out / "pruned.tmp.keras")
-    (out / "pruned.tmp.keras").replace(out / "pruned.keras")
-    files["pruned_int8"] = export_to(out / "pruned_int8.tflite", pruned, int8=True)
-    print("Judging the files.", flush=True)
+    except _students.StudentInterruptedError as stopped:
+        print(f"Interrupted while {stopped} learnt, and saved; the same command goes on.")
+        return 128 + stopped.signal
+    return finish(work, limits)
+
+
+def finish(work: Compression, limits: Limits) -> int:
+    """Chooses, writes the report, says where it is."""
+    chosen, why = search.choose(work.judged, limits) if limits.any else (None, "")
     result = report.write_report(
-        out, files, evaluator, generator=dense, num_threads=FLAGS.num_threads
+        work.out,
+        work.judged,
+        work.files,
+        keras=work.keras_figures(),
+        evaluator=work.evaluator,
+        generator=work.generator,
+        chosen={"name": chosen["name"], "why": why} if chosen else None,
     )
     print(report.table(result))
-    print(f"Wrote {out / 'report.json'} and {out / 'comparison.png'}.")
+    print(
+        f"Wrote {', '.join(str(work.out / f'report.{kind}') for kind in ('html', 'png', 'json'))}."
+    )
+    if limits.any and chosen is None:
+        print(f"error: {why}.", file=sys.stderr)
+        return 1
+    if chosen:
+        print(f"Chosen: {why}.")
     return 0
 
 

@@ -7,7 +7,7 @@ repeated from its folder alone.
 
 import functools
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Container, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -84,14 +84,21 @@ def build(values: Mapping[str, Any], strategy: tf.distribute.Strategy | None = N
     architecture = functools.partial(
         parts["Architecture"][0], **_own(values, *parts["Architecture"])
     )
-    options = _own(values, *parts["Trainer"])
-    if "penalty" in options:
-        options["penalty"] = tuple(
-            functools.partial(penalty, **_own(values, penalty)) for penalty in parts["Penalty"]
-        )
+    options = trainer_options(values, parts["Trainer"][0])
     with (strategy or make_strategy("one")).scope():
         trainer = parts["Trainer"][0](architecture, source.spec, **options)
     return Experiment(values, source, trainer)
+
+
+def trainer_options(values: Mapping[str, Any], trainer: Callable[..., Any]) -> dict[str, Any]:
+    """What of an experiment's values a trainer takes, penalties with their own values bound."""
+    options = _own(values, trainer)
+    if "penalty" in options:
+        options["penalty"] = tuple(
+            functools.partial(penalty, **_own(values, penalty))
+            for penalty in owners(values)["Penalty"]
+        )
+    return options
 
 
 def load_source(values: Mapping[str, Any]) -> Source:
@@ -196,8 +203,16 @@ def restore(workdir: str | Path, checkpoint: str = "latest") -> Experiment:
     return experiment
 
 
-def check_resumable(workdir: Path, values: Mapping[str, Any]) -> None:
+def check_resumable(
+    workdir: Path, values: Mapping[str, Any], *, free: Container[str] = FREE, flag: str = "workdir"
+) -> None:
     """Refuses to resume a run with other options than it was started with.
+
+    Args:
+        workdir: with the run's `flags.txt`, if it was started.
+        values: of now.
+        free: what may differ.
+        flag: that names the folder.
 
     Raises:
         UserError: names the first flag that differs.
@@ -206,10 +221,10 @@ def check_resumable(workdir: Path, values: Mapping[str, Any]) -> None:
         return
     before = flag_texts(workdir)
     for name, value in sorted(values.items()):
-        if name not in FREE and name in before and before[name] != _text(value):
+        if name not in free and name in before and before[name] != _text(value):
             raise UserError(
                 f"--{name}={_text(value)} differs from --{name}={before[name]}, with which the run "
-                f"in {str(workdir)!r} was started; take that value or another --workdir."
+                f"in {str(workdir)!r} was started; take that value or another --{flag}."
             )
 
 

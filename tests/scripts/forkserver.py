@@ -16,7 +16,8 @@ import scripts.compare
 import scripts.compress
 import scripts.evaluate
 import scripts.generate
-import scripts.train  # noqa: F401
+import scripts.train
+import scripts.web  # noqa: F401
 
 
 def run(arguments):

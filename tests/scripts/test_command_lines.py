@@ -14,6 +14,7 @@ from gan.metrics.evaluation import Evaluator
 
 TRAIN, EVALUATE = "scripts.train", "scripts.evaluate"
 GENERATE, COMPRESS, COMPARE = "scripts.generate", "scripts.compress", "scripts.compare"
+WEB = "scripts.web"
 
 
 def run_all(lines, cwd):
@@ -103,6 +104,15 @@ MISTAKES = [
     ([COMPRESS, W], "--out"),
     ([COMPRESS, W, "--out=o"], "holds no run"),
     ([COMPRESS, W, "--out=o", "--sparsity=1.5"], "--sparsity=1.5"),
+    ([COMPRESS, W, "--out=o", "--variants=int8,int4"], "--variants='int4' ends in 'int4'"),
+    ([COMPRESS, W, "--out=o", "--budget_kb=-1"], "--budget_kb=-1"),
+    ([COMPRESS, W, "--out=o", "--variants=float16", "--keep_float=dense"], "names none"),
+    ([COMPRESS, W, "--out=o", "--quantizer=best"], "--quantizer='best'"),
+    ([TRAIN, W, "--trainer=distillation"], "--teacher is missing"),
+    ([TRAIN, W, "--trainer=distillation", "--teacher=no.keras"], "--teacher='no.keras'"),
+    ([WEB], "--model is missing"),
+    ([WEB, "--model=none.tflite"], "no such file"),
+    ([WEB, "--model=file.tflite", "--port=99999"], "--port=99999"),
 ]
 
 
@@ -192,7 +202,10 @@ def whole_way(tmp_path_factory):
             "--out=int8.json",
         ],
         "int8": [GENERATE, "--model=device/pruned_int8.tflite", "--out=int8.png", "--count=6"],
-        "keras": [GENERATE, "--model=device/pruned.keras", "--out=keras.png", "--count=6"],
+        "keras": [
+            GENERATE, "--model=device/students/pruned0.7/generator.keras", "--out=keras.png",
+            "--count=6",
+        ],
         "points": POINTS,
         "modes": [EVALUATE, "--workdir=points"],
         "paths": [
@@ -315,7 +328,8 @@ def test_compress_writes_the_report(whole_way):
         assert variant["partitions"] == 1
         assert variant["fid"] > 0 and variant["latency_ms"] > 0 and variant["name"] in out
     assert abs(report["variants"][2]["sparsity"] - 0.7) < 0.01
-    assert (folder / "device" / "comparison.png").is_file()
+    for name in ("comparison.png", "report.png", "report.html"):
+        assert (folder / "device" / name).is_file()
 
 
 def test_import_paths_and_their_flags_work_from_a_users_folder(whole_way):

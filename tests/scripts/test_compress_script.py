@@ -1,14 +1,40 @@
+"""The compress script as a user runs it: files, report, search, interruption."""
+
 import json
+import signal
 import subprocess
 import sys
 
+import keras
+import numpy as np
 import pytest
+
+TINY = ("--finetune_kimg=2", "--eval_samples=300", "--calibration=20")
+
+
+def command(script, *flags):
+    return [sys.executable, "-m", f"scripts.{script}", *map(str, flags)]
 
 
 def run(script, *flags):
-    return subprocess.run(
-        [sys.executable, "-m", f"scripts.{script}", *flags], capture_output=True, text=True
-    )
+    return subprocess.run(command(script, *flags), capture_output=True, text=True)
+
+
+def train(workdir, *flags):
+    cadences = [f"--{name}_every_kimg=0" for name in ("eval", "image")]
+    result = run("train", f"--workdir={workdir}", "--width=0.25", *cadences, *flags)
+    assert result.returncode == 0, result.stderr
+    return workdir
+
+
+@pytest.fixture(scope="module")
+def workdir(tmp_path_factory):
+    return train(tmp_path_factory.mktemp("run"), "--total_kimg=4")
+
+
+def report(out):
+    whole = json.loads((out / "report.json").read_text())
+    return whole | {"variants": {v["name"]: v for v in whole["variants"]}}
 
 
 @pytest.mark.parametrize(
@@ -16,6 +42,7 @@ def run(script, *flags):
     [
         (("--out=o",), "--workdir is missing"),
         (("--workdir=w", "--out=o", "--sparsity=1"), "--sparsity=1.0: expected at least 0"),
+        (("--workdir=w", "--out=o", "--variants=int4"), "--variants='int4' ends in 'int4'"),
     ],
 )
 def test_a_wrong_flag_is_one_line(flags, line):
@@ -25,17 +52,108 @@ def test_a_wrong_flag_is_one_line(flags, line):
 
 
 @pytest.mark.slow
-def test_a_run_becomes_files_and_a_report(tmp_path):
-    workdir, out = f"--workdir={tmp_path / 'run'}", tmp_path / "out"
-    cadences = [f"--{name}_every_kimg=0" for name in ("eval", "image")]
-    trained = run("train", workdir, "--total_kimg=6", "--width=0.25", *cadences)
-    assert trained.returncode == 0, trained.stderr
-    budget = ("--finetune_kimg=4", "--eval_samples=500")
-    compressed = run("compress", workdir, f"--out={out}", *budget)
-    assert compressed.returncode == 0, compressed.stderr
-    variants = {v["name"]: v for v in json.loads((out / "report.json").read_text())["variants"]}
-    assert list(variants) == ["float32", "int8", "pruned_int8"]
+def test_a_run_becomes_files_and_a_report(workdir, tmp_path):
+    names = "int8,float16,dynamic,pruned_int8,slim0.5_qat_int8,pruned2of4_int8"
+    result = run(
+        "compress", f"--workdir={workdir}", f"--out={tmp_path}", f"--variants={names}", *TINY
+    )
+    assert result.returncode == 0, result.stderr
+    found = report(tmp_path)
+    variants = found["variants"]
+    assert list(variants) == ["float32", *names.split(",")] and found["chosen"] is None
     assert all(v["partitions"] == 1 for v in variants.values())
-    assert variants["pruned_int8"]["sparsity"] == pytest.approx(0.7, abs=0.001)
-    assert variants["float32"]["gzip_bytes"] >= 8 * variants["pruned_int8"]["gzip_bytes"]
-    assert (out / "comparison.png").is_file()
+    assert variants["pruned_int8"]["sparsity"] == pytest.approx(0.7, abs=0.02)
+    assert variants["pruned2of4_int8"]["sparsity"] == pytest.approx(0.5, abs=0.02)
+    base = variants["float32"]
+    assert base["gzip_bytes"] >= 7 * variants["pruned_int8"]["gzip_bytes"]
+    assert variants["slim0.5_qat_int8"]["macs"] < 0.5 * base["macs"]
+    assert variants["int8"]["psnr_db"] > 25
+    for kind in ("html", "png"):
+        assert (tmp_path / f"report.{kind}").stat().st_size > 10_000
+    # Sparsity was there to be watched.
+    log = (tmp_path / "students" / "pruned0.7" / "metrics.jsonl").read_text().splitlines()
+    shares = [json.loads(line)["sparsity"] for line in log]
+    assert shares == sorted(shares) and shares[-1] == pytest.approx(0.7, abs=0.01)
+    # The same command again makes nothing anew, with another figure it says so.
+    again = run(
+        "compress", f"--workdir={workdir}", f"--out={tmp_path}", f"--variants={names}", *TINY
+    )
+    assert again.returncode == 0 and "learns" not in again.stdout and "Judging" not in again.stdout
+    other = run("compress", f"--workdir={workdir}", f"--out={tmp_path}", *TINY, "--seed=1")
+    assert other.returncode == 2
+    assert "--seed=1 differs from --seed=0" in other.stderr and "another --out" in other.stderr
+
+
+@pytest.mark.slow
+def test_a_stopped_compression_goes_on_as_if_it_had_not_been(workdir, tmp_path):
+    flags = (
+        f"--workdir={workdir}",
+        "--variants=slim0.5_pruned0.5_int8",
+        *TINY,
+        "--steps_per_loop=2",
+    )
+    whole = run("compress", *flags, f"--out={tmp_path / 'whole'}")
+    assert whole.returncode == 0, whole.stderr
+    out = tmp_path / "stopped"
+    process = subprocess.Popen(
+        command("compress", *flags, f"--out={out}"), stdout=subprocess.PIPE, text=True
+    )
+    for line in process.stdout:
+        if "learns for" in line:
+            break
+    checkpoints = out / "students" / "slim0.5_pruned0.5" / "checkpoints"
+    while process.poll() is None and not list(checkpoints.glob("step-*")):
+        pass
+    process.send_signal(signal.SIGINT)
+    rest = process.stdout.read()
+    assert process.wait() == 130 and "the same command goes on" in rest
+    assert not (out / "report.json").exists()
+    resumed = run("compress", *flags, f"--out={out}")
+    assert resumed.returncode == 0, resumed.stderr
+    assert "slim0.5_pruned0.5 goes on at" in resumed.stdout
+    files = [
+        f / "students" / "slim0.5_pruned0.5" / "generator.keras" for f in (tmp_path / "whole", out)
+    ]
+    a, b = (keras.models.load_model(file) for file in files)
+    for ours, theirs in zip(a.weights, b.weights, strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+    names = (f / "slim0.5_pruned0.5_int8.tflite" for f in (tmp_path / "whole", out))
+    first, second = (path.read_bytes() for path in names)
+    assert first == second
+
+
+@pytest.mark.slow
+def test_a_search_keeps_its_budget_and_says_why(workdir, tmp_path):
+    flags = (f"--workdir={workdir}", f"--out={tmp_path}", *TINY)
+    result = run("compress", *flags, "--budget_kb=40", "--trials=1")
+    assert result.returncode == 0, result.stderr
+    found = report(tmp_path)
+    chosen = found["variants"][found["chosen"]["name"]]
+    assert chosen["gzip_bytes"] <= 40_000
+    fit = [v for v in found["variants"].values() if v["gzip_bytes"] <= 40_000]
+    assert chosen["fid"] == min(v["fid"] for v in fit)
+    assert "the lowest FID" in found["chosen"]["why"] and "Chosen:" in result.stdout
+    none = run("compress", *flags, "--budget_kb=1")
+    assert none.returncode == 2
+    assert "no student keeps 1 kB gzipped: the smallest" in none.stderr.splitlines()[-1]
+
+
+@pytest.mark.slow
+def test_conditional_generators_and_translators_become_files(tmp_path):
+    conditional = train(tmp_path / "c", "--total_kimg=0.5", "--conditional")
+    result = run(
+        "compress", f"--workdir={conditional}", f"--out={tmp_path / 'cd'}", *TINY,
+        "--variants=int8,slim0.5_int8",
+    )  # fmt: skip
+    assert result.returncode == 0, result.stderr
+    translator = train(
+        tmp_path / "t", "--trainer=cyclegan", "--architecture=resnet_translator", "--n_blocks=1",
+        "--dataset=edges2fashion", "--generator_norm=batch", "--total_kimg=0.1", "--batch_size=8",
+    )  # fmt: skip
+    flags = (f"--workdir={translator}", f"--out={tmp_path / 'td'}", *TINY)
+    result = run("compress", *flags, "--variants=int8")
+    assert result.returncode == 0, result.stderr
+    assert report(tmp_path / "td")["variants"]["int8"]["psnr_db"] > 20
+    refused = run("compress", *flags, "--variants=slim_int8")
+    assert refused.returncode == 2
+    assert "a run of --trainer=cyclegan has no students" in refused.stderr.splitlines()[-1]

@@ -6,6 +6,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+from PIL import Image
+
 import scripts
 
 README = (Path(scripts.__file__).parent.parent / "README.md").read_text()
@@ -29,3 +31,20 @@ def test_every_file_the_readme_names_is_there():
     assert named
     for path in (p for groups in named for p in groups if p):
         assert (root / path).exists(), path
+
+
+def test_the_snippet_for_devices_draws_without_tensorflow(tmp_path):
+    """docs/on_device.md's program, on a conditional file; a TensorFlow import would end it."""
+    from gan.architectures.dcgan import dcgan
+    from gan.compression.export import to_tflite
+    from gan.data.spec import Spec
+
+    page = (Path(scripts.__file__).parent.parent / "docs" / "on_device.md").read_text()
+    code = next(b for b in re.findall(r"```python\n(.*?)```", page, re.S) if "Interpreter" in b)
+    assert len(code.splitlines()) <= 30
+    generator = dcgan(Spec("toy", (28, 28, 1), 10, 1), width=0.1, conditional=True).generator
+    (tmp_path / "g.tflite").write_bytes(to_tflite(generator, precision="int8", calibration=5))
+    blocked = "import sys; sys.modules['tensorflow'] = sys.modules['keras'] = None\n"
+    (tmp_path / "draw.py").write_text(blocked + code)
+    subprocess.run([sys.executable, "draw.py", "g.tflite"], cwd=tmp_path, check=True)
+    assert Image.open(tmp_path / "samples.png").size == (112, 112)

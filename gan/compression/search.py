@@ -1,0 +1,171 @@
+"""Which variant to take: the limits that it must keep, and which to try to get there."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from gan.compression.variants import Student
+
+WIDTHS = (1.0, 0.75, 0.5, 0.35, 0.25, 0.125)
+SPARSITIES = (0.0, 0.5, 0.7, 0.8, 0.9)
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What a file may cost; 0 is no limit.
+
+    Attributes:
+        kb: thousands of bytes when gzipped, as an app's package or a browser loads it.
+        latency_ms: of one call, on one thread of this machine.
+        fid_ratio: its FID by that of the float32 file.
+    """
+
+    kb: float = 0.0
+    latency_ms: float = 0.0
+    fid_ratio: float = 0.0
+
+    @property
+    def any(self) -> bool:
+        """Whether there is one."""
+        return bool(self.kb or self.latency_ms or self.fid_ratio)
+
+    def fits(self, kb: float, latency_ms: float, fid_ratio: float = 0.0) -> bool:
+        """Whether a file keeps all limits."""
+        pairs = ((kb, self.kb), (latency_ms, self.latency_ms), (fid_ratio, self.fid_ratio))
+        return all(value <= limit for value, limit in pairs if limit)
+
+    def __str__(self) -> str:
+        texts = (
+            (self.kb, f"{self.kb:g} kB gzipped"),
+            (self.latency_ms, f"{self.latency_ms:g} ms"),
+            (self.fid_ratio, f"{self.fid_ratio:g} times float32's FID"),
+        )
+        return " and ".join(text for value, text in texts if value)
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A student that could be trained, and what its int8 file will cost.
+
+    Attributes:
+        student: which.
+        kb: of its file when gzipped, in thousands of bytes, measured before training.
+        latency_ms: of its file.
+    """
+
+    student: Student
+    kb: float
+    latency_ms: float
+
+
+def candidates(
+    limits: Limits, measure: Callable[[Student], tuple[float, float]]
+) -> tuple[list[Candidate], Candidate]:
+    """The students worth training: at each width the fewest zeros that keep the limits.
+
+    Size and speed do not depend on training, so they are measured on the untrained files.
+
+    Args:
+        limits: to keep; those on FID are known only after training.
+        measure: student -> kB when gzipped and milliseconds of its int8 file.
+
+    Returns:
+        Those that fit, the widest first; and the smallest of all that were measured.
+    """
+    found: list[Candidate] = []
+    smallest: Candidate | None = None
+    for width in WIDTHS:
+        # A limit on size asks for zeros, and if not even the most of them do, for fewer channels;
+        # without one, each share of zeros is another candidate.
+        order = (SPARSITIES[-1], *SPARSITIES) if limits.kb else SPARSITIES
+        for i, sparsity in enumerate(order):
+            student = Student(width=width, sparsity=sparsity)
+            candidate = Candidate(student, *measure(student))
+            if smallest is None or candidate.kb < smallest.kb:
+                smallest = candidate
+            fits = limits.fits(candidate.kb, candidate.latency_ms)
+            too_slow = limits.latency_ms and candidate.latency_ms > limits.latency_ms
+            if too_slow or (limits.kb and i == 0 and not fits):
+                break  # More zeros do not make it faster.
+            if fits and (i or not limits.kb):
+                found.append(candidate)
+                if limits.kb:
+                    break
+    assert smallest is not None
+    return found, smallest
+
+
+def explore(
+    found: Sequence[Candidate],
+    limits: Limits,
+    ratio: Callable[[Candidate], float],
+    trials: int,
+) -> None:
+    """Trains candidates, at most `trials` of them, those first that promise most.
+
+    Under a limit on size or speed the widest come first, since many sparse channels do better than
+    few dense ones (Zhu & Gupta, 2017, arXiv:1710.01878), until FID gets worse again. With a limit
+    on FID alone the sizes are halved in, FID being taken to fall as they grow.
+
+    Args:
+        found: those that fit by size and speed.
+        limits: what for.
+        ratio: trains and judges one: FID by float32's.
+        trials: at most.
+    """
+    if limits.kb or limits.latency_ms:
+        best = float("inf")
+        for candidate in found[:trials]:
+            mine = ratio(candidate)
+            if mine > best:
+                return
+            best = mine
+        return
+    ordered = sorted(found, key=lambda c: c.kb)
+    low, high = 0, len(ordered)
+    for _ in range(trials):
+        if low >= high:
+            return
+        middle = (low + high) // 2
+        if ratio(ordered[middle]) <= limits.fid_ratio:
+            high = middle
+        else:
+            low = middle + 1
+
+
+def choose(
+    variants: Sequence[Mapping[str, Any]], limits: Limits
+) -> tuple[Mapping[str, Any] | None, str]:
+    """The variant to take, and why, in a line.
+
+    Args:
+        variants: as `report.judge` gives them, float32 among them.
+        limits: to keep.
+
+    Returns:
+        Under a limit on size or speed the one with the lowest FID; with one on FID alone the
+        smallest; None where none keeps the limits.
+    """
+    base = next(v for v in variants if v["name"] == "float32")
+    judged = [v for v in variants if v["fid"] is not None]
+    ratios = {v["name"]: v["fid"] / base["fid"] for v in judged}
+    fit = [
+        v for v in judged if limits.fits(v["gzip_bytes"] / 1000, v["latency_ms"], ratios[v["name"]])
+    ]
+    if not fit:
+        by = "gzip_bytes" if limits.kb else "latency_ms" if limits.latency_ms else "fid"
+        near = min(judged, key=lambda v: v[by])
+        return None, f"none of {len(variants)} files keeps {limits}; the nearest: {_figures(near)}"
+    if limits.kb or limits.latency_ms:
+        best, what = min(fit, key=lambda v: v["fid"]), "the lowest FID"
+    else:
+        best, what = min(fit, key=lambda v: v["gzip_bytes"]), "the smallest"
+    why = f"{what} of the {len(fit)} of {len(variants)} files that keep {limits}"
+    return best, f"{_figures(best)}, {ratios[best['name']]:.2f} times float32's: {why}"
+
+
+def _figures(variant: Mapping[str, Any]) -> str:
+    return (
+        f"{variant['name']}, {variant['gzip_bytes'] / 1000:.1f} kB gzipped, "
+        f"{variant['latency_ms']:.3f} ms, FID {variant['fid']:.2f}"
+    )

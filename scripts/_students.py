@@ -1,0 +1,157 @@
+"""Trains a student of a run's generator, and goes on where a killed training was."""
+
+import shutil
+from pathlib import Path
+
+import keras
+import numpy as np
+from absl import flags
+
+from callbacks.checkpoint import Checkpoint
+from callbacks.image_grid import ImageGrid
+from callbacks.lr_decay import LearningRateDecay
+from callbacks.metrics_log import MetricsLog
+from callbacks.nan_guard import NaNGuard
+from callbacks.progress_bar import ProgressBar
+from callbacks.pruning import Pruning
+from callbacks.tensorboard_scalars import TensorBoardScalars
+from gan.architectures import Networks
+from gan.compression import pruning, slimming
+from gan.compression.variants import Student
+from gan.data import Spec
+from gan.errors import UserError
+from scripts import experiment
+from trainers import averages
+from trainers.checkpoints import Checkpoints
+from trainers.distillation import Distillation
+from trainers.gan import GAN
+
+FLAGS = flags.FLAGS
+
+# Checkpoints and pictures a student.
+_MOMENTS = 5
+
+
+class StudentInterruptedError(Exception):
+    """A signal ended the training; what was trained is saved."""
+
+    def __init__(self, name: str, signal: int) -> None:
+        super().__init__(name)
+        self.signal = signal
+
+
+def untrained(teacher: keras.Model, student: Student) -> keras.Model:
+    """The student as it is cut out of the teacher."""
+    return slimming.slim(teacher, width=student.width, target_macs=student.macs)
+
+
+def cut(teacher: keras.Model, student: Student) -> keras.Model:
+    """The same with its smallest weights at 0 already, to see what its file will cost."""
+    model = untrained(teacher, student)
+    if student.sparsity:
+        kernels = pruning.kernels(model, keep_output_dense=FLAGS.keep_output_dense)
+        shares = [student.sparsity] * len(kernels)
+        if FLAGS.allocation == "global":
+            shares = pruning.allocate([k.value for k in kernels], student.sparsity)
+        schedules = [pruning.constant(share) for share in shares]
+        pruner = pruning.Pruner(model, schedules, keep_output_dense=FLAGS.keep_output_dense)
+        pruner.update(0)
+        pruner.strip()
+    return model
+
+
+def trained(run: experiment.Experiment, student: Student, folder: Path) -> keras.Model:
+    """The student, trained for --finetune_kimg; from its file where that is done already.
+
+    Args:
+        run: with the trained generator and discriminator.
+        student: which.
+        folder: its own workdir: checkpoints, metrics.jsonl, samples, TensorBoard's events, and at
+            the end generator.keras.
+
+    Raises:
+        StudentInterruptedError: by a signal.
+        TrainingDiverged: a loss is not finite.
+        UserError: a run that has no students.
+    """
+    file = folder / "generator.keras"
+    if file.is_file():
+        return keras.models.load_model(file)
+    trainer = make_trainer(run, student)
+    checkpoints = Checkpoints(folder, keep=1)
+    resumed = checkpoints.restore(trainer)
+    if resumed is not None:
+        print(f"{student.name} goes on at {trainer.images / 1000:g} kimg.", flush=True)
+    folder.mkdir(parents=True, exist_ok=True)
+    every = FLAGS.finetune_kimg / _MOMENTS
+    callbacks: list[keras.callbacks.Callback] = [
+        LearningRateDecay("linear", total_kimg=FLAGS.finetune_kimg, start=0.5)
+    ]
+    if student.sparsity or student.two_of_four:
+        callbacks.append(_pruning(student, untrained(run.trainer.inference(), student)))
+    callbacks += [
+        MetricsLog(folder, log_every_kimg=every / 10, sinks=[TensorBoardScalars(folder)]),
+        NaNGuard(folder),
+        ImageGrid(run.source, folder, image_every_kimg=every),
+        ProgressBar(),
+        Checkpoint(checkpoints, checkpoint_every_kimg=every),
+    ]
+    trainer.fit(
+        run.source,
+        total_kimg=FLAGS.finetune_kimg,
+        steps_per_loop=FLAGS.steps_per_loop,
+        callbacks=callbacks,
+        eval_every_kimg=FLAGS.finetune_kimg,
+    )
+    if trainer.interrupted:
+        raise StudentInterruptedError(student.name, trainer.interrupted)
+    trainer.inference().save(folder / "tmp.keras")
+    (folder / "tmp.keras").replace(file)
+    shutil.rmtree(checkpoints.directory, ignore_errors=True)
+    return trainer.inference()
+
+
+def make_trainer(run: experiment.Experiment, student: Student) -> Distillation:
+    """The distillation of a run's generator, against a copy of its trained discriminator.
+
+    Raises:
+        UserError: the run's trainer is no GAN.
+    """
+    if not isinstance(run.trainer, GAN):
+        raise UserError(
+            f"--variants: a run of --trainer={run.values['trainer']} has no students; its "
+            "generator can be exported as float32, float16, dynamic and int8."
+        )
+    teacher, critic = run.trainer.inference(), run.trainer.networks["discriminator"]
+
+    def networks(spec: Spec) -> Networks:
+        discriminator = averages.copy(critic)
+        discriminator.trainable = True
+        return Networks(untrained(teacher, student), discriminator)
+
+    options = experiment.trainer_options(run.values, Distillation)
+    half_life = FLAGS.finetune_kimg / 10  # so that the average has forgotten the dense weights
+    options |= {
+        "n_critic": 1,
+        "seed": FLAGS.seed,
+        "ema_half_life_kimg": min(options.get("ema_half_life_kimg") or half_life, half_life),
+        "output_weight": FLAGS.output_weight,
+        "feature_weight": FLAGS.feature_weight,
+        "adversarial_weight": FLAGS.adversarial_weight,
+        "quantization_aware": student.aware,
+    }
+    return Distillation(networks, run.source.spec, teacher=averages.copy(teacher), **options)
+
+
+def _pruning(student: Student, model: keras.Model) -> Pruning:
+    """Zeros over the first half, from the weights that the student begins with."""
+    kernels = pruning.kernels(model, keep_output_dense=FLAGS.keep_output_dense)
+    return Pruning(
+        student.sparsity,
+        begin_kimg=0.0,
+        end_kimg=FLAGS.finetune_kimg / 2,
+        keep_output_dense=FLAGS.keep_output_dense,
+        allocation="layer" if student.two_of_four else FLAGS.allocation,
+        structure="2of4" if student.two_of_four else "",
+        initial=[np.asarray(kernel) for kernel in kernels],
+    )
