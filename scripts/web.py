@@ -1,0 +1,173 @@
+"""Serves a generator's page on this machine: python -m scripts.web --model=FILE.tflite
+
+The page (demo/web) draws the file's samples in the browser, with LiteRT.js; Ctrl-C ends it.
+"""
+
+import json
+import os
+from collections.abc import Sequence
+from http import HTTPStatus
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+from absl import flags
+
+from gan.compression.runner import LiteRTTranslator, open_generator
+from gan.errors import UserError
+from scripts import cli
+
+FLAGS = flags.FLAGS
+PAGE = Path(__file__).parent.parent / "demo" / "web"
+HOST = "127.0.0.1"
+
+OPTIONS = {
+    "model": ("", "generator's file, .tflite, as scripts.compress exports it"),
+    "port": (8000, "of the page's address; 0 takes a free one"),
+}
+
+
+def describe(path: str | os.PathLike[str]) -> dict[str, Any]:
+    """What the page has to know of a file: model.json.
+
+    Args:
+        path: a `.tflite` generator of grey or RGB images with the static batch 1.
+
+    Returns:
+        name, bytes, latent_dim, num_classes (0: unconditional) and shape (H, W, C).
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        UserError: it is no generator, or one that the page cannot show.
+    """
+    sampler = open_generator(path)
+    if isinstance(sampler, LiteRTTranslator):
+        raise UserError(
+            f"{os.fspath(path)!r} translates images; the page shows generators, which draw from z."
+        )
+    if len(sampler.shape) != 3 or sampler.shape[-1] not in (1, 3):
+        raise UserError(
+            f"{os.fspath(path)!r}: a sample's shape is {sampler.shape}; the page shows grey and "
+            "RGB images, (H, W, 1) or (H, W, 3)."
+        )
+    if sampler.batch_size != 1:
+        raise UserError(
+            f"{os.fspath(path)!r}: its static batch is {sampler.batch_size}; the page draws one "
+            "image a call, so export it with batch 1."
+        )
+    return {
+        "name": sampler.path.name,
+        "bytes": sampler.path.stat().st_size,
+        "latent_dim": sampler.latent_dim,
+        "num_classes": sampler.num_classes,
+        "shape": sampler.shape,
+    }
+
+
+class Handler(SimpleHTTPRequestHandler):
+    """The page's folder, plus what `memory` holds: path -> content."""
+
+    memory: dict[str, bytes] = {}
+    protocol_version = "HTTP/1.1"
+    # Browsers refuse modules and wasm of another type, and what the system maps is anyone's guess.
+    extensions_map = {
+        ".html": "text/html; charset=utf-8",
+        ".css": "text/css; charset=utf-8",
+        ".js": "text/javascript; charset=utf-8",
+        ".mjs": "text/javascript; charset=utf-8",
+        ".json": "application/json",
+        ".wasm": "application/wasm",
+        ".tflite": "application/octet-stream",
+        "": "application/octet-stream",
+    }
+
+    def __init__(self, *args: Any) -> None:
+        super().__init__(*args, directory=os.fspath(PAGE))
+
+    def end_headers(self) -> None:
+        """Adds what every answer has."""
+        # Isolated from other origins, a page's clock counts microseconds and threads are allowed.
+        self.send_header("Cross-Origin-Opener-Policy", "same-origin")
+        self.send_header("Cross-Origin-Embedder-Policy", "require-corp")
+        # Nothing from elsewhere: the page runs on a machine without a network.
+        self.send_header(
+            "Content-Security-Policy",
+            "default-src 'self' data: 'unsafe-inline' 'wasm-unsafe-eval'",
+        )
+        self.send_header("Cache-Control", "no-cache")
+        super().end_headers()
+
+    def do_GET(self) -> None:
+        """What memory holds, else a file."""
+        path = self.path.partition("?")[0]
+        content = self.memory.get(path)
+        if content is None:
+            super().do_GET()
+            return
+        self.send_response(HTTPStatus.OK)
+        self.send_header("Content-Type", self.guess_type(path))
+        self.send_header("Content-Length", str(len(content)))
+        self.end_headers()
+        self.wfile.write(content)
+
+    def list_directory(self, path: str | os.PathLike[str]) -> None:
+        """Folders are not shown."""
+        self.send_error(HTTPStatus.NOT_FOUND)
+
+    def log_message(self, format: str, *args: Any) -> None:
+        """Requests are not logged: errors show on the page."""
+
+
+def make_server(path: str | os.PathLike[str], port: int = 0) -> ThreadingHTTPServer:
+    """A server of the page and one file, bound and not yet serving.
+
+    Args:
+        path: a `.tflite` generator; it is read now, so that a later export cannot tear it.
+        port: on 127.0.0.1; 0 takes a free one, then in `server_address`.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        UserError: the page cannot show the file, its npm packages are missing, or the port is
+            taken.
+    """
+    if not (PAGE / "node_modules" / "@litertjs" / "core" / "wasm").is_dir():
+        raise UserError(
+            "LiteRT.js is not installed: run npm ci --prefix demo/web, or make web, which does it."
+        )
+    memory = {
+        "/model.json": json.dumps(describe(path)).encode(),
+        "/model.tflite": Path(path).read_bytes(),
+    }
+    handler = type("ModelHandler", (Handler,), {"memory": memory})
+    try:
+        return ThreadingHTTPServer((HOST, port), handler)
+    except OSError as error:
+        raise UserError(
+            f"--port={port}: {HOST}:{port} cannot be had ({error.strerror}); "
+            "give another, or --port=0 for a free one."
+        ) from error
+
+
+def main(argv: Sequence[str]) -> int:
+    """Serves until Ctrl-C."""
+    del argv
+    if not FLAGS.model:
+        raise UserError("--model is missing; give an exported generator, --model=FILE.tflite.")
+    if not 0 <= FLAGS.port < 2**16:
+        raise UserError(f"--port={FLAGS.port}: expected 0 to 65535.")
+    try:
+        server = make_server(FLAGS.model, FLAGS.port)
+    except FileNotFoundError as error:
+        raise UserError(str(error)) from error
+    with server:
+        try:
+            address = f"http://{HOST}:{server.server_address[1]}"
+            print(f"{FLAGS.model} at {address}  (Ctrl-C ends)", flush=True)
+            server.serve_forever()
+        except KeyboardInterrupt:
+            print()
+    return 0
+
+
+if __name__ == "__main__":
+    cli.run_with(main, OPTIONS)
