@@ -101,6 +101,8 @@ MISTAKES = [
     ([GENERATE, "--model=file.tflite", "--out=a.png"], "file.tflite"),
     ([GENERATE, "--model=file.keras", "--out=a.jpg"], "--out='a.jpg'"),
     ([GENERATE, W, "--columns=-1", "--out=a.png"], "--columns=-1"),
+    ([GENERATE, W, "--images=p", "--out=a.png"], "is for a translator's --model=FILE.tflite"),
+    ([GENERATE, "--model=no.tflite", "--images=p", "--out=a.png"], "no such file"),
     ([COMPRESS, W], "--out"),
     ([COMPRESS, W, "--out=o"], "holds no run"),
     ([COMPRESS, W, "--out=o", "--sparsity=1.5"], "--sparsity=1.5"),

@@ -8,6 +8,9 @@ import sys
 import keras
 import numpy as np
 import pytest
+from PIL import Image
+
+from gan.images import save_png
 
 TINY = ("--finetune_kimg=2", "--eval_samples=300", "--calibration=20")
 
@@ -154,6 +157,19 @@ def test_conditional_generators_and_translators_become_files(tmp_path):
     result = run("compress", *flags, "--variants=int8")
     assert result.returncode == 0, result.stderr
     assert report(tmp_path / "td")["variants"]["int8"]["psnr_db"] > 20
+    pictures = tmp_path / "pictures"
+    save_png(pictures / "a.png", np.zeros((28, 28, 1), np.uint8))
+    save_png(pictures / "b.png", np.full((28, 28, 1), 200, np.uint8))
+    model, drawn = tmp_path / "td" / "int8.tflite", tmp_path / "drawn.png"
+    result = run(
+        "generate", f"--model={model}", f"--images={pictures}", f"--out={drawn}", "--count=2",
+        "--scale=1", "--columns=1",
+    )  # fmt: skip
+    assert result.returncode == 0, result.stderr
+    pixels = np.asarray(Image.open(drawn).convert("L"))
+    # Two white pixels around each pair; inputs on the left.
+    assert pixels.shape == (62, 60)
+    assert not pixels[2:30, 2:30].any() and (pixels[32:60, 2:30] == 200).all()
     refused = run("compress", *flags, "--variants=slim_int8")
     assert refused.returncode == 2
     assert "a run of --trainer=cyclegan has no students" in refused.stderr.splitlines()[-1]
