@@ -36,23 +36,32 @@ class Compression:
         self.judged: list[dict[str, Any]] = []
 
     def make(self, variant: Variant) -> dict[str, Any]:
-        """Trains, exports and judges a variant, as far as that is not done."""
+        """Trains, exports and judges a variant, as far as that is not done: its figures."""
         if variant.name not in self.files:
-            path = self.out / f"{variant.name}.tflite"
-            if not path.is_file():
-                self._export(variant, path)
-            self.files[variant.name] = path
-            self.judged.append(self._judge(variant.name, path))
+            self.files[variant.name] = self.file(variant)
+            self.judged.append(self._judge(variant.name, self.files[variant.name]))
         return next(v for v in self.judged if v["name"] == variant.name)
 
+    def file(self, variant: Variant) -> Path:
+        """A variant's file, exported if it is not there."""
+        path = self.out / f"{variant.name}.tflite"
+        if not path.is_file():
+            self._export(variant, path)
+        return path
+
     def measure(self, student: Student) -> tuple[float, float]:
-        """What its int8 file will cost: kB when gzipped, and milliseconds."""
-        path = self.out / "untrained.tflite"
+        """What a student's int8 file will cost, see `cost`, whatever it will have learnt."""
+        path = self.out / ".untrained.tflite"
         write_whole(path, self._content(_students.cut(self.generator, student), "int8"))
-        cost = len(gzip.compress(path.read_bytes(), 9, mtime=0)) / 1000, latency_ms(path)
+        kb, milliseconds = self.cost(path)
         path.unlink()
-        print(f"{student.name or 'int8'}: {cost[0]:.1f} kB gzipped, {cost[1]:.3f} ms.", flush=True)
-        return cost
+        print(f"{student.name or 'int8'}: {kb:.1f} kB gzipped, {milliseconds:.3f} ms.", flush=True)
+        return kb, milliseconds
+
+    @staticmethod
+    def cost(path: Path) -> tuple[float, float]:
+        """A file's kB when gzipped, and milliseconds."""
+        return len(gzip.compress(path.read_bytes(), 9, mtime=0)) / 1000, latency_ms(path)
 
     def representative(self, generator: keras.Model) -> calibration.Representative:
         """What sets int8's ranges: not the z that files are judged on."""

@@ -7,6 +7,7 @@ looks for the variant to take; --variants makes those that are named. A stopped 
 it was.
 """
 
+import dataclasses
 import math
 import sys
 from collections.abc import Sequence
@@ -17,7 +18,7 @@ from absl import flags
 from callbacks.nan_guard import TrainingDiverged
 from gan.compression import debugging, export, report, search, variants
 from gan.compression.search import Candidate, Limits
-from gan.compression.variants import Student, Variant
+from gan.compression.variants import Variant
 from gan.errors import UserError
 from gan.metrics.evaluation import Evaluator
 from scripts import _students, cli, experiment
@@ -117,18 +118,18 @@ def seek(work: Compression, limits: Limits) -> None:
         )
 
     def ratio(candidate: Candidate) -> float:
-        student = candidate.student
-        name = f"{student.name}_int8".lstrip("_")
-        figures = work.make(Variant(name, student, "int8"))
+        figures = work.make(variants.variant(candidate.student, "int8"))
         value = math.inf if figures["fid"] is None else figures["fid"] / base["fid"]
-        print(f"{name}: FID {value:.2f} times float32's.", flush=True)
+        print(f"{figures['name']}: FID {value:.2f} times float32's.", flush=True)
         return value
 
     search.explore(found, limits, ratio, FLAGS.trials)
     # More bits for the same weights cost no training; they count where they still fit.
-    for student in [s for s in work.students if s != Student()]:
+    for student in list(work.students):
         for precision in ("dynamic", "float16"):
-            work.make(Variant(f"{student.name}_{precision}", student, precision))
+            variant = variants.variant(student, precision)
+            if limits.fits(*work.cost(work.file(variant))):
+                work.make(variant)
     aware_if_needed(work, limits)
 
 
@@ -138,10 +139,10 @@ def aware_if_needed(work: Compression, limits: Limits) -> None:
     if best is None or not best["name"].endswith("_int8"):
         return
     student = variants.parse(best["name"]).student
-    whole = work.make(Variant(f"{student.name}_float32", student, "float32"))
+    whole = work.make(variants.variant(student, "float32"))
     if best["fid"] > 1.03 * whole["fid"]:
         print(f"Rounding cost {best['fid'] / whole['fid'] - 1:.1%} of FID: with qat.", flush=True)
-        work.make(variants.parse(f"{student.name}_qat_int8"))
+        work.make(variants.variant(dataclasses.replace(student, aware=True), "int8"))
 
 
 def main(argv: Sequence[str]) -> int:

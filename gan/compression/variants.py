@@ -64,6 +64,11 @@ class Variant:
     precision: str
 
 
+def variant(student: Student, precision: str) -> Variant:
+    """The variant of a student and a precision, by its shortest name."""
+    return Variant("_".join(filter(None, (student.name, precision))), student, precision)
+
+
 def parse(name: str, *, width: float = 0.5, target_macs: int = 0, sparsity: float = 0.7) -> Variant:
     """The variant of a name.
 

@@ -6,7 +6,7 @@ import pytest
 
 from gan.compression import search
 from gan.compression.search import Limits
-from gan.compression.variants import Student, Variant, parse
+from gan.compression.variants import Student, Variant, parse, variant
 from gan.errors import UserError
 
 
@@ -29,7 +29,8 @@ def test_a_students_name_is_read_back():
         Student(0.35, sparsity=0.7),
         Student(two_of_four=True, aware=True),
     ):
-        assert parse(f"{student.name}_int8").student == student
+        assert parse(variant(student, "int8").name) == variant(student, "int8")
+    assert variant(Student(), "dynamic").name == "dynamic"
 
 
 @pytest.mark.parametrize(
