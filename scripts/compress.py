@@ -17,8 +17,8 @@ from absl import flags
 
 from callbacks.nan_guard import TrainingDiverged
 from gan.compression import debugging, export, report, search, variants
-from gan.compression.search import Candidate, Limits
-from gan.compression.variants import Variant
+from gan.compression.search import Limits
+from gan.compression.variants import Student, Variant
 from gan.errors import UserError
 from gan.metrics.evaluation import Evaluator
 from scripts import _students, cli, experiment
@@ -117,8 +117,8 @@ def seek(work: Compression, limits: Limits) -> None:
             f"{smallest.kb:.1f} kB gzipped and {smallest.latency_ms:.3f} ms; allow more."
         )
 
-    def ratio(candidate: Candidate) -> float:
-        figures = work.make(variants.variant(candidate.student, "int8"))
+    def ratio(student: Student) -> float:
+        figures = work.make(variants.variant(student, "int8"))
         value = math.inf if figures["fid"] is None else figures["fid"] / base["fid"]
         print(f"{figures['name']}: FID {value:.2f} times float32's.", flush=True)
         return value

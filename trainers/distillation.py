@@ -88,7 +88,7 @@ class Distillation(GAN):
                 target_features, _ = self.criticize(target, batch)
             features, fake_logits = self.criticize(fake, batch)
             # What both draw, pixel by pixel and as D sees it.
-            output = tf.reduce_mean(tf.abs(tf.cast(fake - target, tf.float32)))
+            output = tf.reduce_mean(tf.abs(tf.cast(fake, tf.float32) - tf.cast(target, tf.float32)))
             feature = tf.add_n([_relative(f, t) for f, t in zip(features, target_features)])
             feature /= len(features)
             loss = self.output_weight * output + self.feature_weight * feature

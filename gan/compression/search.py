@@ -1,5 +1,6 @@
 """Which variant to take: the limits that it must keep, and which to try to get there."""
 
+import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -63,7 +64,8 @@ def candidates(
 ) -> tuple[list[Candidate], Candidate]:
     """The students worth training: at each width the fewest zeros that keep the limits.
 
-    Size and speed do not depend on training, so they are measured on the untrained files.
+    Size and speed do not depend on training, so they are measured on the untrained files. Zeros
+    only make files smaller, so that without a limit on size there are none.
 
     Args:
         limits: to keep; those on FID are known only after training.
@@ -75,62 +77,73 @@ def candidates(
     found: list[Candidate] = []
     smallest: Candidate | None = None
     for width in WIDTHS:
-        # A limit on size asks for zeros, and if not even the most of them do, for fewer channels;
-        # without one, each share of zeros is another candidate.
-        order = (SPARSITIES[-1], *SPARSITIES) if limits.kb else SPARSITIES
+        # If not even the most zeros do, it takes fewer channels.
+        order = (SPARSITIES[-1], *SPARSITIES) if limits.kb else SPARSITIES[:1]
         for i, sparsity in enumerate(order):
             student = Student(width=width, sparsity=sparsity)
             candidate = Candidate(student, *measure(student))
             if smallest is None or candidate.kb < smallest.kb:
                 smallest = candidate
             fits = limits.fits(candidate.kb, candidate.latency_ms)
-            too_slow = limits.latency_ms and candidate.latency_ms > limits.latency_ms
-            if too_slow or (limits.kb and i == 0 and not fits):
-                break  # More zeros do not make it faster.
+            if not fits and (i == 0 or candidate.latency_ms > limits.latency_ms > 0):
+                break
             if fits and (i or not limits.kb):
                 found.append(candidate)
-                if limits.kb:
-                    break
+                break
     assert smallest is not None
     return found, smallest
 
 
 def explore(
-    found: Sequence[Candidate],
-    limits: Limits,
-    ratio: Callable[[Candidate], float],
-    trials: int,
+    found: Sequence[Candidate], limits: Limits, ratio: Callable[[Student], float], trials: int
 ) -> None:
-    """Trains candidates, at most `trials` of them, those first that promise most.
+    """Trains students, at most `trials` of them.
 
-    Under a limit on size or speed the widest come first, since many sparse channels do better than
-    few dense ones (Zhu & Gupta, 2017, arXiv:1710.01878), until FID gets worse again. With a limit
-    on FID alone the sizes are halved in, FID being taken to fall as they grow.
+    Under a limit on time the widest come first. Under one on size, few dense channels compete with
+    many sparse ones: it starts in the middle and goes on, narrower first, while FID gets better.
+    With a limit on FID alone widths are halved in, FID being taken to fall as they grow, and the
+    narrowest that keeps it is given zeros until it does not.
 
     Args:
-        found: those that fit by size and speed.
+        found: those that fit by size and speed, the widest first.
         limits: what for.
         ratio: trains and judges one: FID by float32's.
         trials: at most.
     """
+    students = [candidate.student for candidate in found]
     if limits.kb or limits.latency_ms:
-        best = float("inf")
-        for candidate in found[:trials]:
-            mine = ratio(candidate)
-            if mine > best:
-                return
-            best = mine
+        _climb(students, len(students) // 2 if limits.kb else 0, ratio, trials)
         return
-    ordered = sorted(found, key=lambda c: c.kb)
-    low, high = 0, len(ordered)
-    for _ in range(trials):
-        if low >= high:
-            return
+    low, high = 0, len(students)  # the first that is too narrow lies between
+    while low < high and trials:
         middle = (low + high) // 2
-        if ratio(ordered[middle]) <= limits.fid_ratio:
-            high = middle
-        else:
+        trials -= 1
+        if ratio(students[middle]) <= limits.fid_ratio:
             low = middle + 1
+        else:
+            high = middle
+    for sparsity in SPARSITIES[1 : 1 + trials] if low else ():
+        if ratio(dataclasses.replace(students[low - 1], sparsity=sparsity)) > limits.fid_ratio:
+            return
+
+
+def _climb(
+    students: Sequence[Student], start: int, ratio: Callable[[Student], float], trials: int
+) -> None:
+    """From `start` to the end while the ratio falls; if it does not at once, to the beginning."""
+    first = best = ratio(students[start])
+    left = trials - 1
+    for way in (range(start + 1, len(students)), range(start - 1, -1, -1)):
+        for i in way:
+            if not left:
+                return
+            left -= 1
+            mine = ratio(students[i])
+            if mine >= best:
+                break
+            best = mine
+        if best < first:
+            return
 
 
 def choose(

@@ -12,6 +12,7 @@ from gan.errors import UserError
 from layers import Dense
 from trainers.checkpoints import Checkpoints
 from trainers.distillation import Distillation, with_features
+from trainers.distribution import make_strategy
 from trainers.randomness import step_seed
 
 
@@ -161,3 +162,24 @@ def test_mistakes_are_named(teacher, tmp_path):
     x = keras.Input((2,), name="x")
     with pytest.raises(UserError, match="no activation layers whose features"):
         with_features(keras.Model(x, Dense(1)(x), name="linear"))
+
+
+@pytest.mark.parametrize("precision", ["float32", "mixed_float16"])
+@pytest.mark.parametrize("aware", [False, True])
+def test_it_trains_on_replicas_and_in_mixed_precision(teacher, tmp_path, precision, aware):
+    teacher.save(tmp_path / "generator.keras")
+    source = ToySource()
+    with make_strategy("mirrored").scope():
+        trainer = Distillation(
+            lambda spec: Networks(generator(4), discriminator()),
+            source.spec,
+            teacher=str(tmp_path / "generator.keras"),
+            batch_size=32,
+            learning_rate=5e-3,
+            precision=precision,
+            quantization_aware=aware,
+        )
+    assert trainer.distribute_strategy.num_replicas_in_sync == 2
+    first = trainer.fit(source, total_kimg=0.032, steps_per_loop=1).history["output_l1"]
+    last = trainer.fit(source, total_kimg=3.2, steps_per_loop=50, eval_every_kimg=1).history
+    assert last["output_l1"][-1] < 0.8 * first[-1]

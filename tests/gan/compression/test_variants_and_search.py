@@ -63,39 +63,49 @@ def test_candidates_keep_the_limits_with_the_fewest_zeros():
     ]  # fmt: skip
     assert smallest.kb == pytest.approx(min(c.kb for c in found), rel=1)
     fast, _ = search.candidates(Limits(latency_ms=0.3), cost)
-    assert {c.student.width for c in fast} == {0.25, 0.125} and len(fast) == 10
+    assert [c.student for c in fast] == [Student(0.25), Student(0.125)]
     none, smallest = search.candidates(Limits(kb=0.1), cost)
     assert none == [] and smallest.student == Student(0.125, sparsity=0.9)
 
 
-def explored(limits, fid, trials=4):
+def explored(limits, fid, trials=6):
     found, _ = search.candidates(limits, cost)
     tried = []
 
-    def ratio(candidate):
-        tried.append(candidate.student)
-        return fid(candidate)
+    def ratio(student):
+        tried.append(student)
+        return fid(student)
 
     search.explore(found, limits, ratio, trials)
     return tried
 
 
-def test_under_a_budget_wide_ones_come_first_until_it_gets_worse():
-    best_at_half = explored(Limits(kb=100), lambda c: abs(c.student.width - 0.5) + 1)
-    assert [s.width for s in best_at_half] == [1.0, 0.75, 0.5, 0.35]
-    assert len(explored(Limits(kb=100), lambda c: c.student.width)) == 4
-    assert [s.width for s in explored(Limits(kb=100), lambda c: 1 / c.student.width)] == [1.0, 0.75]
+@pytest.mark.parametrize(
+    ("best", "tried"),
+    [
+        (0.35, [0.35, 0.25, 0.5]),
+        (0.125, [0.35, 0.25, 0.125]),
+        (0.75, [0.35, 0.25, 0.5, 0.75, 1.0]),
+    ],
+)
+def test_under_a_budget_it_climbs_from_the_middle(best, tried):
+    found = explored(Limits(kb=100), lambda s: 1 + abs(math.log(s.width / best)))
+    assert [s.width for s in found] == tried
+    assert len(explored(Limits(kb=100), lambda s: s.width, trials=2)) == 2
 
 
-def test_under_a_limit_on_fid_sizes_are_halved_in():
-    """FID falls as 1/kB: the smallest that keeps the limit is found within log2(30) + 1 trials."""
+def test_under_a_limit_on_time_the_widest_come_first():
+    assert [s.width for s in explored(Limits(latency_ms=0.5), lambda s: 1 / s.width)] == [0.5, 0.35]
+
+
+def test_under_a_limit_on_fid_widths_are_halved_in_and_then_pruned():
+    """FID is 1 + 0.05 / width and 0.3 more at 80% zeros: 0.25 with 0.7 is the smallest at 1.2."""
     limits = Limits(fid_ratio=1.2)
-    tried = explored(limits, lambda c: 1 + 10 / c.kb, trials=5)
-    good = [cost(s)[0] for s in tried if 1 + 10 / cost(s)[0] <= 1.2]
-    every = sorted(
-        cost(Student(w, sparsity=s))[0] for w in search.WIDTHS for s in search.SPARSITIES
-    )
-    assert min(good) == min(kb for kb in every if 1 + 10 / kb <= 1.2)
+    tried = explored(limits, lambda s: 1 + 0.05 / s.width + 0.3 * (s.sparsity > 0.7))
+    dense = [s.width for s in tried if not s.sparsity]
+    assert min(w for w in dense if 1 + 0.05 / w <= 1.2) == 0.25 and len(dense) <= 3
+    assert [s for s in tried if s.sparsity] == [Student(0.25, sparsity=s) for s in (0.5, 0.7, 0.8)]
+    assert len(explored(limits, lambda s: 2.0, trials=2)) == 2
 
 
 def judged(name, gzip_bytes, latency_ms, fid):
