@@ -76,6 +76,8 @@ def main(argv: Sequence[str]) -> int:
     print(f"\nSamples in training        {last}")
     print(f"Samples of the int8 file   {grid}")
     print(f"Variants for the same z    {device / 'comparison.png'}")
+    print(f"What each cost             {device / 'report.html'}")
+    print(f"In the browser             make web MODEL={device / 'pruned_int8.tflite'}")
     print(f"Watch the training         .venv/bin/tensorboard --logdir={run}")
     if fresh:
         print(f"Took {time.monotonic() - start:.0f} s.")
