@@ -13,6 +13,7 @@ import tensorflow as tf
 
 from gan.compression.channels import axes, has_kernel, is_dense, is_norm
 from gan.compression.flatbuffer import TANH_RANGE
+from gan.errors import UserError
 from layers.kernel_layer import KernelLayer
 
 
@@ -27,8 +28,17 @@ class FakeQuantized:
         """Looks up where the file will round.
 
         Args:
-            model: a functional generator of layers from `layers` and Keras.
+            model: a functional generator; its kernels are those of layers from `layers`.
+
+        Raises:
+            UserError: a kernel of Keras' own layers, which could not be rounded in passing.
         """
+        for layer in model.layers:
+            if has_kernel(layer) and not isinstance(layer, KernelLayer):
+                raise UserError(
+                    f"quantization-aware training cannot round the kernel of {layer.name!r}, a "
+                    f"Keras {type(layer).__name__}; take layers.{type(layer).__name__}."
+                )
         self.model = model
         self._nodes = [
             node

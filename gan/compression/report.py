@@ -18,7 +18,6 @@ from gan.files import write_json, write_whole
 from gan.metrics.evaluation import Evaluator
 from gan.sampling import KerasSampler, Sampler, balanced_labels, latents
 
-VARIANTS = ("float32", "int8", "pruned_int8")
 # What an Evaluator with metrics=METRICS finds, by the report's name, and in which unit.
 METRICS = ("fid", "kid", "pr")
 _QUALITY = {

@@ -11,6 +11,7 @@ from gan.compression import export, runner
 from gan.compression.fake_quant import FakeQuantized, round_activation, round_kernel
 from gan.compression.report import psnr_db
 from gan.data.spec import Spec
+from gan.errors import UserError
 from gan.sampling import latents
 
 SPEC = Spec("toy", (8, 8, 1), 0, 100)
@@ -85,3 +86,9 @@ def test_norms_learn_and_variables_are_shared():
     assert all(g is not None and np.isfinite(g).all() for g in gradients)
     assert np.any(np.asarray(gradients[0]))
     assert np.any(np.asarray(norm.moving_mean) != before)
+
+
+def test_a_kernel_that_it_cannot_round_is_named():
+    z = keras.Input((4,), name="z")
+    with pytest.raises(UserError, match=r"kernel of 'plain', a Keras Dense; take layers\.Dense"):
+        FakeQuantized(keras.Model(z, keras.layers.Dense(2, name="plain")(z)))
