@@ -74,6 +74,11 @@ def check_flags() -> None:
             raise UserError(f"--{name} is missing: --{name}=DIR, {COMPRESS[name][1]}.")
     if Path(FLAGS.out).is_file():
         raise UserError(f"--out={FLAGS.out!r} is a file; a folder is needed.")
+    if (Path(FLAGS.out) / "checkpoints").exists():  # its flags.txt would be lost
+        raise UserError(
+            f"--out={FLAGS.out!r} is a run's folder; take another, such as "
+            f"{str(Path(FLAGS.out) / 'device')!r}."
+        )
     if not 0 <= FLAGS.sparsity < 1:
         raise UserError(f"--sparsity={FLAGS.sparsity}: expected at least 0 and below 1.")
     if not 0 < FLAGS.width <= 1:

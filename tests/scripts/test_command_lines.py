@@ -108,6 +108,7 @@ MISTAKES = [
     ([COMPRESS, W, "--out=o", "--sparsity=1.5"], "--sparsity=1.5"),
     ([COMPRESS, W, "--out=o", "--variants=int8,int4"], "--variants='int4' ends in 'int4'"),
     ([COMPRESS, W, "--out=o", "--budget_kb=-1"], "--budget_kb=-1"),
+    ([COMPRESS, W, "--out=trained"], "--out='trained' is a run's folder; take another"),
     ([COMPRESS, W, "--out=o", "--variants=float16", "--keep_float=dense"], "names none"),
     ([COMPRESS, W, "--out=o", "--quantizer=best"], "--quantizer='best'"),
     ([TRAIN, W, "--trainer=distillation"], "--teacher is missing"),
@@ -123,6 +124,7 @@ def answers(tmp_path_factory):
     folder = tmp_path_factory.mktemp("mistakes")
     for name in ("file.txt", "file.keras", "file.tflite"):
         (folder / name).write_text("not what it says")
+    (folder / "trained" / "checkpoints").mkdir(parents=True)
     return folder, run_all([line for line, _ in MISTAKES], folder)
 
 
