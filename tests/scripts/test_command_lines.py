@@ -104,6 +104,7 @@ MISTAKES = [
     ([GENERATE, W, "--images=p", "--out=a.png"], "is for a translator's --model=FILE.tflite"),
     ([GENERATE, "--model=no.tflite", "--images=p", "--out=a.png"], "no such file"),
     ([COMPRESS, W], "--out"),
+    ([COMPRESS, "--out=o"], "--workdir is missing"),
     ([COMPRESS, W, "--out=o"], "holds no run"),
     ([COMPRESS, W, "--out=o", "--sparsity=1.5"], "--sparsity=1.5"),
     ([COMPRESS, W, "--out=o", "--variants=int8,int4"], "--variants='int4' ends in 'int4'"),

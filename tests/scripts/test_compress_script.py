@@ -40,20 +40,6 @@ def report(out):
     return whole | {"variants": {v["name"]: v for v in whole["variants"]}}
 
 
-@pytest.mark.parametrize(
-    ("flags", "line"),
-    [
-        (("--out=o",), "--workdir is missing"),
-        (("--workdir=w", "--out=o", "--sparsity=1"), "--sparsity=1.0: expected at least 0"),
-        (("--workdir=w", "--out=o", "--variants=int4"), "--variants='int4' ends in 'int4'"),
-    ],
-)
-def test_a_wrong_flag_is_one_line(flags, line):
-    result = run("compress", *flags)
-    assert result.returncode == 2
-    assert line in result.stderr.splitlines()[-1]
-
-
 @pytest.mark.slow
 def test_a_run_becomes_files_and_a_report(workdir, tmp_path):
     names = "int8,float16,dynamic,pruned_int8,slim0.5_qat_int8,pruned2of4_int8"
