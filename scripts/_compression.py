@@ -32,6 +32,7 @@ class Compression:
         self.run, self.out, self.evaluator = run, out, evaluator
         self.generator = run.trainer.inference()
         self.students: dict[Student, keras.Model] = {Student(): self.generator}
+        self.made: list[Variant] = []
         self.files: dict[str, Path] = {}
         self.judged: list[dict[str, Any]] = []
 
@@ -39,6 +40,7 @@ class Compression:
         """Trains, exports and judges a variant, as far as that is not done: its figures."""
         if variant.name not in self.files:
             self.files[variant.name] = self.file(variant)
+            self.made.append(variant)
             self.judged.append(self._judge(variant.name, self.files[variant.name]))
         return next(v for v in self.judged if v["name"] == variant.name)
 

@@ -130,7 +130,7 @@ def seek(work: Compression, limits: Limits) -> None:
 
     search.explore(found, limits, ratio, FLAGS.trials)
     # More bits for the same weights cost no training; they count where they still fit.
-    for student in list(work.students):
+    for student in dict.fromkeys(v.student for v in work.made):
         for precision in ("dynamic", "float16"):
             variant = variants.variant(student, precision)
             if limits.fits(*work.cost(work.file(variant))):
