@@ -32,6 +32,7 @@ class Compression:
         self.run, self.out, self.evaluator = run, out, evaluator
         self.generator = run.trainer.inference()
         self.students: dict[Student, keras.Model] = {Student(): self.generator}
+        self._whole: dict[Student, bytes] = {}
         self.made: list[Variant] = []
         self.files: dict[str, Path] = {}
         self.judged: list[dict[str, Any]] = []
@@ -78,6 +79,12 @@ class Compression:
             self.students[student] = _students.trained(self.run, student, folder)
         return self.students[student]
 
+    def _float32(self, student: Student) -> bytes:
+        """A student's float32 file, which its others must not outgrow: converted once for all."""
+        if student not in self._whole:
+            self._whole[student] = self._content(self._student(student), "float32")
+        return self._whole[student]
+
     def _content(self, generator: keras.Model, precision: str) -> bytes:
         int8 = precision == "int8"
         return export.to_tflite(
@@ -89,11 +96,10 @@ class Compression:
         )
 
     def _export(self, variant: Variant, path: Path) -> None:
-        content = self._content(self._student(variant.student), variant.precision)
+        content = whole = self._float32(variant.student)
         if variant.precision != "float32":
-            export.check_growth(
-                variant.name, content, self._content(self._student(variant.student), "float32")
-            )
+            content = self._content(self._student(variant.student), variant.precision)
+            export.check_growth(variant.name, content, whole)
         temporary = self.out / ".unproved" / path.name  # its own name, for messages
         write_whole(temporary, content)
         placement.require_one_partition(temporary)

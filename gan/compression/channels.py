@@ -7,6 +7,7 @@ arXiv:1608.08710), as the sum of squares over all readers.
 """
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -98,11 +99,10 @@ def trace(model: keras.Model) -> Graph:
     if not isinstance(model, keras.Model) or not hasattr(model, "_nodes_by_depth"):
         raise UserError(f"{model.name!r}: expected a functional Keras model, to follow its layers.")
     graph, tensors = Graph(), dict[int, Tensor]()
-    for depth in sorted(model._nodes_by_depth, reverse=True):
-        for node in model._nodes_by_depth[depth]:
-            inputs = [tensors[id(t)] for t in node.input_tensors]
-            output = node.outputs[0]
-            tensors[id(output)] = _follow(graph, node.operation, inputs, output.shape)
+    for node in nodes(model):
+        inputs = [tensors[id(t)] for t in node.input_tensors]
+        output = node.outputs[0]
+        tensors[id(output)] = _follow(graph, node.operation, inputs, output.shape)
     for output in model.outputs:
         graph.fixed.update(tensors[id(output)].ids.tolist())
     graph.fixed = {graph.root(channel) for channel in graph.fixed}
@@ -110,6 +110,12 @@ def trace(model: keras.Model) -> Graph:
         if graph.root(channel) != channel:
             graph.importance[graph.root(channel)] += graph.importance[channel]
     return graph
+
+
+def nodes(model: keras.Model) -> Iterator[Any]:
+    """A functional model's calls of layers, each behind those whose outputs it reads."""
+    for depth in sorted(model._nodes_by_depth, reverse=True):
+        yield from model._nodes_by_depth[depth]
 
 
 def _follow(
@@ -185,7 +191,6 @@ def axes(layer: keras.Layer) -> tuple[int, int]:
     """The kernel's axes of input and output channels."""
     if is_dense(layer):
         return 0, 1
-    # Keras' own transposed convolution is a subclass of its convolution.
     return (3, 2) if isinstance(layer, _TRANSPOSED) else (2, 3)
 
 

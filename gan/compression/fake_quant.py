@@ -11,7 +11,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from gan.compression.channels import axes, has_kernel, is_dense, is_norm
+from gan.compression.channels import axes, has_kernel, is_dense, is_norm, nodes
 from gan.compression.flatbuffer import TANH_RANGE
 from gan.errors import UserError
 from layers.kernel_layer import KernelLayer
@@ -40,11 +40,7 @@ class FakeQuantized:
                     f"Keras {type(layer).__name__}; take layers.{type(layer).__name__}."
                 )
         self.model = model
-        self._nodes = [
-            node
-            for depth in sorted(model._nodes_by_depth, reverse=True)
-            for node in model._nodes_by_depth[depth]
-        ]
+        self._nodes = list(nodes(model))
         readers: dict[int, list[keras.Layer]] = {}
         for node in self._nodes:
             for tensor in node.input_tensors:

@@ -7,7 +7,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-import layers
+from gan.compression.channels import axes, has_kernel
 
 
 @keras.saving.register_keras_serializable(package="tapestry")
@@ -72,17 +72,8 @@ def input_axes(model: keras.Model) -> dict[int, int]:
         `id` of the kernel's variable -> axis, counted from the front. Kernels of other layers,
         depthwise ones among them, sum over no such axis and are left out.
     """
-    kinds: dict[Any, int] = {
-        (keras.layers.Dense, layers.Dense): 0,  # (in, out)
-        (keras.layers.Conv2D, layers.Conv2D): 2,  # (height, width, in, out)
-        (keras.layers.Conv2DTranspose, layers.Conv2DTranspose): 3,  # (height, width, out, in)
-    }
-    return {
-        id(layer.kernel): axis
-        for layer in model._flatten_layers()
-        for kind, axis in kinds.items()
-        if isinstance(layer, kind)
-    }
+    found = (layer for layer in model._flatten_layers() if has_kernel(layer))
+    return {id(layer.kernel): axes(layer)[0] for layer in found}
 
 
 def allocate(weights: Sequence[Any], sparsity: float) -> list[float]:

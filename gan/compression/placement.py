@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 from ai_edge_litert.interpreter import Interpreter
 
+from gan.compression.flatbuffer import keras_layers
 from gan.compression.runner import open_interpreter
 from gan.errors import UserError
 
@@ -142,9 +143,9 @@ def layer_names(interpreter: Interpreter, ops: Iterable[Op]) -> list[str]:
 
 
 def _layer(scope: str) -> str:
-    marked = re.search(r"(?:^|/)([^/]+)\.(?:_\d+)*/", scope)
+    marked = keras_layers(scope)
     if marked:
-        return marked.group(1)
+        return marked[0]
     parts = scope.split("/")
     if len(parts) < 3:
         return ""
