@@ -1,5 +1,6 @@
 """Drawing samples: the latents, the labels, and one protocol for every kind of generator."""
 
+from collections.abc import Iterator
 from typing import Protocol
 
 import keras
@@ -90,12 +91,36 @@ def _pad(x: np.ndarray, size: int) -> tuple[np.ndarray, int]:
 
 
 def _num_classes(model: keras.Model) -> int:
-    """How many labels a conditional generator takes; it is kept on the model's label input."""
+    """How many labels a conditional generator takes, as the layer that reads the label says.
+
+    Raises:
+        ValueError: it does not: neither a Lambda's argument or an attribute `num_classes`, nor an
+            embedding's `input_dim`.
+    """
     if len(model.inputs) < 2:
         return 0
-    for layer in model._flatten_layers():
-        options = {**getattr(layer, "arguments", {}), **vars(layer)}  # a Lambda keeps its own
-        for name in ("num_classes", "input_dim"):
+    for layer in _readers(model, model.inputs[1]):
+        options = {**vars(layer), **(getattr(layer, "arguments", None) or {})}
+        for name in ("num_classes", "input_dim", "num_tokens"):
             if isinstance(options.get(name), int):
                 return int(options[name])
     raise ValueError(f"{model.name} takes a label, but no layer says how many classes there are.")
+
+
+def _readers(model: keras.Model, tensor: keras.KerasTensor) -> Iterator[keras.Layer]:
+    """The layers that read an input, directly or behind layers without weights, the nearest first.
+
+    Those behind a layer with weights read its features, not the label.
+    """
+    reached = {id(tensor)}
+    for depth in sorted(model._nodes_by_depth, reverse=True):
+        for node in model._nodes_by_depth[depth]:
+            read = [i for i, t in enumerate(node.input_tensors) if id(t) in reached]
+            if not read:
+                continue
+            layer = node.operation
+            if hasattr(layer, "_nodes_by_depth"):  # a model inside: its own readers of that input
+                yield from _readers(layer, layer.inputs[read[0]])
+            yield layer
+            if not layer.weights:
+                reached.update(id(t) for t in node.output_tensors)

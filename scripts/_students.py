@@ -20,6 +20,7 @@ from gan.compression import pruning, slimming
 from gan.compression.variants import Student
 from gan.data import Spec
 from gan.errors import UserError
+from gan.generators import load_keras
 from scripts import experiment
 from trainers import averages
 from trainers.checkpoints import Checkpoints
@@ -76,7 +77,7 @@ def trained(run: experiment.Experiment, student: Student, folder: Path) -> keras
     """
     file = folder / "generator.keras"
     if file.is_file():
-        return keras.models.load_model(file)
+        return load_keras(file, flag="out")
     trainer = make_trainer(run, student)
     checkpoints = Checkpoints(folder, keep=1)
     resumed = checkpoints.restore(trainer)

@@ -11,9 +11,9 @@ import numpy as np
 from absl import flags
 
 from gan import data, images, sampling
-from gan.compression.runner import LiteRTTranslator, open_generator
+from gan.compression.runner import LiteRTTranslator
 from gan.errors import UserError
-from gan.generators import load_model
+from gan.generators import load_model, open_exported
 from scripts import cli, experiment
 
 FLAGS = flags.FLAGS
@@ -69,10 +69,7 @@ def translated(model: str, folder: str, count: int) -> np.ndarray:
     Raises:
         UserError: no such file or folder, or a file that draws from z.
     """
-    try:
-        translator = open_generator(model)
-    except FileNotFoundError:
-        raise UserError(f"--model={model!r}: there is no such file.") from None
+    translator = open_exported(model)
     if not isinstance(translator, LiteRTTranslator):
         raise UserError(f"--images={folder!r}: {model!r} draws from z and takes no pictures.")
     height, width, channels = translator.input_shape

@@ -12,7 +12,7 @@ import numpy as np
 from keras import Model as KerasModel
 
 from gan import images
-from gan.compression import charts, cost, page, placement, runner
+from gan.compression import charts, cost, isolated, page, placement, runner
 from gan.compression.runner import LiteRTSampler, LiteRTTranslator
 from gan.files import write_json, write_whole
 from gan.metrics.evaluation import Evaluator
@@ -77,7 +77,7 @@ def judge(
     Returns:
         name; file (its name); bytes; gzip_bytes (level 9); macs (of a call); params; sparsity
         (zeros among the kernels the file stores); partitions; latency_ms and latency_2_threads_ms
-        (median of a call); peak_mb (see `runner.peak_mb`); fid; kid (the squared distance, not
+        (median of a call); peak_mb (see `isolated.peak_mb`); fid; kid (the squared distance, not
         times 1,000); precision; recall; psnr_db (None for the reference itself, and where two
         files generate the same). Metrics that the evaluator lacks or that are not finite are None.
 
@@ -104,7 +104,7 @@ def judge(
         "partitions": partitions,
         "latency_ms": runner.latency_ms(path, 1),
         "latency_2_threads_ms": runner.latency_ms(path, 2),
-        "peak_mb": runner.peak_mb(path),
+        "peak_mb": isolated.peak_mb(path),
         **_quality(generator, evaluator, inputs),
         "psnr_db": _finite(psnr),
     }

@@ -1,10 +1,8 @@
 """Runs an exported `.tflite` generator, with nothing but LiteRT and NumPy."""
 
-import ctypes
 import json
 import os
-import subprocess
-import sys
+import struct
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -257,84 +255,24 @@ def _fill_inputs(interpreter: Interpreter) -> None:
         )
 
 
-def peak_mb(path: str | os.PathLike[str]) -> float:
-    """The memory that loading and running a file takes at its peak, in MB of 1,000,000 bytes.
-
-    It is what the resident memory of a process of its own, with LiteRT and NumPy alone, grows by
-    over a load and three calls on one thread. On Linux the file is loaded twice and the second
-    time counts, so that LiteRT's own code, some 10 MB, is there already; elsewhere it is included.
-    The system counts pages to within some 0.3 MB, so that a very small file may take 0.
-
-    Args:
-        path: a `.tflite` generator.
-
-    Raises:
-        FileNotFoundError: there is no such file.
-        UserError: LiteRT cannot load it, or the process failed.
-    """
-    open_interpreter(path, accelerated=False)  # its mistakes are told best from here
-    done = subprocess.run(
-        [sys.executable, "-m", "gan.compression.runner", os.path.abspath(path)],
-        cwd=Path(__file__).parents[2],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    if done.returncode:
-        reason = (done.stderr.strip().splitlines() or [f"status {done.returncode}"])[-1]
-        raise UserError(f"{os.fspath(path)!r}: running it in a process of its own failed: {reason}")
-    return float(done.stdout)
-
-
-def _added_bytes(path: str) -> int:
-    """What the peak of this process's resident memory grows by while it loads and runs a file."""
-    before = _peak_bytes()
-    _load_and_run(path)
-    added = _peak_bytes() - before
-    if _forget_peak():
-        before = _peak_bytes()
-        _load_and_run(path)
-        added = _peak_bytes() - before
-    return max(added, 0)
-
-
-def _load_and_run(path: str, calls: int = 3) -> None:
+def load_and_run(path: str, calls: int = 3) -> None:
+    """Loads a file and calls it on noise."""
     interpreter = open_interpreter(path)
     _fill_inputs(interpreter)
     for _ in range(calls):
         interpreter.invoke()
 
 
-def _peak_bytes() -> int:
-    if sys.platform.startswith("linux"):
-        # Not ru_maxrss: a child inherits its parent's.
-        status = Path("/proc/self/status").read_text()
-        line = next(line for line in status.splitlines() if line.startswith("VmHWM"))
-        return int(line.split()[1]) * 1024
-    import resource
-
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak if sys.platform == "darwin" else peak * 1024
-
-
-def _forget_peak() -> bool:
-    """Hands freed memory back and lets the peak count from now on, where the system has both."""
-    try:
-        ctypes.CDLL(None).malloc_trim(0)
-        Path("/proc/self/clear_refs").write_text("5")
-    except (AttributeError, TypeError, OSError):
-        return False
-    return True
-
-
 def _metadata(path: Path) -> dict[str, Any]:
-    model = schema.Model.GetRootAs(path.read_bytes(), 0)
-    for i in range(model.MetadataLength()):
-        entry = model.Metadata(i)
-        if entry.Name() == METADATA.encode():
-            return dict(json.loads(model.Buffers(entry.Buffer()).DataAsNumpy().tobytes()))
+    try:
+        model = schema.Model.GetRootAs(path.read_bytes(), 0)
+        for i in range(model.MetadataLength()):
+            entry = model.Metadata(i)
+            if entry.Name() == METADATA.encode():
+                return dict(json.loads(model.Buffers(entry.Buffer()).DataAsNumpy().tobytes()))
+    except (ValueError, TypeError, AttributeError, IndexError, struct.error) as error:
+        raise UserError(
+            f"{os.fspath(path)!r}: its metadata is damaged ({type(error).__name__}: {error}); "
+            "export it again with scripts.compress."
+        ) from error
     return {}
-
-
-if __name__ == "__main__":
-    print(_added_bytes(sys.argv[1]) / 1e6)

@@ -1,13 +1,18 @@
+import json
+import random
+import zipfile
+
 import keras
 import numpy as np
 import pytest
 
+from gan.compression import flatbuffer
 from gan.compression.export import to_tflite
 from gan.errors import UserError
 from gan.files import write_whole
 from gan.generators import load_model
-from gan.sampling import latents
-from layers import Conv2DTranspose
+from gan.sampling import KerasSampler, latents
+from layers import Conv2DTranspose, functions
 
 
 def save(path, inputs="z"):
@@ -42,3 +47,120 @@ def test_mistakes_quote_the_flag(tmp_path):
     ):
         with pytest.raises(UserError, match=f"--model='.*{name}'.*{line}"):
             load_model(tmp_path / name)
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory):
+    """A generator as both kinds of file."""
+    folder = tmp_path_factory.mktemp("files")
+    for suffix in (".keras", ".tflite"):
+        save(folder / f"g{suffix}")
+    return folder
+
+
+def test_a_flipped_bit_in_a_keras_file_ends_in_one_line_or_changes_nothing(files, tmp_path):
+    content = (files / "g.keras").read_bytes()
+    z = latents(2, 6, 0)
+    whole = load_model(files / "g.keras")(z)
+    rng, lines = random.Random(0), []
+    for _ in range(40):
+        damaged = bytearray(content)
+        damaged[rng.randrange(len(damaged))] ^= 1 << rng.randrange(8)
+        (tmp_path / "g.keras").write_bytes(damaged)
+        try:
+            drawn = load_model(tmp_path / "g.keras")(z)
+        except UserError as error:
+            lines.append(str(error))
+        else:  # A date, say, which no checksum covers.
+            np.testing.assert_array_equal(drawn, whole)
+    assert len(lines) >= 35
+    assert all("cannot be read: " in line and "\n" not in line for line in lines)
+
+
+def rewritten(source, target, change):
+    """A copy of a `.keras` file with another config, its checksums right."""
+    with zipfile.ZipFile(source) as old, zipfile.ZipFile(target, "w") as new:
+        for name in old.namelist():
+            content = old.read(name)
+            if name == "config.json":
+                config = json.loads(content)
+                for layer in config["config"]["layers"]:
+                    change(layer["class_name"], layer["config"])
+                content = json.dumps(config)
+            new.writestr(name, content)
+
+
+def test_a_keras_file_cannot_ask_for_more_than_it_holds(files, tmp_path, capfd):
+    def wide(kind, config):
+        if kind == "Dense":
+            config["units"] = 10**9
+
+    def tall(kind, config):
+        if kind == "Reshape":
+            config |= {"target_shape": [2, 2, 4]}
+        if kind == "Conv2DTranspose":
+            config["strides"] = [10**5, 10**5]
+
+    def code(kind, config):
+        if kind == "Dense":
+            config["activation"] = {
+                "class_name": "function", "config": "system", "module": "os",
+                "registered_name": "function",
+            }  # fmt: skip
+
+    for change, line in ((wide, "more weights than the file holds"), (tall, "shape"), (code, "")):
+        path = tmp_path / f"{change.__name__}.keras"
+        rewritten(files / "g.keras", path, change)
+        with pytest.raises(UserError, match=f"{change.__name__}.keras' cannot be read: .*{line}"):
+            load_model(path)
+
+
+def test_a_tflite_file_that_crashes_litert_ends_in_one_line(files, tmp_path):
+    content = (files / "g.tflite").read_bytes()
+
+    def nowhere(model):
+        model.subgraphs[0].operators[0].inputs[0] = 10**6
+
+    def endless(model):
+        for tensor in model.subgraphs[0].tensors[:1]:
+            tensor.shape = np.asarray([1, 2**30], np.int32)
+
+    for i, change in enumerate((nowhere, endless)):
+        model = flatbuffer.read(content)
+        change(model)
+        path = tmp_path / f"{i}.tflite"
+        path.write_bytes(flatbuffer.flatbuffer_utils.convert_object_to_bytearray(model))
+        with pytest.raises(UserError, match=rf"{i}\.tflite'"):
+            load_model(path)
+    (tmp_path / "cut.tflite").write_bytes(content[: len(content) // 2])
+    with pytest.raises(UserError, match=r"cut\.tflite'"):
+        load_model(tmp_path / "cut.tflite")
+
+
+def test_the_classes_are_those_of_the_layer_that_reads_the_label():
+    z = keras.Input((3,), name="z")
+    label = keras.Input((), dtype="int32", name="label")
+    # Meets another layer's `input_dim` first: an embedding of quantized z.
+    levels = keras.layers.Lambda(functions.one_hot, arguments={"num_classes": 50})
+    codes = keras.layers.Flatten()(keras.layers.Embedding(100, 2)(z))
+    for of_label, classes in (
+        (keras.layers.Embedding(7, 2), 7),
+        (keras.layers.Lambda(functions.one_hot, arguments={"num_classes": 9}), 9),
+    ):
+        h = keras.layers.Concatenate()([codes, keras.layers.Flatten()(of_label(label)), z])
+        image = keras.layers.Reshape((1, 1, 1))(keras.layers.Dense(1)(h))
+        assert KerasSampler(keras.Model([z, label], image)).num_classes == classes
+    # Behind a layer with weights it is no label any more.
+    h = keras.layers.Dense(4)(keras.layers.Reshape((1,))(label))
+    h = keras.layers.Flatten()(levels(keras.layers.Concatenate()([h, z])))
+    with pytest.raises(ValueError, match="how many classes"):
+        KerasSampler(keras.Model([z, label], keras.layers.Dense(2)(h)))
+
+
+def test_the_label_may_be_read_inside_a_nested_model():
+    inner = keras.Input((), dtype="int32")
+    embed = keras.Model(inner, keras.layers.Embedding(5, 2)(inner))
+    z = keras.Input((3,), name="z")
+    label = keras.Input((), dtype="int32", name="label")
+    h = keras.layers.Concatenate()([z, embed(label)])
+    assert KerasSampler(keras.Model([z, label], keras.layers.Dense(2)(h))).num_classes == 5

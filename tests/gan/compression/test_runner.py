@@ -7,7 +7,7 @@ import keras
 import numpy as np
 import pytest
 
-from gan.compression import export, runner
+from gan.compression import export, isolated, runner
 from gan.errors import UserError
 
 
@@ -103,26 +103,27 @@ def test_peak_memory_is_the_files_own(translator, dense, tmp_path, monkeypatch):
     # A parent of this size must not count, nor where it stands.
     ballast = np.ones(300_000_000 // 8)
     monkeypatch.chdir(dense.parent)
-    large, small = runner.peak_mb(dense.name), runner.peak_mb(translator[1])
+    large, small = isolated.peak_mb(dense.name), isolated.peak_mb(translator[1])
     assert ballast.sum() > 0
     assert 16 < large < 16 * 2.5
     assert 0 <= small < 1
     with pytest.raises(FileNotFoundError, match="nothing"):
-        runner.peak_mb(tmp_path / "nothing.tflite")
+        isolated.peak_mb(tmp_path / "nothing.tflite")
 
 
 def test_a_child_that_fails_is_told_of(dense, monkeypatch):
-    monkeypatch.setattr(runner.sys, "executable", "/bin/false")
+    monkeypatch.setattr(isolated.sys, "executable", "/bin/false")
     with pytest.raises(UserError, match=r"process of its own failed: status 1"):
-        runner.peak_mb(dense)
+        isolated.peak_mb(dense)
 
 
 def test_the_runner_needs_nothing_but_litert_numpy_and_the_errors():
     code = (
-        "import sys; from gan.compression import runner; "
+        "import sys; from gan.compression import isolated; "
         "tops = {name.split('.')[0] for name in sys.modules}; "
         "assert not {'tensorflow', 'keras', 'PIL', 'scipy', 'matplotlib'} & tops; "
         "ours = {name for name in sys.modules if name.split('.')[0] == 'gan'}; "
-        "assert ours == {'gan', 'gan.compression', 'gan.compression.runner', 'gan.errors'}, ours"
+        "assert ours == {'gan', 'gan.compression', 'gan.compression.runner', "
+        "'gan.compression.isolated', 'gan.errors'}, ours"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
