@@ -18,7 +18,7 @@ from scripts import experiment
 HIGHER = {
     "modes", "high_quality", "precision", "recall", "density", "coverage", "inception_score"
 }  # fmt: skip
-LOWER = {"fid", "kid", "kid_x1e3", "reverse_kl", "copied", "ppl", "path_length"}
+LOWER = {"fid", "kid", "reverse_kl", "copied", "ppl", "path_length"}
 # Near the data is good, on top of it is memorised: neither end is best.
 _NEITHER = {"neighbour_distance", "neighbour_ratio"}
 _TRAINING = {

@@ -63,7 +63,7 @@ _COLUMNS: tuple[tuple[str, str, Callable[[Any], str]], ...] = (
     ("latency_2_threads_ms", "ms, 2 threads", _each(".3f")),
     ("peak_mb", "peak MB", _each(".1f")),
     ("fid", "FID", _each(".3f")),
-    ("kid", "KID &times;1000", _each(".3f", 1e3)),
+    ("kid", "KID", _each(".4g")),
     ("precision", "precision", _each(".3f")),
     ("recall", "recall", _each(".3f")),
     ("psnr_db", "PSNR dB", _each(".1f")),

@@ -18,14 +18,9 @@ from gan.files import write_json, write_whole
 from gan.metrics.evaluation import Evaluator
 from gan.sampling import KerasSampler, Sampler, balanced_labels, latents
 
-# What an Evaluator with metrics=METRICS finds, by the report's name, and in which unit.
+# What an Evaluator with metrics=METRICS finds, and what of it the report shows.
 METRICS = ("fid", "kid", "pr")
-_QUALITY = {
-    "fid": ("fid", 1.0),
-    "kid": ("kid_x1e3", 1e-3),
-    "precision": ("precision", 1.0),
-    "recall": ("recall", 1.0),
-}
+_QUALITY = ("fid", "kid", "precision", "recall")
 _PSNR_SAMPLES = 256
 _CHUNK = 1000  # images translated at a time
 
@@ -77,9 +72,9 @@ def judge(
     Returns:
         name; file (its name); bytes; gzip_bytes (level 9); macs (of a call); params; sparsity
         (zeros among the kernels the file stores); partitions; latency_ms and latency_2_threads_ms
-        (median of a call); peak_mb (see `isolated.peak_mb`); fid; kid (the squared distance, not
-        times 1,000); precision; recall; psnr_db (None for the reference itself, and where two
-        files generate the same). Metrics that the evaluator lacks or that are not finite are None.
+        (median of a call); peak_mb (see `isolated.peak_mb`); fid; kid; precision; recall; psnr_db
+        (None for the reference itself, and where two files generate the same). Metrics that the
+        evaluator lacks or that are not finite are None.
 
     Raises:
         UserError: the file does not load, or part of it would run outside XNNPACK.
@@ -213,10 +208,7 @@ def _quality(
 
 
 def _found(metrics: Mapping[str, float]) -> dict[str, float | None]:
-    return {
-        name: _finite(factor * metrics[key]) if key in metrics else None
-        for name, (key, factor) in _QUALITY.items()
-    }
+    return {name: _finite(metrics[name]) if name in metrics else None for name in _QUALITY}
 
 
 def _protocol(evaluator: Evaluator, batch_size: int) -> dict[str, Any]:
@@ -228,7 +220,6 @@ def _protocol(evaluator: Evaluator, batch_size: int) -> dict[str, Any]:
         "sparsity": "share of zeros among the kernels stored in the file",
         "latency": "median milliseconds of a call, 1 and 2 CPU threads",
         "peak_mb": "10^6 bytes that loading and running add to a process with LiteRT",
-        "kid": "squared distance, not times 1,000",
         "batch_size": batch_size,
         "psnr": f"against the float32 file, same z, {_PSNR_SAMPLES} samples, peak-to-peak 2",
     }

@@ -14,6 +14,7 @@ from gan import images
 from gan.data.source import Source
 from gan.errors import UserError
 from gan.metrics import features, scores
+from gan.metrics.declared import declared
 from gan.metrics.distances import nearest
 from gan.metrics.features import Features
 from gan.metrics.modes import mixture_modes, stacked_modes
@@ -33,7 +34,7 @@ class Evaluator:
     as they are.
 
     The same evaluator gives the same numbers for the same samples. It keeps the reference's
-    features, found at the first evaluation.
+    features, found at the first evaluation. `keys` is what its metrics declare of their numbers.
     """
 
     def __init__(
@@ -56,7 +57,8 @@ class Evaluator:
         Args:
             source: the reference, its ordered pass.
             metrics: names or import paths, see `scores` (fid, kid, pr, dc, is, modes, ppl,
-                neighbours). None: fid for images, modes for mixtures, both for stacked images.
+                neighbours). None: fid for images, modes for mixtures, both for stacked images. The
+                first key that may decide (see `declared`) says what is best.
             feature_net: a name or import path (see `features.load`), a net, or "auto": `fashion`
                 for images, `mnist` channel by channel for stacked ones.
             feature_weights: file of the net's weights, for nets that take one.
@@ -91,7 +93,8 @@ class Evaluator:
         self.num_reference = min(num_reference or spec.size, spec.size)
         self._is_mixture = hasattr(source, "centers") and hasattr(source, "std")
         default = ("fid",) if spec.is_image else ("modes",)
-        self.metrics = tuple(metrics) or (("modes",) if spec.channel_classes else ()) + default
+        self.metrics = tuple(metrics) or default + (("modes",) if spec.channel_classes else ())
+        self.keys = declared(self.metrics)
         self._cache, self._progress = cache, progress
         self._judged: dict[str, Any] = {"num_samples": self.num_samples, "seed": seed}
         self._samples: Features | None = None

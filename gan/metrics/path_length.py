@@ -5,6 +5,7 @@ from collections.abc import Callable
 import numpy as np
 
 from gan.errors import UserError
+from gan.metrics.keys import Key, declares
 from gan.sampling import Sampler, balanced_labels, latents, slerp
 
 EPSILON = 1e-4  # the paper's step
@@ -46,6 +47,8 @@ def path_length(
     return float(lengths[(low <= lengths) & (lengths <= high)].mean())
 
 
+# One image for every z has the shortest path, so it decides nothing.
+@declares(Key("ppl", better="lower"))
 def sampled_path_length(
     sampler: Sampler, net: Callable[[np.ndarray], np.ndarray], count: int, seed: int
 ) -> float:

@@ -1,11 +1,13 @@
 """The metrics by name: what `--metrics=fid,kid,pr` stands for.
 
 A metric is a function of the reference's and the samples' `Features` that returns numbers by key.
-Its keyword-only arguments are constants of the protocol, and are written beside every number. One
-from elsewhere is named by import path, `package.module:attribute`.
+It declares these keys, and what is better of each (`gan.metrics.keys.declares`). Its keyword-only
+arguments are constants of the protocol, and are written beside every number. One from elsewhere is
+named by import path, `package.module:attribute`.
 """
 
 from collections.abc import Callable, Iterable
+from typing import Any
 
 import numpy as np
 
@@ -15,32 +17,39 @@ from gan.metrics import kernel, manifold
 from gan.metrics.features import Features
 from gan.metrics.frechet import frechet_distance
 from gan.metrics.inception_score import inception_score
+from gan.metrics.keys import Key, declares
+from gan.metrics.modes import mixture_modes
 from gan.metrics.neighbours import find_neighbours
+from gan.metrics.path_length import sampled_path_length
 
 NEIGHBOUR_QUERIES = 1000
 
 Metric = Callable[[Features, Features], dict[str, float]]
 
 
+@declares(Key("fid", better="lower", decides=True))
 def fid(reference: Features, samples: Features) -> dict[str, float]:
     """The Frechet distance, see `frechet_distance`: 0 and up, lower is better."""
     a, b = reference.moments, samples.moments
     return {"fid": frechet_distance(a.mean, a.covariance, b.mean, b.covariance)}
 
 
+@declares(Key("kid", better="lower", decides=True), Key("kid_std", spread_of="kid"))
 def kid(
     reference: Features, samples: Features, *, subsets: int = 100, subset_size: int = 1000
 ) -> dict[str, float]:
-    """The kernel distance times 1,000, see `kernel_distance`: lower is better, below 0 by chance.
+    """The kernel distance, see `kernel_distance`: lower is better, below 0 by chance.
 
-    `kid_x1e3_std` is the standard deviation of a subset's value.
+    It is not times 1,000, as tables in papers often are. `kid_std` is the standard deviation of a
+    subset's value.
     """
     mean, std = kernel.kernel_distance(
         reference.rows, samples.rows, subsets=subsets, subset_size=subset_size
     )
-    return {"kid_x1e3": 1e3 * mean, "kid_x1e3_std": 1e3 * std}
+    return {"kid": mean, "kid_std": std}
 
 
+@declares(Key("precision", better="higher"), Key("recall", better="higher", covers=True))
 def pr(reference: Features, samples: Features, *, k: int = 3) -> dict[str, float]:
     """Improved precision and recall, see `precision_recall`: 0 to 1, higher is better.
 
@@ -51,6 +60,9 @@ def pr(reference: Features, samples: Features, *, k: int = 3) -> dict[str, float
     return {"precision": precision, "recall": recall}
 
 
+@declares(
+    Key("density", better="higher"), Key("coverage", better="higher", decides=True, covers=True)
+)
 def dc(reference: Features, samples: Features, *, k: int = 5) -> dict[str, float]:
     """Density and coverage, see `density_coverage`: about 1 for equal distributions.
 
@@ -68,6 +80,10 @@ def _as_many(reference: np.ndarray, samples: np.ndarray) -> tuple[np.ndarray, np
     return reference[chosen[0]], samples[chosen[1]]
 
 
+@declares(
+    Key("inception_score", better="higher", decides=True),
+    Key("inception_score_std", spread_of="inception_score"),
+)
 def is_(reference: Features, samples: Features, *, splits: int = 10) -> dict[str, float]:
     """The Inception Score by the net's own classes, see `inception_score`: higher is better."""
     del reference
@@ -76,6 +92,8 @@ def is_(reference: Features, samples: Features, *, splits: int = 10) -> dict[str
     return {"inception_score": mean, "inception_score_std": std}
 
 
+# Near the data is good, on top of it is memorised: neither end of the first two is best.
+@declares(Key("neighbour_distance"), Key("neighbour_ratio"), Key("copied", better="lower"))
 def neighbours(
     reference: Features, samples: Features, *, queries: int = NEIGHBOUR_QUERIES
 ) -> dict[str, float]:
@@ -101,12 +119,12 @@ METRICS: dict[str, Metric] = {
     "neighbours": neighbours,
 }
 # These need more than features, the mixture's centres or the generator: the Evaluator has them.
-OWN = ("modes", "ppl")
+OWN: dict[str, Callable[..., Any]] = {"modes": mixture_modes, "ppl": sampled_path_length}
 _MOMENTS_ONLY = ("fid",)
 
 
-def find(name: str) -> Metric:
-    """The metric of that name or import path.
+def find(name: str) -> Callable[..., Any]:
+    """The function of that name or import path: a `Metric`, or one of `OWN`.
 
     Raises:
         UserError: there is none.
@@ -116,9 +134,10 @@ def find(name: str) -> Metric:
         if not callable(found):
             raise UserError(f"--metrics={name!r} is a {type(found).__name__}, not a function.")
         return found
-    if name not in METRICS:
-        raise UserError(registry.unknown("--metrics", name, sorted([*METRICS, *OWN])))
-    return METRICS[name]
+    known = METRICS | OWN
+    if name not in known:
+        raise UserError(registry.unknown("--metrics", name, sorted(known)))
+    return known[name]
 
 
 def needs_rows(names: Iterable[str]) -> bool:

@@ -39,7 +39,7 @@ def logged(values, name="fid", images=IMAGES):
         losses = {"generator_loss": 1.0, "cycle": 2.0, "loss": 1.0} if count else {}
         if count:
             yield head | losses
-        yield head | losses | {name: value, "kid_x1e3": 1.0, "kid_x1e3_std": 0.1}
+        yield head | losses | {name: value, "kid": 1.0, "kid_std": 0.1}
 
 
 def evaluation(fid, errors=None, **protocol):
@@ -72,7 +72,7 @@ WORKS = {
     "two": [COMPARE, "--metrics", "fid", "a_seed0", "other"],
 }
 PLOTS = {
-    "plot": [COMPARE, *SEEDS, "b", "--metrics=fid,kid_x1e3", "--out=plot.png"],
+    "plot": [COMPARE, *SEEDS, "b", "--metrics=fid,kid", "--out=plot.png"],
     "unwritable": [COMPARE, "b", "--out=file/plot.png"],
 }
 MISTAKES = [
@@ -165,7 +165,7 @@ def test_curves_by_different_protocols_say_so(without):
 
 def test_all_metrics_and_only_metrics_against_seconds(without):
     _, out, _ = without[0]["all"]
-    assert "kid_x1e3 (lower is better)" in out and "at seconds" in out
+    assert "kid (lower is better)" in out and "at seconds" in out
     assert "cycle" not in out and "_std" not in out and "loss" not in out
     table = rows(out, "curves", "fid (lower is better)")
     assert table["dataset=ring, eval_samples=0, pack=2 [a]"][2] == "6"
@@ -231,7 +231,7 @@ def test_curves_are_aligned_on_the_counts_all_seeds_have(tmp_path):
 
 def test_a_metric_nobody_knows_is_one_and_a_loss_is_none(tmp_path):
     run = read(write_run(tmp_path / "a", logged([1.0, 2.0], name="my_score")))
-    assert set(run.curves) == {"my_score", "kid_x1e3"}
+    assert set(run.curves) == {"my_score", "kid"}
     # Lines of evaluations only: names decide.
     lines = [{"step": 1, "images": 8, "loss": 1.0, "fid": None}, {"images": 9, "fid": 2.0}]
     run = read(write_run(tmp_path / "b", lines))

@@ -1,0 +1,51 @@
+"""The keys of metrics by the metrics' names: which numbers they yield, and what is better."""
+
+from collections.abc import Iterable
+
+from gan.errors import UserError
+from gan.metrics import scores
+from gan.metrics.keys import Key, declares
+
+__all__ = ["Key", "declared", "declares", "key_of"]
+
+
+def declared(metrics: Iterable[str]) -> dict[str, Key]:
+    """What metrics declare of the numbers they return.
+
+    Args:
+        metrics: short names or import paths, as `--metrics` takes them.
+
+    Returns:
+        The keys by name, in the order of the metrics and of their declarations. A function that
+        declares nothing adds none: what it returns has no direction and decides nothing. A metric
+        need not yield all of them from every data set.
+
+    Raises:
+        UserError: no such metric, or two that declare one key differently.
+    """
+    found: dict[str, Key] = {}
+    for metric in metrics:
+        for key in getattr(scores.find(metric), "keys", ()):
+            if found.setdefault(key.name, key) != key:
+                raise UserError(
+                    f"--metrics={metric!r} and another metric declare the key {key.name!r} in "
+                    "different ways: rename it in one of them."
+                )
+    return found
+
+
+def key_of(name: str, metrics: Iterable[str] = ()) -> Key:
+    """The declaration of a key that was met in a file.
+
+    Args:
+        name: of the key.
+        metrics: whose declarations to look at first; those that come with the project are always
+            looked at.
+
+    Returns:
+        The key; without a direction where nobody declares it.
+    """
+    return declared(metrics).get(name) or _BUILT_IN.get(name) or Key(name)
+
+
+_BUILT_IN = declared([*scores.METRICS, *scores.OWN])

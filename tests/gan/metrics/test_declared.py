@@ -1,0 +1,98 @@
+"""What metrics declare, and what they return, are the same."""
+
+import sys
+import types
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from gan import data
+from gan.errors import UserError
+from gan.metrics import scores
+from gan.metrics.declared import Key, declared, declares, key_of
+from gan.metrics.evaluation import Evaluator
+
+
+@declares(Key("sharpness", better="higher", unit="dB", decides=True))
+def sharp(reference, samples):
+    return {"sharpness": float(samples.rows.std())}
+
+
+def undeclared(reference, samples):
+    return {"shift": 0.0}
+
+
+@declares(Key("fid", better="higher"))
+def otherwise(reference, samples):
+    return {"fid": 0.0}
+
+
+@pytest.fixture(autouse=True)
+def ideas(monkeypatch):
+    module = types.ModuleType("ideas")
+    module.__dict__.update(sharp=sharp, undeclared=undeclared, otherwise=otherwise)
+    monkeypatch.setitem(sys.modules, "ideas", module)
+
+
+def test_every_key_is_declared_and_every_declared_key_is_returned():
+    """All metrics that go with points at once; the Inception Score goes with images."""
+    names = [name for name in [*scores.METRICS, *scores.OWN] if name not in ("is", "ppl")]
+    source = data.load("ring")
+    evaluator = Evaluator(source, metrics=names, num_reference=500)
+    points = next(source.ordered(500).as_numpy_iterator())["x"]
+    assert list(evaluator.evaluate_images([points])) == [
+        *declared(n for n in names if n != "modes"), *declared(["modes"])
+    ]  # fmt: skip
+
+
+def test_a_metric_of_ones_own_decides_where_it_says_so():
+    evaluator = Evaluator(data.load("ring"), metrics=["pr", "ideas:sharp", "ideas:undeclared"])
+    assert list(evaluator.keys) == ["precision", "recall", "sharpness"]
+    assert [k.name for k in evaluator.keys.values() if k.decides] == ["sharpness"]
+    # What declares nothing still works, and has no direction.
+    found = evaluator.evaluate_images([np.eye(9, 2, dtype=np.float32)])
+    assert found["shift"] == 0.0 and key_of("shift") == Key("shift")
+    assert key_of("sharpness").better == ""  # From a file: its module is not looked for ...
+    assert key_of("sharpness", ["ideas:sharp"]).better == "higher"  # ... unless it is named.
+    assert key_of("sharpness", ["ideas:sharp"]).text(12.34567) == "12.35 dB"
+    assert key_of("reverse_kl").unit == "nats" and key_of("kid_std").spread_of == "kid"
+
+
+def test_better_is_by_direction_and_never_nan():
+    lower, higher, neither = Key("a", "lower"), Key("b", "higher"), Key("c")
+    assert lower.improves(1.0, 2.0) and not lower.improves(2.0, 1.0)
+    assert higher.improves(2.0, 1.0) and not higher.improves(1.0, 2.0)
+    assert not neither.improves(1.0, 2.0) and not neither.improves(2.0, 1.0)
+    assert not lower.improves(np.nan, 1.0) and not higher.improves(np.nan, 1.0)
+
+
+def test_declarations_that_cannot_be():
+    with pytest.raises(UserError, match=r"'ideas:otherwise' and another metric declare .* 'fid'"):
+        declared(["fid", "ideas:otherwise"])
+    with pytest.raises(UserError, match=r"better='down'\): expected 'lower' or 'higher' or ''"):
+        Key("a", better="down")
+    with pytest.raises(UserError, match=r"better=''\): expected 'lower' or 'higher'\."):
+        Key("a", decides=True)
+    with pytest.raises(UserError, match=r"better='lower'\): expected 'higher'\."):
+        Key("a", better="lower", covers=True)
+
+
+def test_the_page_on_evaluation_says_what_is_declared():
+    """The table of docs/evaluation.md: keys, directions, and which may decide."""
+    page = Path(scores.__file__).parents[2] / "docs" / "evaluation.md"
+    told = {}
+    for line in page.read_text(encoding="utf-8").split("| `--metrics` |")[1].splitlines()[2:]:
+        if not line.startswith("|"):
+            break
+        _, metric, names, better, decides, *_ = (cell.strip() for cell in line.split("|"))
+        told[metric.strip("`")] = (names.replace("`", "").split(", "), better, decides)
+    assert set(told) == set(scores.METRICS) | set(scores.OWN)
+    for metric, (names, better, decides) in told.items():
+        keys = declared([metric])
+        assert names == list(keys)
+        directions = [key.better for key in keys.values() if not key.spread_of]
+        assert better == (directions[0] if len(set(directions)) == 1 else ", ".join(
+            d or "-" for d in directions
+        ))  # fmt: skip
+        assert decides.replace("`", "") == ", ".join(k.name for k in keys.values() if k.decides)
