@@ -1,5 +1,7 @@
 """When something is due that happens every so many thousand images."""
 
+from trainers.progress import whole_images
+
 
 class Cadence:
     """Counts in images, so that a cadence means the same at every batch size.
@@ -12,7 +14,7 @@ class Cadence:
     """
 
     def __init__(self, every_kimg: float) -> None:
-        self._every = max(1, round(every_kimg * 1000)) if every_kimg > 0 else 0
+        self._every = whole_images(every_kimg)
         self._periods = 0
 
     def start(self, images: int) -> None:

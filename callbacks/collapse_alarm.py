@@ -16,6 +16,7 @@ from gan.errors import UserError
 from gan.sampling import balanced_labels, latents
 from trainers.checkpoints import Checkpoints
 from trainers.distribution import any_worker, is_chief
+from trainers.progress import whole_images
 
 ACTIONS = ("warn", "stop", "rollback")
 # What an evaluation may say about the share of the data that is found, higher is better.
@@ -107,7 +108,7 @@ class CollapseAlarm(keras.callbacks.Callback):
         self._source, self._checkpoints, self._action = source, checkpoints, action
         self._workdir = checkpoints.directory.parent
         self._cadence = Cadence(alarm_every_kimg)
-        self._warmup, self._patience = warmup_kimg * 1000, patience
+        self._warmup, self._patience = whole_images(warmup_kimg), patience
         self._min_diversity, self._min_coverage = min_diversity, min_coverage
         self._max_accuracy, self._fallen = max_accuracy, fallen
         self._max_rollbacks, self._count, self._seed = max_rollbacks, samples, seed

@@ -6,6 +6,7 @@ from typing import Any
 import keras
 
 from gan.errors import UserError
+from trainers.progress import whole_images
 
 KINDS = ("constant", "linear", "cosine")
 
@@ -31,7 +32,7 @@ class LearningRateDecay(keras.callbacks.Callback):
             raise UserError(f"--lr_decay={kind!r}: expected one of {', '.join(KINDS)}.")
         if not 0 <= start < 1:
             raise UserError(f"--lr_decay_start={start}: expected at least 0 and less than 1.")
-        self.kind, self.total, self.begin = kind, total_kimg * 1000, start
+        self.kind, self.total, self.begin = kind, whole_images(total_kimg), start
 
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
         """Remembers the rates to start from, which are the trainer's options."""

@@ -9,6 +9,7 @@ from absl import logging
 
 from gan.compression import pruning
 from gan.errors import UserError
+from trainers.progress import whole_images
 
 
 class Pruning(keras.callbacks.Callback):
@@ -82,8 +83,9 @@ class Pruning(keras.callbacks.Callback):
         """Puts the masks on, before the step is traced."""
         trainer = self.model
         now, total = trainer.images, self.params["total_images"]
-        self._begin = now if self.begin_kimg is None else self.begin_kimg * 1000
-        self._end = (self._begin + total) / 2 if self.end_kimg is None else self.end_kimg * 1000
+        begin, end = self.begin_kimg, self.end_kimg
+        self._begin = now if begin is None else whole_images(begin)
+        self._end = (self._begin + total) / 2 if end is None else whole_images(end)
         if not self._begin < self._end:
             raise UserError(
                 f"pruning from {self._begin / 1000:g} to {self._end / 1000:g} kimg: expected the "

@@ -29,6 +29,7 @@ from scripts import cli, experiment
 from scripts.experiment import Experiment
 from trainers.checkpoints import Checkpoints
 from trainers.distribution import STRATEGIES, is_chief, make_strategy
+from trainers.progress import whole_images
 
 FLAGS = flags.FLAGS
 
@@ -167,7 +168,7 @@ def main(argv: Sequence[str]) -> int:
     resumed = checkpoints.restore(trainer)
     if resumed is not None:
         print(f"Resumed {workdir} at step {resumed}, {trainer.images / 1000:g} kimg.")
-    if trainer.images >= FLAGS.total_kimg * 1000:
+    if trainer.images >= whole_images(FLAGS.total_kimg):
         seen = f"{trainer.images / 1000:g} kimg"
         print(f"{workdir} is trained to {seen} already; raise --total_kimg to go on.")
         return 0

@@ -4,7 +4,6 @@ The way through: `fit` runs graph calls of K steps, a step calls `train_step(bat
 replica, and `train_step` hands each loss to `minimize`. A new trainer overrides `train_step`.
 """
 
-import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -17,6 +16,7 @@ from trainers import averages
 from trainers import precision as mixed
 from trainers.distribution import any_worker, distribute
 from trainers.interrupts import Interrupts
+from trainers.progress import whole_images
 from trainers.randomness import step_seed
 from trainers.state import Logs, State
 
@@ -217,9 +217,9 @@ class Trainer(State):
         strategy = self.distribute_strategy
         if steps_per_loop < 1:
             raise UserError(f"--steps_per_loop={steps_per_loop}: expected at least 1.")
-        total = math.ceil(total_kimg * 1000 / self.images_per_step) * self.images_per_step
-        epoch_images = eval_every_kimg * 1000 or self.spec.size
-        self._epochs = math.ceil(total / epoch_images)
+        total = self._steps_to(whole_images(total_kimg)) * self.images_per_step
+        epoch_images = whole_images(eval_every_kimg) or self.spec.size
+        self._epochs = -(-total // epoch_images)
         self.interrupted, self.rewind = None, None
         with Interrupts(self):
             self._fit_on(source, callbacks, total, epoch_images, steps_per_loop)
@@ -235,7 +235,7 @@ class Trainer(State):
         source: Source,
         callbacks: Sequence[keras.callbacks.Callback],
         total: int,
-        epoch_images: float,
+        epoch_images: int,
         steps_per_loop: int,
     ) -> None:
         """From the image count to `total`, or to where a callback or a signal stops it."""
@@ -253,7 +253,7 @@ class Trainer(State):
             add_history=True,
             model=self,
             epochs=self._epochs,
-            steps=math.ceil(epoch_images / self.images_per_step),
+            steps=self._steps_to(epoch_images),
             total_images=total,
             verbose=1,
         )
@@ -267,15 +267,15 @@ class Trainer(State):
         iterator: Any,
         callbacks: keras.callbacks.CallbackList,
         total: int,
-        epoch_images: float,
+        epoch_images: int,
         steps_per_loop: int,
     ) -> None:
         """Graph calls up to the next multiple of `epoch_images`; resumes in the middle of one."""
-        epoch = int(self.images / epoch_images)
+        epoch = self.images // epoch_images
         end = min((epoch + 1) * epoch_images, total)
         callbacks.on_epoch_begin(epoch)
         while self.images < end and not self.stop_training:
-            steps = min(steps_per_loop, math.ceil((end - self.images) / self.images_per_step))
+            steps = min(steps_per_loop, self._steps_to(end - self.images))
             callbacks.on_train_batch_begin(self.step)
             values = self.loop(iterator, tf.constant(steps))
             logs = {name: float(value) for name, value in values.items()}
@@ -291,6 +291,10 @@ class Trainer(State):
         logs = {name: total / self._epoch_steps for name, total in self._epoch_sums.items()}
         self._epoch_sums, self._epoch_steps = {}, 0
         callbacks.on_epoch_end(epoch, logs | self.progress_logs())
+
+    def _steps_to(self, images: int) -> int:
+        """Steps that see at least so many images."""
+        return -(-images // self.images_per_step)
 
 
 def part(x: tf.Tensor, i: int, n: int) -> tf.Tensor:

@@ -175,7 +175,7 @@ class State(keras.Model):
     @property
     def optimizer(self) -> OptimizerGroup:
         """All optimizers behind one face, for Keras callbacks."""
-        return OptimizerGroup(self.optimizers)
+        return OptimizerGroup(self.optimizers, self.base_learning_rates)
 
     @property
     def latent_dim(self) -> int:

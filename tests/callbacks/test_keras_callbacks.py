@@ -125,6 +125,18 @@ def test_learning_rate_scheduler_of_all_optimizers(trainer: Any, source: Any) ->
     assert [r["discriminator"] for r in seen] == pytest.approx([0.04, 0.02, 0.01])
 
 
+def test_a_rate_of_zero_for_all_keeps_the_ratio(trainer: Any, source: Any) -> None:
+    """A pause, such as a warm-up that begins at 0, must not make two time-scales one."""
+    seen: list[dict[str, float]] = []
+    callbacks = [
+        keras.callbacks.LearningRateScheduler(lambda epoch, rate: (0.0, 0.01, 0.005)[epoch]),
+        keras.callbacks.LambdaCallback(on_epoch_end=lambda e, logs: seen.append(rates(trainer))),
+    ]
+    trainer.fit(source, total_kimg=0.048, callbacks=callbacks, **EPOCH)
+    assert [r["generator"] for r in seen] == pytest.approx([0.0, 0.01, 0.005])
+    assert [r["discriminator"] for r in seen] == pytest.approx([0.0, 0.04, 0.02])
+
+
 def test_learning_rate_scheduler_of_each_optimizer(trainer: Any, source: Any) -> None:
     seen: list[dict[str, float]] = []
 
