@@ -135,18 +135,21 @@ def _discriminator(
 
 
 def _up_block(x: Any, filters: int, label: Any) -> Any:
-    """Norm, ReLU, doubling, conv, norm, ReLU, conv, beside a 1x1 convolution of the doubled x."""
+    """Norm, ReLU, doubling, conv, norm, ReLU, conv, beside a 1x1 convolution of the doubled x.
+
+    No convolution has a bias: the norm behind it, in this block or the next, would take it away.
+    """
 
     def norm(h: Any) -> Any:
         return common.batch_norm(h) if label is None else ConditionalBatchNorm()([h, label])
 
     h = keras.layers.ReLU()(norm(x))
     h = NearestUpsampling()(h)
-    h = Conv2D(filters, 3, kernel_initializer=_BLOCK_INITIALIZER)(h)
+    h = Conv2D(filters, 3, use_bias=False, kernel_initializer=_BLOCK_INITIALIZER)(h)
     h = keras.layers.ReLU()(norm(h))
-    h = Conv2D(filters, 3, kernel_initializer=_BLOCK_INITIALIZER)(h)
+    h = Conv2D(filters, 3, use_bias=False, kernel_initializer=_BLOCK_INITIALIZER)(h)
     # A 1x1 convolution and a doubling commute: this order costs a quarter.
-    shortcut = NearestUpsampling()(Conv2D(filters, 1)(x))
+    shortcut = NearestUpsampling()(Conv2D(filters, 1, use_bias=False)(x))
     return keras.layers.Add()([h, shortcut])
 
 

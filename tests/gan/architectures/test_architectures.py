@@ -91,8 +91,25 @@ def test_shapes_and_gradients(name):
         for variable, gradient in zip(model.trainable_variables, gradients):
             assert gradient is not None, variable.path
             assert np.isfinite(gradient).all(), variable.path
-            # A bias before a batch norm would be seen here: its gradient is nought.
             assert np.abs(gradient).max() > 0, variable.path
+
+
+@pytest.mark.parametrize(
+    "name", ["mlp", "dcgan-28", "dcgan-128", "resnet-28", "resnet-32", "translator-128"]
+)
+def test_no_bias_is_taken_away_by_a_norm(name):
+    """A shift of a bias shows in the output, or the bias learns nothing and costs memory."""
+    networks = build(name)
+    before = run(name, networks, training=True)
+    for index, model in enumerate(networks):
+        for variable in model.trainable_variables:
+            if variable.name != "bias":
+                continue
+            value = variable.numpy()
+            variable.assign(value + np.random.default_rng(0).normal(size=value.shape))
+            shift = np.abs(run(name, networks, training=True)[index] - before[index]).max()
+            variable.assign(value)
+            assert shift > 1e-3, variable.path
 
 
 @pytest.mark.parametrize("name", ["mlp-conditional", "dcgan-32", "resnet-28", "translator-32"])
@@ -153,6 +170,11 @@ def test_parameter_counts():
     sngan = resnet(spec_of((32, 32, 3))).discriminator
     kernels = 9 * (3 * 128 + 7 * 128 * 128) + 3 * 128 + 128 * 128 + 128
     assert sngan.count_params() == kernels + 2 * (10 * 128 + 1)
+    # Its generator: Dense to 4x4x256, 3 blocks of norm, conv 3x3, norm, conv 3x3 and a shortcut.
+    sngan = resnet(spec_of((32, 32, 3))).generator
+    block = 2 * 4 * 256 + (9 + 9 + 1) * 256 * 256
+    ends = (128 + 1) * 4096 + 4 * 256 + 9 * 256 * 3 + 3
+    assert sngan.count_params() == 3 * block + ends
 
 
 MISTAKES: list[tuple[Callable[..., Networks], tuple[int, ...], dict[str, Any], str]] = [
