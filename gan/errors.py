@@ -6,3 +6,12 @@ class UserError(ValueError):
 
     The message is one line that quotes what was given and says what would be right.
     """
+
+
+def printable(text: str) -> str:
+    r"""Text from elsewhere, such as a file's name, as a terminal may show it.
+
+    Whatever acts instead of showing (escape sequences, line breaks, marks that turn the direction
+    of writing) and bytes that are no text are spelled out, as in `\x1b[2J`.
+    """
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)

@@ -9,7 +9,7 @@ from typing import Any
 from absl import app, flags, logging
 
 from gan import registry
-from gan.errors import UserError
+from gan.errors import UserError, printable
 
 FLAGS = flags.FLAGS
 
@@ -67,7 +67,7 @@ def run_with(
 
 
 def _fail(error: Exception) -> None:
-    print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
+    print(f"error: {printable(' '.join(str(error).split()))}", file=sys.stderr)
     sys.exit(2)
 
 

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import gzip
+import io
 import math
+import os
 import pathlib
 import re
+import struct
 import zlib
 
 import numpy as np
 
+from gan.data.reading import check_memory, open_regular
 from gan.data.source import ArraySource, Source
 from gan.data.spec import Spec
 from gan.errors import UserError
@@ -19,6 +23,8 @@ __all__ = ["idx"]
 # The names of a split's files begin with, or hold, one of these.
 _PREFIXES = {"train": "train", "test": "t10k|test"}
 _UNSIGNED_BYTE = 0x08
+# No deflated byte unpacks to more than this many (RFC 1951: 258 bytes of two bits).
+_DEFLATE = 1032
 
 
 def idx(path: str, *, split: str = "train") -> Source:
@@ -103,25 +109,46 @@ def read_file(path: str | pathlib.Path) -> np.ndarray:
     big-endian uint32, then the elements.
 
     Raises:
-        UserError: it cannot be read, or is not of that format.
+        UserError: it cannot be read, is not of that format, or promises more than it can hold.
     """
     try:
-        data = pathlib.Path(path).read_bytes()
-        if data[:2] == b"\x1f\x8b":
-            data = gzip.decompress(data)
+        with open_regular(path) as file:
+            size = os.fstat(file.fileno()).st_size
+            if file.peek(2)[:2] != b"\x1f\x8b":
+                return _decode(path, file, most=size)
+            # Only as far as the header says: a few kB may unpack to anything.
+            with gzip.GzipFile(fileobj=file) as unpacked:
+                return _decode(path, unpacked, most=_DEFLATE * size)
     except (OSError, EOFError, zlib.error) as error:
         raise UserError(f"{path}: cannot be read ({error}).") from error
-    if len(data) < 4 or data[:2] != b"\0\0":
-        raise UserError(f"{path}: not an IDX file: begins with {data[:4].hex(' ') or 'nothing'}.")
-    if data[2] != _UNSIGNED_BYTE:
-        raise UserError(f"{path}: element type 0x{data[2]:02x}; need unsigned bytes, 0x08.")
-    start = 4 + 4 * data[3]
-    if len(data) < start:
-        raise UserError(f"{path}: cut off in its header of {start} bytes, at {len(data)}.")
-    shape = tuple(int(n) for n in np.frombuffer(data, ">u4", count=data[3], offset=4))
-    if len(data) - start != math.prod(shape):
+
+
+def _decode(path: str | pathlib.Path, file: io.BufferedIOBase, most: int) -> np.ndarray:
+    """The array of an open file that cannot hold more than `most` bytes."""
+    head = file.read(4)
+    if len(head) < 4 or head[:2] != b"\0\0":
+        raise UserError(f"{path}: not an IDX file: begins with {head.hex(' ') or 'nothing'}.")
+    kind, dimensions = head[2:]
+    if kind != _UNSIGNED_BYTE:
+        raise UserError(f"{path}: element type 0x{kind:02x}; need unsigned bytes, 0x08.")
+    if not 1 <= dimensions <= 4:
         raise UserError(
-            f"{path}: its header promises {math.prod(shape)} bytes, shape {shape}; "
-            f"{len(data) - start} follow."
+            f"{path}: its header promises {dimensions} dimensions; need 1 (labels) to 4 (images)."
         )
-    return np.frombuffer(data, np.uint8, offset=start).reshape(shape)
+    start = 4 + 4 * dimensions
+    sizes = file.read(start - 4)
+    if len(sizes) < start - 4:
+        raise UserError(f"{path}: cut off in its header of {start} bytes, at {4 + len(sizes)}.")
+    shape = struct.unpack(f">{dimensions}I", sizes)
+    promised = math.prod(shape)
+    about = f"{path}: its header promises {promised:,} bytes, shape {shape}"
+    # A damaged header may promise anything: no memory is asked for what cannot be there.
+    if start + promised > most:
+        raise UserError(f"{about}; at most {most - start:,} follow.")
+    check_memory(about, promised)
+    data = file.read(promised)
+    if len(data) < promised:
+        raise UserError(f"{about}; {len(data):,} follow.")
+    if file.read(1):
+        raise UserError(f"{about}; more follow.")
+    return np.frombuffer(data, np.uint8).reshape(shape)

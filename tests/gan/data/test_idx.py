@@ -1,12 +1,15 @@
 """IDX files against bytes written here by hand."""
 
 import gzip
+import os
 import struct
+import tracemalloc
+import zlib
 
 import numpy as np
 import pytest
 
-from gan.data import load
+from gan.data import load, reading
 from gan.errors import UserError
 
 IMAGES = np.random.default_rng(0).integers(0, 256, (7, 4, 5), np.uint8)
@@ -66,8 +69,13 @@ def test_four_dimensions_hold_colour(tmp_path):
         (b"\x89PNG\r\n", "not an IDX file: begins with 89 50 4e 47"),
         (bytes([0, 0, 13, 3]) + bytes(12), "element type 0x0d"),
         (encode(IMAGES)[:9], "cut off in its header of 16 bytes, at 9"),
-        (encode(IMAGES)[:-1], "promises 140 bytes, shape \\(7, 4, 5\\); 139 follow"),
-        (encode(IMAGES) + b"x", "141 follow"),
+        (encode(IMAGES)[:-1], "promises 140 bytes, shape \\(7, 4, 5\\); at most 139 follow"),
+        (encode(IMAGES) + b"x", "140 bytes, .*; more follow"),
+        (bytes([0, 0, 8, 255]) + b"\1" * 1020, "promises 255 dimensions"),
+        (bytes([0, 0, 8, 0]) + b"x", "promises 0 dimensions"),
+        (bytes([0, 0, 8, 3]) + b"\xff" * 12 + b"x", "promises 79,228,.*; at most 1 follow"),
+        (gzip.compress(bytes([0, 0, 8, 3]) + b"\xff" * 12), "promises 79,228,.*; at most"),
+        (gzip.compress(encode(IMAGES) + bytes(10**6)), "140 bytes, .*; more follow"),
         (gzip.compress(encode(IMAGES), mtime=0)[:60], "cannot be read"),
         (encode(LABELS), "array of shape \\(7,\\)"),
     ],
@@ -77,6 +85,34 @@ def test_damage_is_one_clear_line(tmp_path, data, says):
     with pytest.raises(UserError, match=says) as caught:
         load(f"idx:{tmp_path}")
     assert "\n" not in str(caught.value)
+
+
+def test_no_more_is_unpacked_than_the_header_promises(tmp_path):
+    file = tmp_path / "train-images-idx3-ubyte.gz"
+    bomb = zlib.compressobj(9, wbits=31)
+    parts = [bomb.compress(encode(IMAGES))]
+    parts += [bomb.compress(bytes(2**20)) for _ in range(64)]
+    file.write_bytes(b"".join((*parts, bomb.flush())))
+    tracemalloc.start()
+    with pytest.raises(UserError, match="more follow"):
+        load(f"idx:{tmp_path}")
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 2**20
+
+
+def test_what_memory_cannot_hold_is_refused_first(tmp_path, monkeypatch):
+    monkeypatch.setattr(reading, "memory", lambda: 10**6)
+    images = np.zeros((20, 500, 500), np.uint8)
+    (tmp_path / "train-images-idx3-ubyte.gz").write_bytes(gzip.compress(encode(images)))
+    with pytest.raises(UserError, match=r"takes 0.005 GB of memory, and this machine has 0.001 GB"):
+        load(f"idx:{tmp_path}")
+
+
+def test_a_pipe_of_that_name_does_not_hang(tmp_path):
+    os.mkfifo(tmp_path / "train-images-idx3-ubyte")
+    with pytest.raises(UserError, match="not a regular file"):
+        load(f"idx:{tmp_path}")
 
 
 def test_labels_must_fit_the_images(tmp_path):
