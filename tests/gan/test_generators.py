@@ -6,7 +6,7 @@ import keras
 import numpy as np
 import pytest
 
-from gan.compression import flatbuffer
+from gan.compression import flatbuffer, isolated
 from gan.compression.export import to_tflite
 from gan.errors import UserError
 from gan.files import write_whole
@@ -115,7 +115,16 @@ def test_a_keras_file_cannot_ask_for_more_than_it_holds(files, tmp_path, capfd):
             load_model(path)
 
 
-def test_a_tflite_file_that_crashes_litert_ends_in_one_line(files, tmp_path):
+def test_a_tflite_file_that_brings_its_process_down_ends_in_one_line(files, tmp_path, monkeypatch):
+    crash = tmp_path / "python"
+    crash.write_text("#!/bin/sh\nkill -SEGV $$\n")
+    crash.chmod(0o755)
+    monkeypatch.setattr(isolated.sys, "executable", str(crash))
+    with pytest.raises(UserError, match=r"g\.tflite': it brings LiteRT down \(SIGSEGV\)"):
+        load_model(files / "g.tflite")
+
+
+def test_a_damaged_tflite_file_ends_in_one_line(files, tmp_path):
     content = (files / "g.tflite").read_bytes()
 
     def nowhere(model):
@@ -130,10 +139,10 @@ def test_a_tflite_file_that_crashes_litert_ends_in_one_line(files, tmp_path):
         change(model)
         path = tmp_path / f"{i}.tflite"
         path.write_bytes(flatbuffer.flatbuffer_utils.convert_object_to_bytearray(model))
-        with pytest.raises(UserError, match=rf"{i}\.tflite'"):
+        with pytest.raises(UserError, match=rf"{i}\.tflite': LiteRT cannot load it"):
             load_model(path)
     (tmp_path / "cut.tflite").write_bytes(content[: len(content) // 2])
-    with pytest.raises(UserError, match=r"cut\.tflite'"):
+    with pytest.raises(UserError, match=r"cut\.tflite': LiteRT cannot load it"):
         load_model(tmp_path / "cut.tflite")
 
 
