@@ -24,6 +24,10 @@ from trainers.distribution import any_worker, is_chief
 # The first of these that an evaluation yields decides what is best; lower is better.
 BEST_BY = ("fid", "reverse_kl")
 _NAME = re.compile(r"step-(\d{10})")
+# How often a reader looks again where a training dropped what it was about to read.
+_LISTINGS = 20
+# What reading a damaged checkpoint, or one that goes meanwhile, raises.
+_UNREADABLE = (tf.errors.OpError, OSError, ValueError, LookupError, AssertionError)
 
 
 class Checkpoints:
@@ -113,34 +117,66 @@ class Checkpoints:
         Raises:
             UserError: the one asked for is not there, or all are damaged.
         """
-        steps = self.steps()
-        if which == "latest":
-            wanted = steps[::-1]
-        elif which == "best":
-            best = self.best()
-            wanted = [best["step"]] if best else steps[:-2:-1]
-        elif which.isdigit() and int(which) in steps:
-            wanted = [int(which)]
-        else:
+        tried: list[str] = []
+        for _ in range(_LISTINGS):
+            changed = False
+            for step in self._wanted(which):
+                before = self._identity(step)
+                try:
+                    self._read(trainer, step)
+                    reason = ""
+                except UserError:
+                    raise
+                except _UNREADABLE as error:
+                    reason = str(error).splitlines()[0][:200]
+                # A training that goes on drops and replaces checkpoints while they are read.
+                if before is None or self._identity(step) != before:
+                    changed = True
+                elif not reason:
+                    return step
+                else:
+                    logging.warning("Checkpoint %s is damaged (%s).", self.path(step), reason)
+                    tried.append(f"{step} ({reason})")
+            if not changed:
+                break
+        if tried:
             raise UserError(
-                f"--checkpoint={which!r}: expected latest, best or one of the steps {steps} "
-                f"in {self.directory}."
+                f"No checkpoint in {self.directory} can be read; tried steps {', '.join(tried)}. "
+                "Go on from a copy if there is one, or start again in another --workdir."
             )
-        for step in wanted:
-            try:
-                self._read(trainer, step)
-                return step
-            except UserError:
-                raise
-            except (tf.errors.OpError, OSError, ValueError, LookupError, AssertionError) as error:
-                reason = str(error).splitlines()[0][:200]
-                logging.warning("Checkpoint %s is damaged (%s).", self.path(step), reason)
-        if wanted:
+        if self.steps():
             raise UserError(
-                f"No checkpoint in {self.directory} can be read; tried steps {wanted}. "
-                "Start again in another --workdir, or delete that folder."
+                f"The checkpoints in {self.directory} changed faster than they could be read: the "
+                "run saves very often; try again."
             )
         return None
+
+    def _wanted(self, which: str) -> list[int]:
+        """The steps to try for `restore`, in this order, as the folder is now.
+
+        Raises:
+            UserError: the one asked for is not there.
+        """
+        steps = self.steps()
+        if which == "latest":
+            return steps[::-1]
+        if which == "best":
+            best = self.best()
+            return [best["step"]] if best else steps[:-2:-1]
+        if which.isdigit() and int(which) in steps:
+            return [int(which)]
+        raise UserError(
+            f"--checkpoint={which!r}: expected latest, best or one of the steps {steps} "
+            f"in {self.directory}."
+        )
+
+    def _identity(self, step: int) -> tuple[int, int] | None:
+        """Tells a checkpoint from another that took its name; None where it is gone."""
+        try:
+            found = self.path(step).stat()
+        except OSError:
+            return None
+        return found.st_ino, found.st_mtime_ns
 
     def roll_back(self, trainer: Trainer) -> int | None:
         """Restores the best, forgets what came after it, and goes on with other random numbers.

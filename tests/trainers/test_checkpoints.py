@@ -143,3 +143,51 @@ def test_state_json_says_where_the_run_was(tmp_path):
     trainer, checkpoints = saved(tmp_path, 0.008)
     host = json.loads((checkpoints.path(1) / "state.json").read_text())
     assert host["step"] == trainer.step == 1 and host["images"] == trainer.images == 8
+
+
+def racing(checkpoints, trainer, monkeypatch, times):
+    """Each read finds, as many times, that a training saved anew and dropped what it reads."""
+    read, left = Checkpoints._read, [times]
+
+    def read_too_late(self, reader, step):
+        if left[0]:
+            left[0] -= 1
+            trainer._step.assign_add(1)
+            checkpoints.save(trainer)
+            assert not checkpoints.path(step).exists()
+        read(self, reader, step)
+
+    monkeypatch.setattr(Checkpoints, "_read", read_too_late)
+
+
+def test_a_reader_beside_a_training_that_saves_fast_looks_again(tmp_path, monkeypatch, caplog):
+    trainer, checkpoints = saved(tmp_path, 0.016, keep=1)
+    racing(checkpoints, trainer, monkeypatch, times=3)
+    reader = gan()[1]
+    assert Checkpoints(tmp_path).restore(reader) == trainer.step
+    assert_equal(numbers(reader), numbers(trainer))
+    assert not caplog.records
+    # A step that is gone is said to be; nobody is told to delete a healthy folder.
+    racing(checkpoints, trainer, monkeypatch, times=1)
+    with pytest.raises(UserError, match=r"expected latest, best or one of the steps \[\d+\]"):
+        Checkpoints(tmp_path).restore(reader, str(trainer.step))
+    racing(checkpoints, trainer, monkeypatch, times=99)
+    with pytest.raises(UserError, match="changed faster than they could be read"):
+        Checkpoints(tmp_path).restore(reader)
+
+
+def test_a_checkpoint_replaced_while_it_is_read_is_read_again(tmp_path, monkeypatch):
+    trainer, checkpoints = saved(tmp_path, 0.016)
+    read, left = Checkpoints._read, [1]
+
+    def replaced(self, reader, step):
+        read(self, reader, step)
+        if left[0]:
+            left[0] = 0
+            trainer.set_rollbacks(5)
+            checkpoints.save(trainer)
+
+    monkeypatch.setattr(Checkpoints, "_read", replaced)
+    reader = gan()[1]
+    assert Checkpoints(tmp_path).restore(reader) == trainer.step
+    assert reader.rollbacks == 5
