@@ -1,11 +1,15 @@
 """Writing files that others read: whole or not at all, whenever the machine dies."""
 
+import contextlib
 import json
 import math
 import os
-from collections.abc import Mapping
+import tempfile
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
+
+from gan.errors import UserError
 
 
 def cache_dir() -> Path:
@@ -25,8 +29,8 @@ def write_whole(path: str | os.PathLike[str], data: bytes) -> None:
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    # Beside it: a replace is atomic within one file system only.
-    temporary = path.with_name(f"{path.name}.tmp")
+    # Beside it: a replace is atomic within one file system only. Two processes do not share it.
+    temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
     try:
         with open(temporary, "wb") as file:
             file.write(data)
@@ -46,8 +50,52 @@ def write_json(path: str | os.PathLike[str], record: Mapping[str, Any]) -> None:
         path: where to.
         record: of dicts, lists, strings, numbers and None.
     """
-    text = json.dumps(_finite(record), indent=2, allow_nan=False)
-    write_whole(path, f"{text}\n".encode())
+    write_whole(path, f"{to_json(record)}\n".encode())
+
+
+def to_json(record: Mapping[str, Any]) -> str:
+    """A record as indented JSON; a number that is not finite becomes null."""
+    return json.dumps(_finite(record), indent=2, allow_nan=False)
+
+
+def check_output(flag: str, path: str | os.PathLike[str], *, folder: bool = False) -> None:
+    """Looks before the work whether its result can be written; leaves nothing behind.
+
+    Args:
+        flag: that names the path, for messages.
+        path: of a file, or of a folder to fill; what is there already may be replaced.
+        folder: which of the two.
+
+    Raises:
+        UserError: it is a folder where a file is needed or the other way round, a file stands in
+            its way, or nothing can be written there.
+    """
+    path, quoted = Path(path).expanduser(), f"--{flag}={os.fspath(path)!r}"
+    if not folder and path.is_dir():
+        raise UserError(f"{quoted} is a folder; expected the path of a file.")
+    if folder and path.exists() and not path.is_dir():
+        raise UserError(f"{quoted} is a file; expected a folder.")
+    with reported(flag, path):
+        above = path if folder else path.parent
+        while not above.exists():
+            above = above.parent
+        with tempfile.TemporaryFile(dir=above) as probe:
+            probe.write(bytes(4096))
+
+
+@contextlib.contextmanager
+def reported(flag: str, path: str | os.PathLike[str]) -> Iterator[None]:
+    """What the system says against writing inside becomes the line of a flag.
+
+    Raises:
+        UserError: the disk is full, read-only, someone else's, ...
+    """
+    try:
+        yield
+    except OSError as error:
+        raise UserError(
+            f"--{flag}={os.fspath(path)!r} cannot be written: {error.strerror or error}."
+        ) from error
 
 
 def _finite(value: Any) -> Any:

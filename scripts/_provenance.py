@@ -1,0 +1,62 @@
+"""Where figures come from, for whoever reads them later: date, command, machine, versions."""
+
+import datetime
+import importlib.metadata
+import os
+import platform
+import shlex
+import sys
+from pathlib import Path
+from typing import Any
+
+# What figures depend on; those that are not installed are left out.
+_LIBRARIES = ("tensorflow", "keras", "numpy", "scipy", "pillow", "ai-edge-litert")
+
+
+def made() -> dict[str, Any]:
+    """Date (UTC, ISO 8601), command line, machine and library versions, ready for JSON."""
+    now = datetime.datetime.now(datetime.UTC)
+    return {
+        "date": now.isoformat(timespec="seconds"),
+        "command": command(),
+        "machine": machine(),
+        "versions": versions(),
+    }
+
+
+def command() -> str:
+    """The command line as it could be typed again."""
+    spec = getattr(sys.modules["__main__"], "__spec__", None)
+    program = ["-m", spec.name] if spec else [sys.argv[0]]
+    return shlex.join(["python", *program, *sys.argv[1:]])
+
+
+def machine() -> dict[str, Any]:
+    """CPU, how many of its cores this process may use, and the operating system."""
+    able = getattr(os, "sched_getaffinity", None)
+    return {
+        "cpu": _cpu(),
+        "cores": len(able(0)) if able else os.cpu_count(),
+        "os": f"{platform.system()} {platform.release()} {platform.machine()}",
+    }
+
+
+def versions() -> dict[str, str]:
+    """Of Python and of the libraries that compute."""
+    found = {"python": platform.python_version()}
+    for name in _LIBRARIES:
+        try:
+            found[name] = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+def _cpu() -> str:
+    """The model as the system names it."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(errors="replace").splitlines()
+    except OSError:
+        lines = []
+    names = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    return next(names, "") or platform.processor() or platform.machine()
