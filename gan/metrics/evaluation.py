@@ -21,9 +21,11 @@ from gan.metrics.modes import mixture_modes, stacked_modes
 from gan.metrics.neighbours import neighbour_picture
 from gan.metrics.path_length import EPSILON, sampled_path_length
 from gan.metrics.reference import cached
+from gan.metrics.subsets import Reservoir, subset
 from gan.sampling import Sampler, balanced_labels, latents
 
 _CHUNK = 1000  # samples held at a time
+_REFERENCE_SEED = 0  # of which images are referred to, where not all are
 
 
 class Evaluator:
@@ -64,8 +66,8 @@ class Evaluator:
             feature_weights: file of the net's weights, for nets that take one.
             num_samples: samples to judge; 0 is 10,000 images, 26,000 stacked ones (PacGAN's
                 count), or 2,500 points of a mixture.
-            num_reference: how many of the source's examples to refer to, evenly spread over its
-                ordered pass; 0 is all.
+            num_reference: how many of the source's examples to refer to, drawn at random, always
+                the same; 0 is all.
             seed: of the latents.
             domain: key of the source's data to compare with; "" is its last one (b for
                 translation from a to b).
@@ -158,8 +160,8 @@ class Evaluator:
 
     def _reference_batches(self) -> Iterator[dict[str, np.ndarray]]:
         """The ordered pass, thinned out to `num_reference` examples."""
-        size, begin = self.source.spec.size, 0
-        chosen = np.arange(self.num_reference) * size // self.num_reference
+        chosen = subset(self.source.spec.size, self.num_reference, _REFERENCE_SEED)
+        begin = 0
         for batch in self.source.ordered(_CHUNK).as_numpy_iterator():
             end = begin + len(batch[self.domain])
             rows = chosen[(begin <= chosen) & (chosen < end)] - begin
@@ -249,11 +251,9 @@ class Evaluator:
         if self._samples is None or self._kept is None:
             raise UserError("a picture of neighbours needs --metrics=neighbours and images.")
         references = (batch[self.domain] for batch in self._reference_batches())
-        distance, index = nearest(
-            self._samples.rows[: len(self._kept)],
-            self.reference.rows,
-            min(k, self.reference.count),
-        )
+        rows = self._samples.rows
+        asked = rows[subset(len(rows), scores.NEIGHBOUR_QUERIES, scores.NEIGHBOUR_SEED)]
+        distance, index = nearest(asked, self.reference.rows, min(k, self.reference.count))
         kept = images.from_uint8(self._kept)
         return neighbour_picture(distance, index, kept, references, count)
 
@@ -282,6 +282,7 @@ class Evaluator:
             "domain": self.domain,
             "shape": list(spec.shape),
             "num_reference": self.num_reference,
+            "reference_seed": _REFERENCE_SEED,
             "versions": {
                 "tensorflow": tf.__version__,
                 "keras": keras.__version__,
@@ -316,8 +317,8 @@ class Evaluator:
     ) -> tuple[Features, bool]:
         """The features of images or points, and whether every number was finite."""
         finite = True
-        kept: list[np.ndarray] = []
-        queries = scores.NEIGHBOUR_QUERIES if "neighbours" in self.metrics else 0
+        # The images that `neighbours` asks about, for their picture.
+        kept = Reservoir(scores.NEIGHBOUR_QUERIES, scores.NEIGHBOUR_SEED)
 
         def outputs() -> Iterator[tuple[np.ndarray, np.ndarray | None]]:
             nonlocal finite
@@ -332,15 +333,15 @@ class Evaluator:
                         yield x, None
                         continue
                     rounded = images.to_uint8(x)
-                    if keep and sum(map(len, kept)) < queries:
-                        kept.append(rounded)
+                    if keep and "neighbours" in self.metrics:
+                        kept.add(rounded)
                     yield self._net.outputs(images.from_uint8(rounded))
 
         # Mode counts need points or logits, whatever the other metrics need.
         keep_rows = self._keep_rows or (keep and "modes" in self.metrics)
         found = Features.of(outputs(), keep_rows=keep_rows)
         if keep:
-            self._kept = np.concatenate(kept)[:queries] if kept else None
+            self._kept = kept.rows
         return found, finite
 
 

@@ -7,6 +7,7 @@ import numpy as np
 
 from gan import images
 from gan.metrics.distances import nearest
+from gan.metrics.subsets import subset
 
 _BASELINE = 2000  # reference images that stand for "not a copy"
 
@@ -19,8 +20,9 @@ class Neighbours:
         distance: float64 (N, k), ascending.
         index: integers (N, k), rows of the references.
         ratio: float64 (N,), a sample's distance to its nearest reference over the median distance
-            of a reference to its nearest other one: about 1 for new samples of the same
-            distribution, 0 for copies.
+            of a reference to the nearest one that differs from it: about 1 for new samples of the
+            same distribution, 0 for copies. Where all references are one vector, and nothing is
+            typical, it is the distance itself.
     """
 
     distance: np.ndarray
@@ -28,13 +30,16 @@ class Neighbours:
     ratio: np.ndarray
 
 
-def find_neighbours(references: np.ndarray, samples: np.ndarray, k: int = 5) -> Neighbours:
+def find_neighbours(
+    references: np.ndarray, samples: np.ndarray, k: int = 5, *, seed: int = 0
+) -> Neighbours:
     """See `Neighbours`.
 
     Args:
         references: features (M, D) of the training images, M at least 2 and at least k.
         samples: features (N, D).
         k: neighbours a sample.
+        seed: of the choice of references that say what is typical.
 
     Raises:
         ValueError: too few references.
@@ -42,12 +47,18 @@ def find_neighbours(references: np.ndarray, samples: np.ndarray, k: int = 5) -> 
     if len(references) < 2:
         raise ValueError(f"nearest of {len(references)} references: needs at least 2")
     distance, index = nearest(samples, references, k)
-    # References evenly spread over the whole, in their own order; the nearest is each itself.
-    chosen = np.linspace(0, len(references) - 1, min(_BASELINE, len(references))).astype(int)
-    apart, _ = nearest(references[chosen], references, 2)
-    typical = float(np.median(apart[:, 1]))
-    ratio = distance[:, 0] / typical if typical > 0 else np.full(len(samples), np.nan)
-    return Neighbours(distance, index, ratio)
+    return Neighbours(distance, index, distance[:, 0] / _typical_distance(references, seed))
+
+
+def _typical_distance(references: np.ndarray, seed: int) -> float:
+    """The median distance of a reference to the nearest other one, its copies in the data aside."""
+    # Adding 0 turns -0 into 0, which is equal but has other bytes.
+    first = {hash((row + 0.0).tobytes()): i for i, row in enumerate(references)}
+    distinct = references[list(first.values())]
+    if len(distinct) < 2:
+        return 1.0
+    chosen = distinct[subset(len(distinct), _BASELINE, seed)]
+    return float(np.median(nearest(chosen, distinct, 2)[0][:, 1]))  # The nearest is each itself.
 
 
 def neighbour_picture(

@@ -21,8 +21,9 @@ from gan.metrics.keys import Key, declares
 from gan.metrics.modes import mixture_modes
 from gan.metrics.neighbours import find_neighbours
 from gan.metrics.path_length import sampled_path_length
+from gan.metrics.subsets import subset
 
-NEIGHBOUR_QUERIES = 1000
+NEIGHBOUR_QUERIES, NEIGHBOUR_SEED = 1000, 0
 
 Metric = Callable[[Features, Features], dict[str, float]]
 
@@ -36,7 +37,12 @@ def fid(reference: Features, samples: Features) -> dict[str, float]:
 
 @declares(Key("kid", better="lower", decides=True), Key("kid_std", spread_of="kid"))
 def kid(
-    reference: Features, samples: Features, *, subsets: int = 100, subset_size: int = 1000
+    reference: Features,
+    samples: Features,
+    *,
+    subsets: int = 100,
+    subset_size: int = 1000,
+    seed: int = 0,
 ) -> dict[str, float]:
     """The kernel distance, see `kernel_distance`: lower is better, below 0 by chance.
 
@@ -44,18 +50,18 @@ def kid(
     subset's value.
     """
     mean, std = kernel.kernel_distance(
-        reference.rows, samples.rows, subsets=subsets, subset_size=subset_size
+        reference.rows, samples.rows, subsets=subsets, subset_size=subset_size, seed=seed
     )
     return {"kid": mean, "kid_std": std}
 
 
 @declares(Key("precision", better="higher"), Key("recall", better="higher", covers=True))
-def pr(reference: Features, samples: Features, *, k: int = 3) -> dict[str, float]:
+def pr(reference: Features, samples: Features, *, k: int = 3, seed: int = 0) -> dict[str, float]:
     """Improved precision and recall, see `precision_recall`: 0 to 1, higher is better.
 
     As many reference images as samples, as in the paper; see `_as_many`.
     """
-    real, fake = _as_many(reference.rows, samples.rows)
+    real, fake = _as_many(reference.rows, samples.rows, seed)
     precision, recall = manifold.precision_recall(real, fake, k=k)
     return {"precision": precision, "recall": recall}
 
@@ -63,46 +69,59 @@ def pr(reference: Features, samples: Features, *, k: int = 3) -> dict[str, float
 @declares(
     Key("density", better="higher"), Key("coverage", better="higher", decides=True, covers=True)
 )
-def dc(reference: Features, samples: Features, *, k: int = 5) -> dict[str, float]:
+def dc(reference: Features, samples: Features, *, k: int = 5, seed: int = 0) -> dict[str, float]:
     """Density and coverage, see `density_coverage`: about 1 for equal distributions.
 
     As many reference images as samples, as in the paper; see `_as_many`.
     """
-    real, fake = _as_many(reference.rows, samples.rows)
+    real, fake = _as_many(reference.rows, samples.rows, seed)
     density, coverage = manifold.density_coverage(real, fake, k=k)
     return {"density": density, "coverage": coverage}
 
 
-def _as_many(reference: np.ndarray, samples: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Equally many rows of both, evenly spread over the larger: balls shrink as a set grows."""
+def _as_many(
+    reference: np.ndarray, samples: np.ndarray, seed: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Equally many rows of both, drawn from the larger: balls shrink as a set grows."""
     count = min(len(reference), len(samples))
-    chosen = [np.arange(count) * len(rows) // count for rows in (reference, samples)]
-    return reference[chosen[0]], samples[chosen[1]]
+    real, fake = (rows[subset(len(rows), count, seed)] for rows in (reference, samples))
+    return real, fake
 
 
 @declares(
     Key("inception_score", better="higher", decides=True),
     Key("inception_score_std", spread_of="inception_score"),
 )
-def is_(reference: Features, samples: Features, *, splits: int = 10) -> dict[str, float]:
-    """The Inception Score by the net's own classes, see `inception_score`: higher is better."""
+def is_(
+    reference: Features, samples: Features, *, splits: int = 10, seed: int = 0
+) -> dict[str, float]:
+    """The Inception Score by the net's own classes, see `inception_score`: higher is better.
+
+    Samples are shuffled first: pictures from a folder may be sorted by class.
+    """
     del reference
     assert samples.logits is not None
-    mean, std = inception_score(samples.logits, splits=min(splits, len(samples.logits)))
+    logits = np.random.default_rng(seed).permutation(samples.logits)
+    mean, std = inception_score(logits, splits=min(splits, len(logits)))
     return {"inception_score": mean, "inception_score_std": std}
 
 
 # Near the data is good, on top of it is memorised: neither end of the first two is best.
 @declares(Key("neighbour_distance"), Key("neighbour_ratio"), Key("copied", better="lower"))
 def neighbours(
-    reference: Features, samples: Features, *, queries: int = NEIGHBOUR_QUERIES
+    reference: Features,
+    samples: Features,
+    *,
+    queries: int = NEIGHBOUR_QUERIES,
+    seed: int = NEIGHBOUR_SEED,
 ) -> dict[str, float]:
     """How near samples come to training images, see `Neighbours`: a ratio near 0 is memorisation.
 
-    `neighbour_distance` and `neighbour_ratio` are medians over the first `queries` samples,
-    `copied` is the share of them nearer than a tenth of the typical distance.
+    `neighbour_distance` and `neighbour_ratio` are medians over `queries` of the samples, `copied`
+    is the share of them nearer than a tenth of the typical distance.
     """
-    found = find_neighbours(reference.rows, samples.rows[:queries], k=1)
+    chosen = subset(len(samples.rows), queries, seed)
+    found = find_neighbours(reference.rows, samples.rows[chosen], k=1, seed=seed)
     return {
         "neighbour_distance": float(np.median(found.distance[:, 0])),
         "neighbour_ratio": float(np.median(found.ratio)),

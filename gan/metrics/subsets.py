@@ -1,0 +1,45 @@
+"""Some of many rows, drawn at random: evenly spaced ones fall in with labels that come in turn."""
+
+import numpy as np
+
+
+def subset(size: int, count: int, seed: int) -> np.ndarray:
+    """Rows drawn without replacement, the same for the same arguments.
+
+    Args:
+        size: rows there are.
+        count: how many are wanted; all where there are no more.
+        seed: of the draw.
+
+    Returns:
+        Integers (min(count, size),), ascending.
+    """
+    return _smallest(np.random.default_rng(seed).random(size), count)
+
+
+class Reservoir:
+    """Keeps of a stream those rows that `subset` chooses, however many come.
+
+    Attributes:
+        rows: kept so far, in their order; None before the first.
+    """
+
+    def __init__(self, count: int, seed: int) -> None:
+        self.rows: np.ndarray | None = None
+        self._count = count
+        self._rng = np.random.default_rng(seed)
+        self._keys = np.zeros(0)
+
+    def add(self, rows: np.ndarray) -> None:
+        """Takes the stream's next rows, (N, ...)."""
+        keys = np.concatenate([self._keys, self._rng.random(len(rows))])
+        chosen = _smallest(keys, self._count)
+        self._keys = keys[chosen]
+        self.rows = (rows if self.rows is None else np.concatenate([self.rows, rows]))[chosen]
+
+
+def _smallest(keys: np.ndarray, count: int) -> np.ndarray:
+    """Where the `count` smallest are, ascending."""
+    if count >= len(keys):
+        return np.arange(len(keys))
+    return np.sort(np.argpartition(keys, count)[:count])
