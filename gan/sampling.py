@@ -37,6 +37,9 @@ def balanced_labels(count: int, num_classes: int) -> np.ndarray:
 def slerp(z0: np.ndarray, z1: np.ndarray, t: np.ndarray) -> np.ndarray:
     """Spherical interpolation (White 2016), which keeps |z| where a Gaussian has its mass.
 
+    Vectors on one line through 0, such as all of length 1, lie on no circle of their own, and are
+    joined by that line.
+
     Args:
         z0: float32 (N, latent_dim).
         z1: float32 (N, latent_dim).
@@ -47,10 +50,14 @@ def slerp(z0: np.ndarray, z1: np.ndarray, t: np.ndarray) -> np.ndarray:
     """
     z0, z1 = np.asarray(z0, np.float64), np.asarray(z1, np.float64)
     norms = np.linalg.norm(z0, axis=-1) * np.linalg.norm(z1, axis=-1)
-    omega = np.arccos(np.clip(np.sum(z0 * z1, axis=-1) / norms, -1.0, 1.0))[:, None, None]
+    cos = np.divide(np.sum(z0 * z1, axis=-1), norms, out=np.ones(len(z0)), where=norms > 0)
+    omega = np.arccos(np.clip(cos, -1.0, 1.0))[:, None, None]
     t = np.broadcast_to(t, (len(z0), np.shape(t)[-1]))[..., None]
-    sin = np.maximum(np.sin(omega), 1e-6)
-    z = np.sin((1 - t) * omega) / sin * z0[:, None] + np.sin(t * omega) / sin * z1[:, None]
+    sin = np.sin(omega)
+    on_a_line = sin < 1e-6
+    safe = np.where(on_a_line, 1.0, sin)
+    first, second = (np.where(on_a_line, s, np.sin(s * omega) / safe) for s in (1 - t, t))
+    z = first * z0[:, None] + second * z1[:, None]
     return z.astype(np.float32)
 
 

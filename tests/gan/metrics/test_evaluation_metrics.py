@@ -142,6 +142,20 @@ def test_slerp_ends_where_it_should():
     np.testing.assert_allclose(path[:, 2], z1, rtol=1e-6)
 
 
+@pytest.mark.parametrize("factor", [1.0, 2.5, -1.0, 0.0, 1.0 + 1e-9])
+def test_slerp_of_vectors_on_one_line_is_that_line(factor):
+    z0 = np.array([[1.0, -2.0, 2.0]], np.float32)
+    t = np.array([0.0, 0.25, 1.0])
+    (path,) = slerp(z0, factor * z0, t)
+    np.testing.assert_allclose(path, (1 - t + t * factor)[:, None] * z0, atol=1e-6)
+
+
+def test_slerp_near_a_line_is_near_it():
+    z0 = latents(20, 8, 0).astype(np.float64)
+    (near, on) = (slerp(z0, z0 + step * latents(20, 8, 1), np.array([0.3])) for step in (1e-4, 0.0))
+    np.testing.assert_allclose(near, on, atol=1e-3)
+
+
 class Steps:
     """A generator whose samples are in 8 bits."""
 
