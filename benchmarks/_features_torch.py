@@ -22,7 +22,7 @@ from torch_fidelity import utils
 NAME = "tapestry-fashion"
 LAYERS = ("features", "logits")
 WARM_UP = 500
-# Of gan/metrics/classifier.py.
+# Of gan/metrics/nets/classifier.py.
 STRIDES = (1, 2, 1, 2, 1)
 
 

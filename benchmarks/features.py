@@ -34,7 +34,7 @@ from absl import flags
 from gan.data.embedded import read_fashion
 from gan.errors import UserError
 from gan.images import from_uint8, to_uint8
-from gan.metrics import features
+from gan.metrics import nets
 from scripts import cli
 
 FLAGS = flags.FLAGS
@@ -45,7 +45,7 @@ OPTIONS = {
 }
 WARM_UP = 500
 BATCH_SIZE = 250
-WEIGHTS = pathlib.Path(features.__file__).with_name("weights") / "fashion.npz"
+WEIGHTS = pathlib.Path(nets.__file__).with_name("weights") / "fashion.npz"
 THEIRS = pathlib.Path(__file__).with_name("_features_torch.py")
 Seconds = Mapping[str, Sequence[float]]
 
@@ -54,7 +54,7 @@ def measure(folder: str) -> None:
     """Ours, in a process of its own: as the other side's script."""
     tf.config.threading.set_intra_op_parallelism_threads(1)
     tf.config.threading.set_inter_op_parallelism_threads(1)
-    net = features.load("fashion")
+    net = nets.load("fashion")
     assert net.batch_size == BATCH_SIZE
     images = from_uint8(np.load(pathlib.Path(folder, "images.npy")))
 

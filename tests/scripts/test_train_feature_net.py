@@ -10,7 +10,7 @@ import sys
 
 import numpy as np
 
-from gan.metrics import classifier
+from gan.metrics.nets import classifier
 
 
 def write_idx(folder: pathlib.Path, prefix: str, count: int, seed: int) -> None:

@@ -11,7 +11,7 @@ from gan.data.source import ArraySource, Source
 from gan.data.spec import Spec
 from gan.errors import UserError
 from gan.images import to_uint8
-from gan.metrics import features
+from gan.metrics import nets
 from gan.metrics.evaluation import Evaluator
 from gan.metrics.frechet import frechet_distance
 from gan.sampling import KerasSampler, balanced_labels, latents
@@ -70,7 +70,7 @@ def test_worse_is_further(evaluator: Evaluator, clothes: np.ndarray) -> None:
 
 
 def test_agrees_with_numpy(evaluator: Evaluator, clothes: np.ndarray) -> None:
-    net = features.load("fashion")
+    net = nets.load("fashion")
     generated = (0.7 * clothes[:300]).astype(np.float32)
     value = evaluator.evaluate(Replay(generated))["fid"]
     rounded = np.rint((generated + 1) * 127.5) / 127.5 - 1
@@ -114,7 +114,7 @@ def test_protocol(evaluator: Evaluator, clothes: np.ndarray) -> None:
     assert protocol["dataset"] == "clothes"
     assert (protocol["num_samples"], protocol["num_reference"], protocol["seed"]) == (300, 600, 5)
     assert protocol["feature_net"] == "fashion"
-    assert protocol["feature_net_sha256"] == features.load("fashion").sha256
+    assert protocol["feature_net_sha256"] == nets.load("fashion").sha256
     assert "bilinear" in protocol["preprocessing"]
     assert protocol["labels"] == "none"
 

@@ -15,9 +15,9 @@ from gan.data.source import ArraySource
 from gan.data.spec import Spec
 from gan.errors import UserError
 from gan.images import to_uint8
-from gan.metrics import features, scores
+from gan.metrics import nets, scores
 from gan.metrics.evaluation import Evaluator
-from gan.metrics.features import FeatureNet
+from gan.metrics.features import FeatureNet, Features
 from gan.metrics.subsets import subset
 from gan.sampling import KerasSampler, latents, slerp
 
@@ -68,7 +68,7 @@ def test_the_reference_is_read_from_the_cache_and_from_no_other_one(clothes, mon
     calls = []
 
     def counted(name="fashion", sha256="a"):
-        net = features.load("fashion")
+        net = nets.load("fashion")
 
         def function(images):
             tf.py_function(lambda: calls.append(1), [], [])
@@ -275,11 +275,11 @@ def test_pictures_sorted_by_class_are_looked_at_throughout():
     """The Inception Score and the nearest neighbours, whatever the order of the samples."""
     rng = np.random.default_rng(0)
     logits = 9.0 * np.eye(10)[np.repeat(np.arange(10), 300)].astype(np.float32)
-    samples = features.Features.of([(np.repeat(np.arange(3000.0)[:, None], 2, 1), logits)],
+    samples = Features.of([(np.repeat(np.arange(3000.0)[:, None], 2, 1), logits)],
                                    keep_rows=True)  # fmt: skip
     # Parts of one class each would score 1.
     assert scores.is_(samples, samples)["inception_score"] == pytest.approx(10, rel=0.05)
-    reference = features.Features.of([(rng.normal(size=(50, 2)), None)], keep_rows=True)
+    reference = Features.of([(rng.normal(size=(50, 2)), None)], keep_rows=True)
     found = scores.neighbours(reference, samples, queries=200)
     # The distance grows with the row: its median is that of the middle.
     middle = np.hypot(*(samples.rows[1500] - reference.rows[0]))

@@ -20,7 +20,7 @@ import tensorflow as tf
 
 from gan.errors import UserError
 from gan.metrics import inception as module
-from gan.metrics.inception import inception
+from gan.metrics.nets.inception import inception
 
 CHANNELS, CLASSES, PATCH = 6, 10, 13  # 299 = 23 * 13
 EPSILON = 1e-3

@@ -15,7 +15,8 @@ from keras.src.utils import file_utils
 
 from gan import registry
 from gan.errors import UserError
-from gan.metrics.features import FeatureNet, resize, to_rgb
+from gan.metrics.features import FeatureNet
+from gan.metrics.nets.preprocessing import resize, to_rgb
 
 # Edge of the images that each was trained with; 224 where it is not named. Keras keeps it inside
 # of its functions, and a model without its top accepts any size.

@@ -17,7 +17,8 @@ from google.protobuf.message import DecodeError
 
 from gan.errors import UserError
 from gan.files import cache_dir, write_whole
-from gan.metrics.features import FeatureNet, to_rgb
+from gan.metrics.features import FeatureNet
+from gan.metrics.nets.preprocessing import to_rgb
 
 _FILE = "classify_image_graph_def.pb"
 _URL = "http://download.tensorflow.org/models/image/imagenet/inception-2015-12-05.tgz"

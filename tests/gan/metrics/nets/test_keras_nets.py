@@ -14,7 +14,7 @@ from keras.src.utils import file_utils
 
 from gan.errors import UserError
 from gan.metrics import keras_nets
-from gan.metrics.keras_nets import keras_net
+from gan.metrics.nets.keras_nets import keras_net
 
 
 @pytest.fixture(scope="module")

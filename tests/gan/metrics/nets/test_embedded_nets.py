@@ -12,14 +12,16 @@ from PIL import Image
 
 from gan import data
 from gan.errors import UserError
-from gan.metrics import classifier, features
+from gan.metrics import nets
+from gan.metrics.features import FeatureNet
+from gan.metrics.nets import classifier, preprocessing
 
-WEIGHTS = pathlib.Path(features.__file__).with_name("weights")
+WEIGHTS = pathlib.Path(nets.__file__).with_name("weights")
 
 
 @pytest.fixture(scope="module")
-def net() -> features.FeatureNet:
-    return features.load("fashion")
+def net() -> FeatureNet:
+    return nets.load("fashion")
 
 
 def images(count: int, shape: tuple[int, ...] = (28, 28, 1), seed: int = 0) -> np.ndarray:
@@ -49,7 +51,7 @@ def test_accuracy_on_the_test_images(debian_fashion_mnist: pathlib.Path) -> None
     assert right / 10_000 >= 0.91
 
 
-def test_features(net: features.FeatureNet) -> None:
+def test_features(net: FeatureNet) -> None:
     rows = net(images(7))
     assert net.name == "fashion"
     assert len(net.sha256) == 64
@@ -59,7 +61,7 @@ def test_features(net: features.FeatureNet) -> None:
     assert np.linalg.norm(rows[0] - rows[1]) > 0.1
 
 
-def test_features_do_not_depend_on_the_batching(net: features.FeatureNet) -> None:
+def test_features_do_not_depend_on_the_batching(net: FeatureNet) -> None:
     x = images(300)
     whole = net(x)
     np.testing.assert_array_equal(whole, net(x))
@@ -69,11 +71,11 @@ def test_features_do_not_depend_on_the_batching(net: features.FeatureNet) -> Non
 
 
 @pytest.mark.parametrize("shape", [(28, 28, 3), (28, 28, 4), (28, 28, 2), (56, 40, 1), (16, 16, 3)])
-def test_any_size_and_channels(net: features.FeatureNet, shape: tuple[int, ...]) -> None:
+def test_any_size_and_channels(net: FeatureNet, shape: tuple[int, ...]) -> None:
     assert net(images(3, shape)).shape == (3, net.dim)
 
 
-def test_gray_pictures_in_colour_are_the_same(net: features.FeatureNet) -> None:
+def test_gray_pictures_in_colour_are_the_same(net: FeatureNet) -> None:
     x = images(5)
     np.testing.assert_allclose(net(np.repeat(x, 3, axis=-1)), net(x), rtol=1e-3, atol=1e-4)
 
@@ -81,7 +83,7 @@ def test_gray_pictures_in_colour_are_the_same(net: features.FeatureNet) -> None:
 def test_gray_is_pillows_and_ignores_alpha() -> None:
     rgba = np.random.default_rng(1).integers(0, 256, (1, 9, 9, 4)).astype(np.uint8)
     expected = np.asarray(Image.fromarray(rgba[0, ..., :3]).convert("L"), np.float32)
-    got = features.to_gray(tf.constant(rgba, tf.float32))
+    got = preprocessing.to_gray(tf.constant(rgba, tf.float32))
     np.testing.assert_allclose(got[0, ..., 0], expected, atol=0.51)
 
 
@@ -89,7 +91,7 @@ def test_gray_is_pillows_and_ignores_alpha() -> None:
 def test_resize_is_pillows(size: tuple[int, int]) -> None:
     x = images(1, (*size, 1))
     expected = Image.fromarray(x[0, ..., 0]).resize((28, 28), Image.Resampling.BILINEAR)
-    got = features.resize(tf.constant(x), 28)
+    got = preprocessing.resize(tf.constant(x), 28)
     np.testing.assert_allclose(got[0, ..., 0], np.asarray(expected), atol=1e-4)
 
 
@@ -103,20 +105,20 @@ def scalar(x: tf.Tensor) -> tf.Tensor:
 
 def test_import_paths(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.syspath_prepend(pathlib.Path(__file__).parent)
-    found = features.load("test_features:twice_mean")
+    found = nets.load("test_embedded_nets:twice_mean")
     x = images(4, (5, 6, 3))
     np.testing.assert_allclose(found(x), 2 * x.mean(axis=(1, 2)), rtol=1e-5, atol=1e-6)
     assert found.dim == 3
-    assert found.name == "test_features:twice_mean"
+    assert found.name == "test_embedded_nets:twice_mean"
     with pytest.raises(ValueError, match="returned"):
-        features.load("test_features:scalar")(x)
+        nets.load("test_embedded_nets:scalar")(x)
 
 
-def test_mistakes_are_named(net: features.FeatureNet) -> None:
+def test_mistakes_are_named(net: FeatureNet) -> None:
     with pytest.raises(UserError, match=r"'fashon' is not known\. Did you mean 'fashion'"):
-        features.load("fashon")
+        nets.load("fashon")
     with pytest.raises(UserError, match="must be a function of images"):
-        features.load("string:digits")
+        nets.load("string:digits")
     with pytest.raises(ValueError, match=r"\(28, 28, 1\): must be \(N, H, W, C\)"):
         net(images(1)[0])
     with pytest.raises(UserError, match="5 channels"):
