@@ -34,6 +34,25 @@ def balanced_labels(count: int, num_classes: int) -> np.ndarray:
     return (np.arange(count) % num_classes).astype(np.int32)
 
 
+def labels_by_shares(count: int, shares: np.ndarray, seed: int) -> np.ndarray:
+    """int32 (count,) in a random order, each class as often as its share says.
+
+    What is left when all counts are rounded down goes to the classes with the largest remainders,
+    the first of equal ones.
+
+    Args:
+        count: how many.
+        shares: (K,), at least 0, of any positive sum; a class of share 0 does not come.
+        seed: of the order.
+    """
+    exact = count * np.asarray(shares, np.float64) / np.sum(shares)
+    counts = np.floor(exact).astype(np.int64)
+    largest = np.argsort(counts - exact, kind="stable")
+    counts[largest[: count - counts.sum()]] += 1
+    labels = np.repeat(np.arange(len(counts), dtype=np.int32), counts)
+    return np.random.default_rng(seed).permutation(labels)
+
+
 def slerp(z0: np.ndarray, z1: np.ndarray, t: np.ndarray) -> np.ndarray:
     """Spherical interpolation (White 2016), which keeps |z| where a Gaussian has its mass.
 

@@ -30,7 +30,7 @@ _TRAINING_ENDS = ("_loss", "_logits", "_learning_rate", "_loss_scale", "_skipped
 # Flags that say how a curve was measured; metrics.jsonl itself does not.
 _CURVE_PROTOCOL = (
     "dataset", "split", "image_size", "channels", "center_crop", "eval_samples", "eval_metrics",
-    "feature_net", "feature_weights",
+    "eval_labels", "feature_net", "feature_weights",
 )  # fmt: skip
 # Flags that leave what is learnt as it is, and how it is judged.
 _FREE = experiment.FREE - {"total_kimg", *_CURVE_PROTOCOL} | {"deterministic"}

@@ -173,6 +173,7 @@ def main(argv: Sequence[str]) -> int:
         metrics=report.METRICS,
         num_samples=FLAGS.eval_samples,
         seed=FLAGS.seed,
+        labels=run.values.get("eval_labels", "data"),
         split=run.values.get("split", "train"),
         cache=True,
     )

@@ -31,7 +31,7 @@ PARTS = {
 FREE = {
     "workdir", "total_kimg", "checkpoint_every_kimg", "eval_every_kimg", "image_every_kimg",
     "log_every_kimg", "keep_checkpoints", "steps_per_loop", "strategy", "dry_run", "eval_samples",
-    "eval_at_start", "eval_metrics", "eval_share", "feature_net", "feature_weights",
+    "eval_at_start", "eval_metrics", "eval_labels", "eval_share", "feature_net", "feature_weights",
     "on_collapse", "alarm_every_kimg", "max_rollbacks", "download", "data_dir",
 }  # fmt: skip
 

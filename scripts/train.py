@@ -45,6 +45,7 @@ RUN = {
         (),
         "what an evaluation measures, see scripts.evaluate; fid or modes if empty",
     ),
+    "eval_labels": ("data", "classes an evaluation draws: by the data's shares, or balanced"),
     "eval_share": (1.0, "share of the time that evaluations may take; rarer ones keep to it"),
     "feature_net": ("auto", "of evaluations, see scripts.evaluate; auto: fashion"),
     "feature_weights": ("", "file of the weights of inception or a keras:MODEL"),
@@ -103,6 +104,7 @@ def callbacks_of(
             feature_weights=FLAGS.feature_weights,
             num_samples=FLAGS.eval_samples,
             seed=FLAGS.seed,
+            labels=FLAGS.eval_labels,
             split=run.values.get("split", "train"),
             cache=True,
         )

@@ -64,7 +64,7 @@ class Source(abc.ABC):
         """One pass in a fixed order, never flipped; the last batch may be short: for evaluation."""
 
     def fingerprint(self) -> str:
-        """A hash that changes with any pixel of the ordered pass; "" where there is none to have.
+        """A hash that changes with any pixel or label of the ordered pass; "" where there is none.
 
         What is derived from the data (an evaluation's reference) is cached under it.
         """
@@ -232,9 +232,9 @@ class ArraySource(IndexedSource):
     def fingerprint(self) -> str:
         """See `Source.fingerprint`: of the arrays themselves."""
         digest = hashlib.sha256()
-        for domain in self.spec.domains:
-            array = np.ascontiguousarray(self.arrays[domain])
-            digest.update(f"{domain} {array.shape} {array.dtype}".encode())
+        for key in sorted(self.arrays):
+            array = np.ascontiguousarray(self.arrays[key])
+            digest.update(f"{key} {array.shape} {array.dtype}".encode())
             digest.update(array.data)
         return digest.hexdigest()
 

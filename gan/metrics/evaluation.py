@@ -1,5 +1,6 @@
 """Judging a generator against a data source: the one way in for training, scripts and export."""
 
+import dataclasses
 from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property
 from typing import Any
@@ -8,6 +9,7 @@ import keras
 import numpy as np
 import scipy
 import tensorflow as tf
+from absl import logging
 from tqdm import tqdm
 
 from gan import images
@@ -23,8 +25,9 @@ from gan.metrics.nets.channels import per_channel
 from gan.metrics.path_length import EPSILON, sampled_path_length
 from gan.metrics.reference import cached
 from gan.metrics.subsets import Reservoir, subset
-from gan.sampling import Sampler, balanced_labels, latents
+from gan.sampling import Sampler, labels_by_shares, latents
 
+LABELS = ("data", "balanced")  # how classes are drawn
 _CHUNK = 1000  # samples held at a time
 _REFERENCE_SEED = 0  # of which images are referred to, where not all are
 
@@ -50,6 +53,7 @@ class Evaluator:
         num_samples: int = 0,
         num_reference: int = 0,
         seed: int = 0,
+        labels: str = "data",
         domain: str = "",
         split: str = "train",
         cache: bool = False,
@@ -69,7 +73,9 @@ class Evaluator:
                 count), or 2,500 points of a mixture.
             num_reference: how many of the source's examples to refer to, drawn at random, always
                 the same; 0 is all.
-            seed: of the latents.
+            seed: of the latents, and of the order of labels.
+            labels: how classes are drawn for a conditional generator: by their shares of the
+                reference ("data"), or evenly ("balanced"); none that it has no image of.
             domain: key of the source's data to compare with; "" is its last one (b for
                 translation from a to b).
             split: the split that `source` reads, for the protocol.
@@ -81,6 +87,8 @@ class Evaluator:
                 this source or net has no basis for.
         """
         spec = source.spec
+        if labels not in LABELS:
+            raise UserError(f"labels={labels!r}: expected {' or '.join(LABELS)}.")
         domain = domain or spec.domains[-1]
         if domain not in spec.domains:
             valid = ", ".join(spec.domains)
@@ -92,6 +100,7 @@ class Evaluator:
         self.domain = domain
         self.split = split
         self.seed = seed
+        self.labels = labels
         self.num_samples = num_samples or _default_samples(source)
         self.num_reference = min(num_reference or spec.size, spec.size)
         self._is_mixture = hasattr(source, "centers") and hasattr(source, "std")
@@ -153,9 +162,17 @@ class Evaluator:
         return cached(key, self._reference)
 
     def _reference(self) -> Features:
-        batches = (batch[self.domain] for batch in self._reference_batches())
-        found, _ = self._features(batches, self.num_reference, "reference")
-        return found
+        counts = np.zeros(self.source.spec.num_classes, np.int64)
+
+        def counted() -> Iterator[np.ndarray]:
+            nonlocal counts
+            for batch in self._reference_batches():
+                if len(counts):
+                    counts += np.bincount(batch["label"], minlength=len(counts))
+                yield batch[self.domain]
+
+        found, _ = self._features(counted(), self.num_reference, "reference")
+        return dataclasses.replace(found, class_counts=counts if len(counts) else None)
 
     def _reference_batches(self) -> Iterator[dict[str, np.ndarray]]:
         """The ordered pass, thinned out to `num_reference` examples."""
@@ -169,30 +186,50 @@ class Evaluator:
                 yield {key: value[rows] for key, value in batch.items()}
 
     def evaluate(self, sampler: Sampler, seed: int | None = None) -> dict[str, float]:
-        """Judges `num_samples` samples, classes in turn if conditional.
+        """Judges `num_samples` samples, their classes drawn as `labels` says if conditional.
 
         Args:
             sampler: a Keras or LiteRT sampler.
-            seed: of the latents; None is the evaluator's.
+            seed: of the latents, and of the order of labels; None is the evaluator's.
 
         Returns:
             The metrics by key; all are NaN if any sample is not finite.
 
         Raises:
-            UserError: the sampler's shape is not the source's.
+            UserError: the sampler's shape is not the source's, or its classes are others.
         """
         seed = self.seed if seed is None else seed
         self._check_shape(tuple(sampler.shape))
-        found = self.evaluate_images(self._draw(sampler, seed))
+        label, how = self._labels(sampler.num_classes, seed)
+        z = latents(self.num_samples, sampler.latent_dim, seed)
+        chunks = [slice(i, i + _CHUNK) for i in range(0, len(z), _CHUNK)]
+        found = self.evaluate_images(
+            sampler(z[c], None if label is None else label[c]) for c in chunks
+        )
         if "ppl" in self.metrics:
             net = self._net or (lambda points: points)
-            found |= {"ppl": sampled_path_length(sampler, net, self.num_samples, seed)}
-        self._judged |= {
-            "seed": seed,
-            "labels": "balanced" if sampler.num_classes else "none",
-            "latents": "N(0, I), not truncated",
-        }
+            found["ppl"] = sampled_path_length(sampler, net, self.num_samples, seed, label)
+        self._judged |= {"seed": seed, "labels": how, "latents": "N(0, I), not truncated"}
         return found
+
+    def _labels(self, num_classes: int, seed: int) -> tuple[np.ndarray | None, str]:
+        """int32 (num_samples,) for a generator of classes, else None; and how they are drawn."""
+        if not num_classes:
+            return None, "none"
+        name, counts, how = self.source.spec.name, self.reference.class_counts, self.labels
+        if counts is None:
+            logging.warning(
+                "%s has no labels: the generator's %d classes are drawn evenly.", name, num_classes
+            )
+            how = "balanced"
+        elif len(counts) != num_classes and how == "data":
+            raise UserError(
+                f"generator of {num_classes} classes, and {name} has {len(counts)}: give the data "
+                "that it was trained on, or draw its classes evenly, labels=balanced."
+            )
+        shares = np.ones(num_classes) if counts is None or len(counts) != num_classes else counts
+        shares = shares if how == "data" else shares > 0
+        return labels_by_shares(self.num_samples, shares, seed), how
 
     def evaluate_images(self, batches: Iterable[np.ndarray]) -> dict[str, float]:
         """Judges samples from anywhere (a translator, PNG files), however many there are.
@@ -301,15 +338,6 @@ class Evaluator:
         spec = self.source.spec
         if shape != tuple(spec.shape):
             raise UserError(f"samples of shape {shape}: {spec.name} holds {tuple(spec.shape)}")
-
-    def _draw(self, sampler: Sampler, seed: int) -> Iterable[np.ndarray]:
-        z = latents(self.num_samples, sampler.latent_dim, seed)
-        label = None
-        if sampler.num_classes:
-            label = balanced_labels(self.num_samples, sampler.num_classes)
-        for i in range(0, self.num_samples, _CHUNK):
-            chunk = slice(i, i + _CHUNK)
-            yield sampler(z[chunk], None if label is None else label[chunk])
 
     def _features(
         self, batches: Iterable[np.ndarray], total: int, what: str, *, keep: bool = False

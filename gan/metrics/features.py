@@ -99,11 +99,14 @@ class Features:
         moments: of all vectors.
         rows: float32 (N, D); (0, D) where only moments were asked for.
         logits: float32 (N, classes); None from a net without, or where only moments were asked for.
+        class_counts: integers (K,), how many of the images are labelled with each class; None where
+            they have no labels.
     """
 
     moments: Moments
     rows: np.ndarray
     logits: np.ndarray | None = None
+    class_counts: np.ndarray | None = None
 
     @property
     def count(self) -> int:

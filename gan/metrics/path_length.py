@@ -6,7 +6,7 @@ import numpy as np
 
 from gan.errors import UserError
 from gan.metrics.keys import Key, declares
-from gan.sampling import Sampler, balanced_labels, latents, slerp
+from gan.sampling import Sampler, latents, slerp
 
 EPSILON = 1e-4  # the paper's step
 _CHUNK = 1000
@@ -50,7 +50,11 @@ def path_length(
 # One image for every z has the shortest path, so it decides nothing.
 @declares(Key("ppl", better="lower"))
 def sampled_path_length(
-    sampler: Sampler, net: Callable[[np.ndarray], np.ndarray], count: int, seed: int
+    sampler: Sampler,
+    net: Callable[[np.ndarray], np.ndarray],
+    count: int,
+    seed: int,
+    label: np.ndarray | None = None,
 ) -> float:
     """`path_length` of a generator, at random points of great circles between random latents.
 
@@ -60,6 +64,7 @@ def sampled_path_length(
             moves no pixel by a whole level.
         count: paths.
         seed: of the latents and of the points.
+        label: int32 (count,) of the paths, if the generator is conditional.
 
     Raises:
         UserError: a generator that is itself in 8 bits.
@@ -67,7 +72,6 @@ def sampled_path_length(
     ends = [latents(count, sampler.latent_dim, seed, stream=stream) for stream in (1, 2)]
     t = np.random.default_rng(seed).random((count, 1))
     z = slerp(ends[0], ends[1], np.concatenate([t, t + EPSILON], axis=1))
-    label = balanced_labels(count, sampler.num_classes) if sampler.num_classes else None
     rows = []
     for end in (0, 1):
         chunks = (slice(i, i + _CHUNK) for i in range(0, count, _CHUNK))

@@ -17,7 +17,7 @@ from gan.metrics.features import Features
 from gan.metrics.frechet import Moments
 
 # Of the file's layout: another number makes what older code wrote unknown.
-_FORMAT = 1
+_FORMAT = 2
 
 
 def cached(key: Mapping[str, Any], compute: Callable[[], Features]) -> Features:
@@ -47,8 +47,8 @@ def _pack(text: str, found: Features) -> bytes:
     moments = found.moments
     arrays: dict[str, Any] = {"key": np.array(text), "rows": found.rows}
     arrays |= {"count": moments.count, "mean": moments.mean, "scatter": moments.scatter}
-    if found.logits is not None:
-        arrays["logits"] = found.logits
+    optional = {"logits": found.logits, "class_counts": found.class_counts}
+    arrays |= {name: array for name, array in optional.items() if array is not None}
     buffer = io.BytesIO()
     np.savez(buffer, **arrays)
     return buffer.getvalue()
@@ -62,6 +62,8 @@ def _read(path: pathlib.Path, text: str) -> Features | None:
             moments = Moments(len(archive["mean"]))
             moments.count = int(archive["count"])
             moments.mean, moments.scatter = archive["mean"], archive["scatter"]
-            return Features(moments, archive["rows"], archive.get("logits"))
+            return Features(
+                moments, archive["rows"], archive.get("logits"), archive.get("class_counts")
+            )
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error):
         return None

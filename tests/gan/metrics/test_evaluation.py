@@ -13,6 +13,7 @@ from gan.errors import UserError
 from gan.images import to_uint8
 from gan.metrics import nets
 from gan.metrics.evaluation import Evaluator
+from gan.metrics.features import FeatureNet
 from gan.metrics.frechet import frechet_distance
 from gan.sampling import KerasSampler, balanced_labels, latents
 
@@ -86,7 +87,7 @@ def test_what_a_sampler_is_asked(evaluator: Evaluator, clothes: np.ndarray) -> N
     evaluator.evaluate(sampler)
     np.testing.assert_array_equal(np.concatenate(sampler.z), latents(300, 3, 5))
     labels = np.concatenate([x for x in sampler.labels if x is not None])
-    np.testing.assert_array_equal(labels, balanced_labels(300, 10))
+    np.testing.assert_array_equal(np.bincount(labels), [30] * 10)  # The data have no labels.
 
 
 def test_a_keras_generator_twice(source: Source) -> None:
@@ -124,7 +125,7 @@ def test_the_protocol_is_of_what_was_judged(clothes: np.ndarray) -> None:
     arrays = {"x": to_uint8(clothes), "label": balanced_labels(len(clothes), 10)}
     evaluator = Evaluator(ArraySource(spec, arrays), num_samples=300)
     assert evaluator.protocol["num_samples"] == 300
-    for num_classes, labels in ((0, "none"), (10, "balanced")):
+    for num_classes, labels in ((0, "none"), (10, "data")):
         evaluator.evaluate(Replay(clothes[:300], num_classes))
         assert evaluator.protocol["labels"] == labels
     evaluator.evaluate_images([clothes[:70], clothes[70:90]])
@@ -171,3 +172,91 @@ def test_mistakes_are_named(evaluator: Evaluator, clothes: np.ndarray) -> None:
     points = ArraySource(Spec("mine:points", (2,), 0, 8), {"x": np.zeros((8, 2), np.uint8)})
     with pytest.raises(UserError, match=r"--dataset='mine:points' .* without the centers and std"):
         Evaluator(points)
+
+
+class Corners:
+    """A perfect conditional sampler: points around its class' corner, as `corners` has them."""
+
+    latent_dim = 4
+
+    def __init__(self, num_classes: int) -> None:
+        self.num_classes, self.shape = num_classes, (4,)
+        self.labels: list[np.ndarray] = []
+
+    def __call__(self, z: np.ndarray, label: np.ndarray | None = None) -> np.ndarray:
+        assert label is not None
+        self.labels.append(label)
+        place = np.stack([np.cos(label), np.sin(label), label % 2, label % 3], axis=1)
+        return (9 * place + z).astype(np.float32)
+
+
+def corners(counts: list[int], num_classes: int = 0) -> Source:
+    """Class c has counts[c] points around its corner; classes come one after the other."""
+    label = np.repeat(np.arange(len(counts)), counts)
+    x = Corners(len(counts))(latents(len(label), 4, 77), label)
+    spec = Spec("corners", (4,), num_classes or len(counts), len(label))
+    return ArraySource(spec, {"x": x, "label": label})
+
+
+LONG_TAIL = [3000, 900, 270, 81, 24, 0, 7]  # and no example of one class
+
+
+def test_classes_are_drawn_by_the_shares_of_the_data() -> None:
+    source, fids = corners(LONG_TAIL), {}
+    for labels in ("data", "balanced"):
+        evaluator = Evaluator(source, metrics=["fid"], num_samples=1000, labels=labels)
+        sampler = Corners(len(LONG_TAIL))
+        fids[labels] = evaluator.evaluate(sampler)["fid"]
+        drawn = np.concatenate(sampler.labels)
+        assert drawn.dtype == np.int32
+        shares = np.array(LONG_TAIL) if labels == "data" else np.array(LONG_TAIL) > 0
+        # Exact but for rounding, and none of the class that the data have no example of.
+        counts = np.bincount(drawn, minlength=len(LONG_TAIL))
+        assert counts.sum() == 1000 and counts[5] == 0
+        assert np.abs(counts - 1000 * shares / shares.sum()).max() < 1
+        # In no order.
+        assert 0.35 < np.mean(np.bincount(drawn[:500], minlength=7)[:2] / counts[:2]) < 0.65
+        assert evaluator.protocol["labels"] == labels
+        # Another seed is another order; the same one is the same.
+        for seed, same in ((0, True), (1, False)):
+            again = Corners(len(LONG_TAIL))
+            evaluator.evaluate(again, seed)
+            assert np.array_equal(np.concatenate(again.labels), drawn) == same
+    assert fids["data"] < 0.1 < 30 * fids["data"] < fids["balanced"]
+
+
+def test_labels_are_found_in_the_cache_and_never_those_of_other_data(monkeypatch, tmp_path) -> None:
+    monkeypatch.setenv("TAPESTRY_CACHE", str(tmp_path))
+    net = FeatureNet(lambda x: x[:, 0, :, 0], name="row", sha256="a", dim=4, batch_size=100)
+    rng = np.random.default_rng(0)
+    x = rng.integers(0, 256, (300, 4, 4, 1), np.uint8)
+
+    def drawn(label: np.ndarray) -> np.ndarray:
+        spec = Spec("tiles", x.shape[1:], 3, len(x))
+        evaluator = Evaluator(
+            ArraySource(spec, {"x": x, "label": label}), feature_net=net, num_samples=90, cache=True
+        )
+        sampler = Replay(rng.uniform(-1, 1, (90, 4, 4, 1)).astype(np.float32), 3)
+        evaluator.evaluate(sampler)
+        return np.bincount(np.concatenate(sampler.labels), minlength=3)
+
+    tail = np.repeat([0, 1, 2], [200, 80, 20])
+    for _ in range(2):
+        np.testing.assert_array_equal(drawn(tail), [60, 24, 6])
+    np.testing.assert_array_equal(drawn(2 - tail), [6, 24, 60])
+
+
+def test_data_without_the_generators_classes(clothes: np.ndarray, caplog) -> None:
+    unlabelled = ArraySource(Spec("clothes", (28, 28, 1), 0, 600), {"x": to_uint8(clothes)})
+    evaluator = Evaluator(unlabelled, num_samples=100)
+    sampler = Replay(clothes[:100], num_classes=4)
+    evaluator.evaluate(sampler)
+    assert evaluator.protocol["labels"] == "balanced"
+    assert list(np.bincount(np.concatenate(sampler.labels))) == [25] * 4
+    assert "clothes has no labels: the generator's 4 classes are drawn evenly" in caplog.text
+    with pytest.raises(UserError, match="generator of 9 classes, and corners has 7: give"):
+        Evaluator(corners(LONG_TAIL), metrics=["fid"]).evaluate(Corners(9))
+    balanced = Evaluator(corners(LONG_TAIL), metrics=["fid"], labels="balanced")
+    balanced.evaluate(Corners(9))
+    with pytest.raises(UserError, match="labels='even': expected data or balanced"):
+        Evaluator(unlabelled, labels="even")
