@@ -1,11 +1,13 @@
 """Drawing samples: the latents, the labels, and one protocol for every kind of generator."""
 
 from collections.abc import Iterator
-from typing import Protocol
+from typing import Any, Protocol
 
 import keras
 import numpy as np
 import tensorflow as tf
+
+from gan.errors import UserError
 
 
 class Sampler(Protocol):
@@ -109,6 +111,53 @@ class KerasSampler:
                 inputs = [inputs, tf.constant(li, tf.int32)]
             rows.append(np.asarray(self._run(inputs))[:n])
         return np.concatenate(rows) if rows else np.zeros((0, *self.shape), np.float32)
+
+    def exact(self) -> "KerasSampler":
+        """The same generator computing in float32 throughout, as `as_float32` makes it."""
+        model = as_float32(self.model)
+        return self if model is self.model else KerasSampler(model, self.batch_size)
+
+
+def as_float32(model: keras.Model) -> keras.Model:
+    """The model itself, or a float32 clone if some layer computes in another precision.
+
+    Raises:
+        UserError: it does, and cannot be built anew.
+    """
+    others = {x.compute_dtype for x in computing_layers(model)} - {"float32"}
+    if not others:
+        return model
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy("float32")
+    try:
+        clone = type(model).from_config(_without_mixed_policies(model.get_config()))
+    # What a layer of anyone's raises at its own configuration is no finite list.
+    except Exception as error:
+        raise UserError(
+            f"{model.name!r} computes in {', '.join(sorted(others))} and cannot be built anew in "
+            f"float32 ({next(iter(str(error).splitlines()), type(error).__name__)[:200]})."
+        ) from error
+    finally:
+        keras.config.set_dtype_policy(before)
+    clone.set_weights(model.get_weights())
+    return clone
+
+
+def computing_layers(model: keras.Model) -> list[keras.layers.Layer]:
+    """All layers of a model, those inside others too, but inputs and the models that hold them."""
+    skip = (keras.layers.InputLayer, keras.Model)
+    return [layer for layer in model._flatten_layers() if not isinstance(layer, skip)]
+
+
+def _without_mixed_policies(config: Any) -> Any:
+    """A layer config with every dtype policy inside it replaced by float32."""
+    if isinstance(config, dict):
+        if config.get("class_name") == "DTypePolicy":
+            return "float32"
+        return {k: _without_mixed_policies(v) for k, v in config.items()}
+    if isinstance(config, (list, tuple)):
+        return type(config)(_without_mixed_policies(v) for v in config)
+    return config
 
 
 def _pad(x: np.ndarray, size: int) -> tuple[np.ndarray, int]:

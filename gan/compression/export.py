@@ -12,7 +12,6 @@ import tempfile
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
 
 import keras
 import tensorflow as tf
@@ -23,7 +22,7 @@ from gan.compression.calibration import Representative, check_finite, representa
 from gan.compression.flatbuffer import keras_layer
 from gan.compression.runner import SIGNATURE
 from gan.errors import UserError
-from gan.sampling import KerasSampler
+from gan.sampling import KerasSampler, as_float32, computing_layers
 
 __all__ = [
     "PRECISIONS",
@@ -39,20 +38,6 @@ __all__ = [
 
 PRECISIONS = ("float32", "float16", "dynamic", "int8")
 QUANTIZERS = ("converter", "litert")
-
-
-def as_float32(generator: keras.Model) -> keras.Model:
-    """The generator itself, or a float32 clone if some layer computes in another precision."""
-    if all(layer.compute_dtype == "float32" for layer in _computing_layers(generator)):
-        return generator
-    before = keras.config.dtype_policy()
-    keras.config.set_dtype_policy("float32")
-    try:
-        clone = type(generator).from_config(_without_mixed_policies(generator.get_config()))
-    finally:
-        keras.config.set_dtype_policy(before)
-    clone.set_weights(generator.get_weights())
-    return clone
 
 
 def save_savedmodel(
@@ -171,22 +156,6 @@ def _quiet() -> Iterator[None]:
         logging.set_verbosity(verbosity)
 
 
-def _computing_layers(model: keras.Model) -> list[keras.layers.Layer]:
-    skip = (keras.layers.InputLayer, keras.Model)
-    return [layer for layer in model._flatten_layers() if not isinstance(layer, skip)]
-
-
-def _without_mixed_policies(config: Any) -> Any:
-    """A layer config with every dtype policy inside it replaced by float32."""
-    if isinstance(config, dict):
-        if config.get("class_name") == "DTypePolicy":
-            return "float32"
-        return {k: _without_mixed_policies(v) for k, v in config.items()}
-    if isinstance(config, (list, tuple)):
-        return type(config)(_without_mixed_policies(v) for v in config)
-    return config
-
-
 def _input_spec(x: keras.KerasTensor, batch_size: int) -> tf.TensorSpec:
     return tf.TensorSpec((batch_size, *x.shape[1:]), x.dtype, name=x.name)
 
@@ -211,7 +180,7 @@ def _marked_scopes(generator: keras.Model) -> Iterator[None]:
 
     TensorFlow numbers scopes that repeat, so that `dense_1` could be `dense` or `dense_1`.
     """
-    layers = _computing_layers(generator)
+    layers = computing_layers(generator)
     names = [layer.name for layer in layers]
     for layer in layers:
         layer.name = f"{layer.name}."

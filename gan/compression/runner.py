@@ -141,6 +141,21 @@ class LiteRTSampler(_Generator):
             inputs["label"] = self._check_labels(label, len(z))
         return self._generate(inputs)
 
+    def exact(self) -> "LiteRTSampler":
+        """Itself: what a file computes is all there is.
+
+        Raises:
+            UserError: it computes in 8 bits. A `dynamic` file does, too: it rounds what goes into a
+                kernel, by a range of its own in each call.
+        """
+        tensors = self._interpreter.get_tensor_details()
+        if any(tensor["dtype"] is np.int8 for tensor in tensors):
+            raise UserError(
+                f"{os.fspath(self.path)!r} computes in 8 bits (int8 or dynamic): no small step "
+                "of z shows in its images. Take the .keras file it was made from."
+            )
+        return self
+
     def _check_labels(self, label: np.ndarray | None, count: int) -> np.ndarray:
         what = f"{self.path.name} is conditional: expected label, int32 ({count},)"
         if label is None:

@@ -22,7 +22,7 @@ from gan.metrics.features import FeatureNet, Features
 from gan.metrics.modes import mixture_modes, stacked_modes
 from gan.metrics.neighbours import neighbour_picture
 from gan.metrics.nets.channels import per_channel
-from gan.metrics.path_length import EPSILON, sampled_path_length
+from gan.metrics.path_length import EPSILON, exact, sampled_path_length
 from gan.metrics.reference import cached
 from gan.metrics.subsets import Reservoir, subset
 from gan.sampling import Sampler, labels_by_shares, latents
@@ -200,6 +200,8 @@ class Evaluator:
         """
         seed = self.seed if seed is None else seed
         self._check_shape(tuple(sampler.shape))
+        # What cannot be done is said before the work: here, and by the labels.
+        smooth = exact(sampler) if "ppl" in self.metrics else sampler
         label, how = self._labels(sampler.num_classes, seed)
         z = latents(self.num_samples, sampler.latent_dim, seed)
         chunks = [slice(i, i + _CHUNK) for i in range(0, len(z), _CHUNK)]
@@ -208,7 +210,7 @@ class Evaluator:
         )
         if "ppl" in self.metrics:
             net = self._net or (lambda points: points)
-            found["ppl"] = sampled_path_length(sampler, net, self.num_samples, seed, label)
+            found["ppl"] = sampled_path_length(smooth, net, self.num_samples, seed, label)
         self._judged |= {"seed": seed, "labels": how, "latents": "N(0, I), not truncated"}
         return found
 

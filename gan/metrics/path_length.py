@@ -47,6 +47,19 @@ def path_length(
     return float(lengths[(low <= lengths) & (lengths <= high)].mean())
 
 
+def exact(sampler: Sampler) -> Sampler:
+    """The generator without rounding inside: a step of 1e-4 drowns in that of half precision.
+
+    Raises:
+        UserError: it computes in 8 bits, or half precision and cannot be built anew in float32.
+    """
+    try:
+        # A sampler of anyone's need not have it.
+        return sampler.exact() if hasattr(sampler, "exact") else sampler
+    except UserError as error:
+        raise UserError(f"--metrics=ppl: {error}") from error
+
+
 # One image for every z has the shortest path, so it decides nothing.
 @declares(Key("ppl", better="lower"))
 def sampled_path_length(
@@ -59,7 +72,7 @@ def sampled_path_length(
     """`path_length` of a generator, at random points of great circles between random latents.
 
     Args:
-        sampler: the generator.
+        sampler: the generator, made `exact`.
         net: samples -> features. They come as they are, not rounded to 8 bits: a step of 1e-4
             moves no pixel by a whole level.
         count: paths.
@@ -67,7 +80,7 @@ def sampled_path_length(
         label: int32 (count,) of the paths, if the generator is conditional.
 
     Raises:
-        UserError: a generator that is itself in 8 bits.
+        UserError: a generator in 8 bits.
     """
     ends = [latents(count, sampler.latent_dim, seed, stream=stream) for stream in (1, 2)]
     t = np.random.default_rng(seed).random((count, 1))

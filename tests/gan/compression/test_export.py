@@ -13,9 +13,12 @@ from toys import ToySource
 from gan.architectures.resnet import resnet
 from gan.architectures.resnet_translator import resnet_translator
 from gan.compression import cost, export, flatbuffer, placement, pruning, runner
+from gan.data.source import ArraySource
 from gan.data.spec import Spec
 from gan.errors import UserError
 from gan.files import write_whole
+from gan.metrics.evaluation import Evaluator
+from gan.metrics.features import FeatureNet
 from gan.sampling import KerasSampler, balanced_labels, latents
 
 CLASSES = 3
@@ -158,6 +161,23 @@ def test_a_pruned_resnet_without_a_moving_average_is_exported(tmp_path, policy):
         assert placement.require_one_partition(path) == 1
         assert np.abs(runner.LiteRTSampler(path)(z) - wanted).mean() < tolerance
         assert cost.sparsity(path) == pytest.approx(0.5, abs=0.02)
+
+
+def test_path_length_is_that_of_the_weights_or_none(exported):
+    """A step of 1e-4 in z is less than what half precision and 8 bits round to."""
+    source = ArraySource(Spec("noise", (8, 8, 1), 0, 9), {"x": np.zeros((9, 8, 8, 1), np.uint8)})
+    net = FeatureNet(lambda x: tf.reshape(x, (-1, 64)), name="pixels", dim=64, batch_size=50)
+    evaluator = Evaluator(source, metrics=["ppl"], feature_net=net, num_samples=200)
+    whole = evaluator.evaluate(KerasSampler(generator()))["ppl"]
+    for policy in ("mixed_float16", "mixed_bfloat16"):
+        half = KerasSampler(generator(policy=policy))
+        assert evaluator.evaluate(half)["ppl"] == whole
+    files = {p: runner.LiteRTSampler(exported(precision=p)) for p in export.PRECISIONS}
+    assert evaluator.evaluate(files["float32"])["ppl"] == pytest.approx(whole, rel=1e-2)
+    assert evaluator.evaluate(files["float16"])["ppl"] == pytest.approx(whole, rel=1e-2)
+    for precision in ("int8", "dynamic"):
+        with pytest.raises(UserError, match=r"--metrics=ppl: .*g.tflite' computes in 8 bits"):
+            evaluator.evaluate(files[precision])
 
 
 def test_batches_are_static_and_any_count_runs(tmp_path):
