@@ -130,14 +130,15 @@ def make_server(path: str | os.PathLike[str], port: int = 0) -> ThreadingHTTPSer
         UserError: the page cannot show the file, its npm packages are missing, or the port is
             taken.
     """
-    if not (PAGE / "node_modules" / "@litertjs" / "core" / "wasm").is_dir():
-        raise UserError(
-            "LiteRT.js is not installed: run npm ci --prefix demo/web, or make web, which does it."
-        )
     memory = {
         "/model.json": json.dumps(describe(path)).encode(),
         "/model.tflite": Path(path).read_bytes(),
     }
+    # Last: what was typed comes before what this machine lacks.
+    if not (PAGE / "node_modules" / "@litertjs" / "core" / "wasm").is_dir():
+        raise UserError(
+            "LiteRT.js is not installed: run npm ci --prefix demo/web, or make web, which does it."
+        )
     handler = type("ModelHandler", (Handler,), {"memory": memory})
     try:
         return ThreadingHTTPServer((HOST, port), handler)

@@ -2,6 +2,7 @@
 
 import os
 import pathlib
+from collections.abc import Iterator
 
 import pytest
 
@@ -33,8 +34,7 @@ def debian_fashion_mnist() -> pathlib.Path:
     """All 70,000 images, from Debian's package; .ci/run installs it."""
     folder = pathlib.Path("/usr/share/datasets/fashion-mnist")
     if not folder.is_dir():
-        message = "Debian's package dataset-fashion-mnist is not installed"
-        pytest.fail(message) if "CI" in os.environ else pytest.skip(message)
+        pytest.skip("Debian's package dataset-fashion-mnist is not installed")
     return folder
 
 
@@ -45,3 +45,41 @@ def mnist() -> pathlib.Path:
     if not folder:
         pytest.skip("TAPESTRY_MNIST does not name a folder with MNIST's four IDX files")
     return pathlib.Path(folder)
+
+
+# A test that needs what this machine lacks is skipped and says what. .ci/run notes these, installs
+# what they need, and runs them alone, where being skipped once more is a failure.
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--note_skipped", metavar="FILE", help="write the tests skipped, one a line")
+    parser.addoption("--no_skips", action="store_true", help="a skipped test fails")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
+    report = yield
+    if report.skipped and not hasattr(report, "wasxfail") and item.config.option.no_skips:
+        report.outcome = "failed"
+        report.longrepr = f"{item.nodeid} was skipped: {report.longrepr[2]}"
+    return report
+
+
+class NoteSkipped:
+    """With several workers, of the process that hears of all tests."""
+
+    def __init__(self, path: str) -> None:
+        self.path, self.found = pathlib.Path(path), []
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        if report.skipped and not hasattr(report, "wasxfail"):
+            self.found.append(report.nodeid)
+
+    def pytest_sessionfinish(self) -> None:
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        self.path.write_text("".join(f"{name}\n" for name in self.found))
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    if config.option.note_skipped and not hasattr(config, "workerinput"):
+        config.pluginmanager.register(NoteSkipped(config.option.note_skipped))

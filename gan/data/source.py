@@ -153,6 +153,8 @@ class IndexedSource(Source):
 
         options = tf.data.Options()
         options.deterministic = True
+        # Nothing is left to tune, and the thread that would keeps a finished run waiting.
+        options.autotune.enabled = False
         # Shards are ours to deal out; a distribution strategy must not shard once more.
         options.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.OFF
         calls = self.parallel_batches if self.parallel_batches > 1 else None
