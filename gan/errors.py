@@ -7,6 +7,16 @@ class UserError(ValueError):
     The message is one line that quotes what was given and says what would be right.
     """
 
+    # AutoGraph, which traces training steps, would make a page of traceback of the one line.
+    ag_pass_through = True
+
+
+class CodeError(UserError):
+    """Something in a user's own code is wrong: file and line, the message, the line itself.
+
+    Its message has at most four lines.
+    """
+
 
 def printable(text: str) -> str:
     r"""Text from elsewhere, such as a file's name, as a terminal may show it.

@@ -3,13 +3,14 @@
 import inspect
 import sys
 import textwrap
+import traceback
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from absl import app, flags, logging
 
 from gan import registry
-from gan.errors import UserError, printable
+from gan.errors import CodeError, UserError, printable
 
 FLAGS = flags.FLAGS
 
@@ -66,8 +67,17 @@ def run_with(
     run(main)
 
 
+def message(error: Exception) -> str:
+    """What a user sees of a mistake: one line, of one in their own code at most five."""
+    lines = str(error).splitlines() if isinstance(error, CodeError) else [str(error)]
+    first, *more = (printable(" ".join(line.split())) for line in lines)
+    return "\n".join([f"error: {first}", *(f"  {line}" for line in more)])
+
+
 def _fail(error: Exception) -> None:
-    print(f"error: {printable(' '.join(str(error).split()))}", file=sys.stderr)
+    if FLAGS["verbosity"].present and FLAGS.verbosity > 0:
+        traceback.print_exception(error)
+    print(message(error), file=sys.stderr)
     sys.exit(2)
 
 

@@ -14,7 +14,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from gan import files, registry
+from gan import files, origin, registry
 from gan.data import Source, load, options_owner
 from gan.errors import UserError
 from trainers.base import Trainer
@@ -86,7 +86,7 @@ def build(values: Mapping[str, Any], strategy: tf.distribute.Strategy | None = N
     )
     options = trainer_options(values, parts["Trainer"][0])
     with (strategy or make_strategy("one")).scope():
-        trainer = parts["Trainer"][0](architecture, source.spec, **options)
+        trainer = origin.call(parts["Trainer"][0], architecture, source.spec, **options)
     return Experiment(values, source, trainer)
 
 

@@ -12,7 +12,7 @@ import tensorflow as tf
 
 from gan.data import Source
 from gan.errors import UserError
-from trainers import averages
+from trainers import averages, checks
 from trainers import precision as mixed
 from trainers.distribution import any_worker, distribute
 from trainers.interrupts import Interrupts
@@ -72,14 +72,15 @@ class Trainer(State):
             group: a key of `groups`.
             tape: that recorded `loss`.
         """
+        checks.loss(self, loss, group)
         scale = self.loss_scales[group]
         variables = self.variables_of(group)
         gradients = tape.gradient(
             loss,
             [v.value for v in variables],
             output_gradients=tf.cast(scale.value, loss.dtype),
-            unconnected_gradients=tf.UnconnectedGradients.ZERO,
         )
+        gradients = checks.connected(self, group, gradients, variables)
         share = 1.0 / (scale.value * self.distribute_strategy.num_replicas_in_sync)
         gradients = [tf.cast(g, tf.float32) * share for g in gradients]
         if group in self._accumulators:
@@ -98,7 +99,7 @@ class Trainer(State):
         for micro in range(self.accumulate):
             self._micro = micro
             share = {k: part(x, micro, self.accumulate) for k, x in batch.items()}
-            for name, value in self.train_step(share).items():
+            for name, value in checks.step(self, share).items():
                 logs[name] = logs.get(name, 0.0) + tf.cast(value, tf.float32) / self.accumulate
         self._micro = 0
         for group, accumulator in self._accumulators.items():
@@ -162,7 +163,10 @@ class Trainer(State):
         """`steps` steps in one graph call, without a sync with the host: their mean logs."""
         if self._loop is None:
             self._loop = self._make_loop()
-        return self._loop(iterator, steps)
+        try:
+            return self._loop(iterator, steps)
+        except tf.errors.OpError as error:
+            raise checks.running(error) from error
 
     def _make_loop(self) -> Callable[..., dict[str, tf.Tensor]]:
         # Grappler's dependency pass drops edges that keep a read of a weight before its update

@@ -9,8 +9,10 @@ from gan.data import Spec
 from gan.errors import UserError
 from gan.losses import Loss
 from gan.registry import resolve
+from trainers import checks
 from trainers.base import Batch, Trainer
 from trainers.image_pool import ImagePool
+from trainers.networks import check_shapes
 from trainers.state import Architecture, Logs
 
 
@@ -64,7 +66,12 @@ class CycleGAN(Trainer):
             if value < 0:
                 raise UserError(f"--{name}={value}: expected at least 0.")
         super().__init__(architecture, spec, batch_size=batch_size, **options)
-        self.loss_functions: Loss = resolve("loss", loss) if isinstance(loss, str) else loss
+        for name in self.networks:
+            outputs = spec.shape if name.startswith("generator") else None
+            check_shapes(self, name, inputs=spec.shape, outputs=outputs)
+        self.loss_functions = checks.losses(
+            resolve("loss", loss) if isinstance(loss, str) else loss
+        )
         if self.loss_functions.generator_needs_real:
             raise UserError(f"--loss={loss!r}: cyclegan's generator loss sees no reals; use lsgan.")
         self.cycle_lambda = cycle_lambda

@@ -5,6 +5,7 @@ as the discriminator's features see it (Larsen et al., 2016, arXiv:1512.09300, e
 on playing against the discriminator, which keeps its samples sharp and varied.
 """
 
+import functools
 from typing import Any, NamedTuple
 
 import keras
@@ -15,6 +16,7 @@ from gan.data import Spec
 from gan.errors import UserError
 from gan.generators import load_model
 from gan.sampling import KerasSampler
+from trainers import networks
 from trainers.base import Batch
 from trainers.gan import GAN
 from trainers.state import Architecture, Logs
@@ -56,7 +58,12 @@ class Distillation(GAN):
         Raises:
             UserError: no teacher, or one with other inputs or images than the student.
         """
-        trio: Any = lambda s: _Networks(*architecture(s), _load(teacher))  # noqa: E731
+
+        @functools.wraps(architecture)
+        def trio(spec: Spec) -> Any:
+            pair = networks.checked(architecture)(spec)
+            return _Networks(pair.generator, pair.discriminator, _load(teacher))
+
         super().__init__(trio, spec, **options)
         for name, value in (
             ("output_weight", output_weight),
@@ -70,6 +77,7 @@ class Distillation(GAN):
         self.output_weight = output_weight
         self.feature_weight = feature_weight
         self.adversarial_weight = adversarial_weight
+        self.frozen = () if adversarial_weight else ("discriminator",)
         student = self.networks["generator"]
         _check_alike(student, self.networks["teacher"])
         self.student = FakeQuantized(student) if quantization_aware else student

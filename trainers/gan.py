@@ -11,7 +11,9 @@ from gan.errors import UserError
 from gan.losses import Loss
 from gan.penalties import check_weights, gradient_scale, lazy
 from gan.registry import resolve
+from trainers import checks
 from trainers.base import Batch, Trainer, part
+from trainers.networks import check_shapes
 from trainers.state import Architecture, Logs
 
 Penalty = Callable[..., tf.Tensor]
@@ -57,7 +59,9 @@ class GAN(Trainer):
                 "--trainer=cyclegan."
             )
         super().__init__(architecture, spec, **options)
-        self.loss_functions: Loss = resolve("loss", loss) if isinstance(loss, str) else loss
+        self.loss_functions = checks.losses(
+            resolve("loss", loss) if isinstance(loss, str) else loss
+        )
         self.penalties: list[Penalty] = [
             resolve("penalty", p) if isinstance(p, str) else p for p in penalty
         ]
@@ -65,6 +69,8 @@ class GAN(Trainer):
             check_weights(getattr(function, "keywords", {}))
         self.penalty_every = penalty_every
         self.n_critic = n_critic
+        check_shapes(self, "generator", outputs=spec.shape)
+        check_shapes(self, "discriminator", inputs=spec.shape, packs=True)
         self.conditional = len(self.networks["generator"].inputs) > 1
         self.pack = self.networks["discriminator"].inputs[0].shape[-1] // spec.shape[-1]
         local = self.batch_size // self.distribute_strategy.num_replicas_in_sync // self.accumulate
@@ -160,7 +166,7 @@ class GAN(Trainer):
             def discriminator(x: tf.Tensor) -> tf.Tensor:
                 return self.discriminate(x, batch, packed=True)
 
-            return penalty(discriminator, real, fake, seed=seed, scale=scale)
+            return checks.scalar(penalty)(discriminator, real, fake, seed=seed, scale=scale)
 
         return lazy(self._step, self.penalty_every, value)
 

@@ -10,7 +10,7 @@ from gan.architectures import Networks
 from gan.data import Spec
 from gan.errors import UserError
 from gan.sampling import KerasSampler
-from trainers import averages
+from trainers import averages, networks
 from trainers import precision as mixed
 from trainers.optimizers import OptimizerGroup
 
@@ -38,6 +38,8 @@ class State(keras.Model):
 
     groups: ClassVar[dict[str, tuple[str, ...]]] = {}
     averaged: ClassVar[tuple[str, ...]] = ()
+    # Groups that `train_step` doesn't hand to `minimize`; any other that it forgets is a mistake.
+    frozen: tuple[str, ...] = ()
 
     def __init__(
         self,
@@ -97,7 +99,7 @@ class State(keras.Model):
             f"--accumulate={accumulate}.",
         )
         _require(not (xla and replicas > 1), f"--xla works on one replica, not on {replicas}.")
-        self.architecture = architecture
+        self.architecture = networks.checked(architecture)
         self.spec = spec
         self.seed = seed
         self.batch_size = batch_size
@@ -115,6 +117,7 @@ class State(keras.Model):
         keras.utils.set_random_seed(seed)
         with mixed.policy(precision):
             self.networks = self.build_networks()
+        networks.check_networks(self)
         self.ema = {}
         if ema_half_life_kimg > 0:
             self.ema = {name: averages.copy(self.networks[name]) for name in self.averaged}

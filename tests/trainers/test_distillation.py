@@ -158,7 +158,7 @@ def test_mistakes_are_named(teacher, tmp_path):
     with pytest.raises(UserError, match="--n_critic=2: distillation takes 1"):
         build(teacher=teacher, n_critic=2)
     with pytest.raises(UserError, match="teacher has outputs of shapes"):
-        build(generator(4, shape=3), teacher=teacher)
+        build(teacher=generator(4, shape=3))
     x = keras.Input((2,), name="x")
     with pytest.raises(UserError, match="no activation layers whose features"):
         with_features(keras.Model(x, Dense(1)(x), name="linear"))

@@ -1,0 +1,214 @@
+"""A trainer of one's own that is wrong says so when its step is first traced: where, and the mend.
+
+Nothing of this is in the graph: it looks at shapes, and at what was called, while it is traced.
+"""
+
+import logging
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import Any
+
+import tensorflow as tf
+
+from gan import origin, registry
+from gan.errors import CodeError, UserError
+from gan.losses import Loss
+
+# The groups that the step being traced, on this replica's thread, has handed to `minimize`.
+_minimized: ContextVar[set[str] | None] = ContextVar("minimized", default=None)
+
+_OURS = re.compile(r"UserError: (.*)")
+# A line of the traceback in a graph error's message, and where in the graph it was.
+_FRAME = re.compile(r'File "([^"]+)", line (\d+), in (\S+)')
+_NODE = re.compile(r"\[\[.*?\]\]|\[Op:\S+\]")
+
+
+class MistakeError(Exception):
+    """What is wrong in a line that calls the trainer; `step` adds which line that is."""
+
+
+def step(trainer: Any, batch: Mapping[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+    """`train_step`, and its logs as scalars.
+
+    Args:
+        trainer: whose step is traced.
+        batch: of one replica.
+
+    Raises:
+        CodeError: `train_step` raised something, never minimised a group that isn't in `frozen`,
+            or returned something else than scalars by name.
+    """
+    minimized: set[str] = set()
+    before = _minimized.set(minimized)
+    try:
+        with _quiet_lambdas():
+            logs = trainer.train_step(batch)
+    except UserError:
+        raise
+    except Exception as error:
+        raise _explained(error) from error
+    finally:
+        _minimized.reset(before)
+    _check_minimized(trainer, minimized)
+    return _scalars(trainer, logs)
+
+
+@tf.autograph.experimental.do_not_convert
+def loss(trainer: Any, value: Any, group: str) -> None:
+    """Checks what `minimize` was given.
+
+    Raises:
+        MistakeError: an unknown group, or a loss that is no scalar.
+    """
+    if group not in trainer.groups:
+        raise MistakeError(registry.unknown("minimize: group", str(group), list(trainer.groups)))
+    minimized = _minimized.get()
+    if minimized is not None:
+        minimized.add(group)
+    if not tf.is_tensor(value) or not value.dtype.is_floating:
+        kind = value.dtype.name if tf.is_tensor(value) else type(value).__name__
+        raise MistakeError(f"the loss of {group!r} is a {kind}; minimize takes a float32 scalar.")
+    if value.shape.rank:
+        raise MistakeError(
+            f"the loss of {group!r} has shape {tuple(value.shape)}; minimize takes a scalar, such "
+            "as tf.reduce_mean(loss)."
+        )
+
+
+@tf.autograph.experimental.do_not_convert
+def connected(
+    trainer: Any, group: str, gradients: Sequence[Any], variables: Sequence[Any]
+) -> list[Any]:
+    """Gradients with zeros for the weights that a loss does not reach.
+
+    Raises:
+        MistakeError: it reaches none.
+    """
+    if variables and all(g is None for g in gradients):
+        networks = " or ".join(repr(name) for name in trainer.groups[group])
+        raise MistakeError(
+            f"the loss of {group!r} depends on no weight of {networks}: compute it from the "
+            "network's output inside the tape, without tf.stop_gradient or NumPy on the way."
+        )
+    return [tf.zeros_like(v.value) if g is None else g for g, v in zip(gradients, variables)]
+
+
+def losses(given: Loss) -> Loss:
+    """The same objectives; a user's are looked at for being scalars."""
+    return given._replace(
+        discriminator=scalar(given.discriminator), generator=scalar(given.generator)
+    )
+
+
+def scalar(function: Callable[..., Any]) -> Callable[..., Any]:
+    """The same function; one of a user's raises CodeError where it returns no scalar."""
+    where = origin.place(function)
+    if where is not None and origin.is_project(where.file):
+        return function
+
+    def checked(*args: Any, **kwargs: Any) -> Any:
+        value = function(*args, **kwargs)
+        shape = tuple(value.shape) if tf.is_tensor(value) and value.shape.rank is not None else ()
+        if not tf.is_tensor(value) or shape:
+            kind = f"shape {shape}" if shape else f"a {type(value).__name__}"
+            raise CodeError(
+                f"{origin.described(function)}: returned {kind}; expected a scalar, such as "
+                "tf.reduce_mean(...)."
+            )
+        return value
+
+    return checked
+
+
+@tf.autograph.experimental.do_not_convert
+def _check_minimized(trainer: Any, minimized: set[str]) -> None:
+    for group in trainer.groups:
+        learns = trainer.variablesorigin.described(group) and group not in trainer.frozen
+        if learns and group not in minimized:
+            raise CodeError(
+                f"{_train_step(trainer)}: train_step never calls self.minimize(loss, {group!r}, "
+                "tape), so that group would not learn; call it, or name the group in `frozen`."
+            )
+
+
+@tf.autograph.experimental.do_not_convert
+def _scalars(trainer: Any, logs: Any) -> dict[str, tf.Tensor]:
+    where = f"{_train_step(trainer)}: train_step returned"
+    if not isinstance(logs, Mapping):
+        kind = "nothing" if logs is None else f"a {type(logs).__name__}"
+        raise CodeError(f"{where} {kind}; return its logs, as in {{'generator_loss': loss}}.")
+    found = {}
+    for name, value in logs.items():
+        try:
+            tensor = tf.convert_to_tensor(value)
+        except (TypeError, ValueError):
+            tensor = None
+        if tensor is None or not (_is_number(tensor.dtype) or tensor.dtype.is_bool):
+            raise CodeError(f"{where} a {type(value).__name__} as {name!r}; logs are scalars.")
+        if tensor.shape.rank:
+            raise CodeError(
+                f"{where} {name!r} of shape {tuple(tensor.shape)}; logs are scalars, such as "
+                "tf.reduce_mean of it."
+            )
+        found[str(name)] = tf.ensure_shape(tensor, ())  # a py_function's is not known
+    return found
+
+
+def _is_number(dtype: tf.DType) -> bool:
+    return bool(dtype.is_floating or dtype.is_integer)
+
+
+def _train_step(trainer: Any) -> str:
+    return origin.described(type(trainer).train_step)
+
+
+@tf.autograph.experimental.do_not_convert
+def _explained(error: Exception) -> CodeError:
+    """An error that was raised while a step was traced."""
+    where = origin.raised_at(error)
+    if isinstance(error, MistakeError):
+        return CodeError(f"{where}: {error}")
+    hint = ""
+    if where and where.code.count("lambda") > 1:
+        hint = (
+            "Where lambdas share a line, AutoGraph turns no Python `if`, `for` or `and` of theirs "
+            "into graph operations: give each its own line."
+        )
+    return origin.explained(error, where, hint=hint)
+
+
+def running(error: tf.errors.OpError) -> UserError:
+    """An error of the running graph, in terms of the line that made the operation."""
+    ours = _OURS.search(error.message or "")
+    if ours:  # Python inside of the graph, such as a data source's, said it already.
+        return UserError(ours[1])
+    # A Python function in the graph gives its own traceback too.
+    text = (error.message or "").partition("Traceback (most recent call last):")[0]
+    frames = [origin.Place(file, int(line), name) for file, line, name in _FRAME.findall(text)]
+    text = _NODE.sub("", _FRAME.split(text)[-1].removeprefix("Graph execution error:"))
+    hint = ""
+    if isinstance(error, tf.errors.ResourceExhaustedError):
+        hint = "It does not fit into memory; a smaller --batch_size or --width may."
+    plain = type(error)(error.node_def, error.op, text)
+    return origin.explained(plain, origin.innermost(frames[::-1]), hint=hint)
+
+
+@contextmanager
+def _quiet_lambdas() -> Iterator[None]:
+    """Keeps AutoGraph from printing a page on each lambda that shares its line with another.
+
+    It runs them as they are, which is right unless they hold Python control flow on tensors; then
+    the error says so.
+    """
+
+    def other(record: logging.LogRecord) -> bool:
+        return "found multiple definitions" not in record.getMessage()
+
+    logger = tf.get_logger()
+    logger.addFilter(other)
+    try:
+        yield
+    finally:
+        logger.removeFilter(other)
