@@ -125,7 +125,7 @@ def scalar(function: Callable[..., Any]) -> Callable[..., Any]:
 @tf.autograph.experimental.do_not_convert
 def _check_minimized(trainer: Any, minimized: set[str]) -> None:
     for group in trainer.groups:
-        learns = trainer.variablesorigin.described(group) and group not in trainer.frozen
+        learns = trainer.variables_of(group) and group not in trainer.frozen
         if learns and group not in minimized:
             raise CodeError(
                 f"{_train_step(trainer)}: train_step never calls self.minimize(loss, {group!r}, "
