@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from scripts._runs import LOWER, Curve
+from gan.metrics.declared import key_of
+from scripts._runs import Curve
 
 # Okabe and Ito's colours, which the colour-blind can tell apart, but for the yellow: too pale.
 _COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
@@ -68,7 +69,7 @@ def png(
     for i, (ax, (metric, curves)) in enumerate(zip(axes, panels.items())):
         for name, curve in curves.items():
             lines[name] = _draw(ax, curve, groups.index(name), against)
-        _dress(ax, titles[metric], metric in LOWER, list(curves.values()))
+        _dress(ax, titles[metric], key_of(metric).better == "lower", list(curves.values()))
         if i + columns >= len(panels):
             ax.set_xlabel(_X_LABELS[against], fontsize=9)
     figure.legend(

@@ -1,6 +1,7 @@
 """Where figures come from, for whoever reads them later: date, command, machine, versions."""
 
 import datetime
+import hashlib
 import importlib.metadata
 import os
 import platform
@@ -8,6 +9,9 @@ import shlex
 import sys
 from pathlib import Path
 from typing import Any
+
+import keras
+import numpy as np
 
 # What figures depend on; those that are not installed are left out.
 _LIBRARIES = ("tensorflow", "keras", "numpy", "scipy", "pillow", "ai-edge-litert")
@@ -22,6 +26,22 @@ def made() -> dict[str, Any]:
         "machine": machine(),
         "versions": versions(),
     }
+
+
+def sha256(path: str | os.PathLike[str]) -> str:
+    """Of a file's content, in hexadecimal."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def weights_sha256(model: keras.Model) -> str:
+    """Of a network's weights, in their order: another training has another."""
+    digest = hashlib.sha256()
+    for weight in model.weights:
+        array = np.ascontiguousarray(weight)
+        digest.update(f"{array.shape} {array.dtype}".encode())
+        digest.update(array.tobytes())
+    return digest.hexdigest()
 
 
 def command() -> str:

@@ -13,19 +13,18 @@ from typing import Any
 import numpy as np
 
 from gan.errors import UserError
+from gan.metrics import scores
+from gan.metrics.declared import declared, key_of
 from scripts import experiment
+from trainers import evaluations
 
-HIGHER = {
-    "modes", "high_quality", "precision", "recall", "density", "coverage", "inception_score"
-}  # fmt: skip
-LOWER = {"fid", "kid", "reverse_kl", "copied", "ppl", "path_length"}
-# Near the data is good, on top of it is memorised: neither end is best.
-_NEITHER = {"neighbour_distance", "neighbour_ratio"}
+# Metric -> the keys that it declares. Those of others are known by the lines that they stand in:
+# to ask their modules would be to run code that a run's folder names.
+_DECLARED = {name: set(declared([name])) for name in (*scores.METRICS, *scores.OWN)}
+# What stands in lines without losses too, and is no metric.
 _TRAINING = {
-    "step", "images", "epoch", "seconds", "images_per_second", "loss", "learning_rate",
-    "discriminator_accuracy", "diversity", "collapse",
+    "step", "images", "epoch", "seconds", "images_per_second", "diversity", "collapse",
 }  # fmt: skip
-_TRAINING_ENDS = ("_loss", "_logits", "_learning_rate", "_loss_scale", "_skipped")
 
 # Flags that say how a curve was measured; metrics.jsonl itself does not.
 _CURVE_PROTOCOL = (
@@ -34,8 +33,6 @@ _CURVE_PROTOCOL = (
 )  # fmt: skip
 # Flags that leave what is learnt as it is, and how it is judged.
 _FREE = experiment.FREE - {"total_kimg", *_CURVE_PROTOCOL} | {"deterministic"}
-# What of an evaluation's protocol says which state was judged, not how.
-_WHICH = {"seed", "step", "images", "model", "workdir", "checkpoint"}
 
 
 @dataclass(frozen=True)
@@ -43,16 +40,32 @@ class Evaluation:
     """An entry of evaluation.json.
 
     Attributes:
-        protocol: flat, without what only says which state was judged.
-        images: that state had seen, or None.
+        subject: "" for a checkpoint of the run; a file's or a folder's name for what was judged
+            beside it.
+        protocol: flat, without the seed.
+        images: that a checkpoint had seen, or None.
         metrics: by name.
         errors: standard errors of the estimates, where the file has them.
     """
 
+    subject: str
     protocol: Mapping[str, str]
     images: int | None
     metrics: Mapping[str, float]
     errors: Mapping[str, float]
+
+    def protocol_of(self, metric: str) -> dict[str, str]:
+        """What one metric depends on: not the constants of those that were asked for beside it."""
+        own = {name for name, keys in _DECLARED.items() if metric in keys}
+
+        def concerns(key: str) -> bool:
+            if not key.startswith("constants."):
+                return True
+            name = key.removeprefix("constants.").rpartition(".")[0]
+            # Someone's own metric may have any constants but those of ours.
+            return name in own if own else name not in _DECLARED
+
+        return {key: value for key, value in self.protocol.items() if concerns(key)}
 
 
 @dataclass
@@ -116,42 +129,51 @@ def _events(run: Run) -> Iterator[dict[str, Any]]:
 def _read_curves(run: Run) -> None:
     events = list(_events(run))
     trained = [set(event) for event in events if "loss" in event]
-    # A key that every line of losses has is one of the training, whatever its name.
+    # A key that every line of losses has is one of the training, unless it declares itself.
     common = set.intersection(*trained) if trained else set()
+    known = set().union(*_DECLARED.values())
     for event in events:
         images = int(event["images"])
         for name, value in _numbers(event).items():
-            training = name in _TRAINING or name.endswith(_TRAINING_ENDS)
-            known = name in HIGHER | LOWER | _NEITHER
-            spread = name.endswith("_std") and name.removesuffix("_std") in event
-            if not training and not spread and (known or name not in common):
+            training = name in _TRAINING | common or name.endswith("_learning_rate")
+            if (name in known or not training) and not _is_spread(name, event):
                 run.curves.setdefault(name, {})[images] = value
                 run.seconds[images] = float(event.get("seconds", math.nan))
 
 
 def _read_evaluations(run: Run) -> None:
-    path = run.folder / "evaluation.json"
-    if not path.is_file():
-        return
-    try:
-        record = json.loads(path.read_text())
-        for entry in record.get("evaluations", [record]):
-            metrics = _numbers(entry["metrics"])
-            names = [n for n in metrics if n.removesuffix("_std") == n or n[:-4] not in metrics]
-            protocol = entry["protocol"]
-            run.evaluations.append(
-                Evaluation(
-                    protocol=flat({k: v for k, v in protocol.items() if k not in _WHICH}),
-                    images=protocol.get("images"),
-                    metrics={name: metrics[name] for name in names},
-                    errors=_numbers(entry.get("standard_errors") or {}),
-                )
+    entries = evaluations.read(run.folder / evaluations.NAME)
+    titles = {str(e["subject"].get("sha256")): _title(e["subject"]) for e in entries}
+    for entry in entries:
+        metrics, subject = _numbers(entry["metrics"]), entry["subject"]
+        title, sha256 = _title(subject), str(subject.get("sha256"))
+        if title and list(titles.values()).count(title) > 1:  # two of one name
+            title += f" ({sha256[:6]})"
+        protocol = {k: v for k, v in entry["protocol"].items() if k != "seed"}
+        run.evaluations.append(
+            Evaluation(
+                subject=title,
+                protocol=flat(protocol),
+                images=subject.get("images"),
+                metrics={k: v for k, v in metrics.items() if not _is_spread(k, metrics)},
+                errors=_numbers(entry["errors"]),
             )
-    except (ValueError, TypeError, KeyError, AttributeError) as error:
-        raise UserError(
-            f"{path} is damaged ({type(error).__name__}: {error}); write it again with "
-            "scripts.evaluate, or move it away."
-        ) from None
+        )
+
+
+def _title(subject: Mapping[str, Any]) -> str:
+    """int8.tflite, or pictures of DIR; "" for a checkpoint."""
+    if subject["kind"] == "checkpoint":
+        return ""
+    name = str(subject.get("name", "?"))
+    return f"pictures of {name}" if subject["kind"] == "images" else name
+
+
+def _is_spread(name: str, others: Mapping[str, Any]) -> bool:
+    """Whether a number is the standard deviation of another beside it."""
+    return bool(key_of(name).spread_of) or (
+        name.endswith("_std") and name.removesuffix("_std") in others
+    )
 
 
 def _numbers(record: Mapping[str, Any]) -> dict[str, float]:

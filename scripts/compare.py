@@ -14,8 +14,9 @@ from absl import flags
 
 from gan import files, registry
 from gan.errors import UserError
+from gan.metrics.declared import key_of
 from scripts import _curves, cli
-from scripts._runs import HIGHER, LOWER, Curve, Evaluation, Group, grouped, read, statistics
+from scripts._runs import Curve, Evaluation, Group, grouped, read, statistics
 
 FLAGS = flags.FLAGS
 
@@ -25,6 +26,7 @@ OPTIONS = {
     "against": ("images", "what the curves are drawn against: images or seconds"),
 }
 
+NOT_ALIKE = "Not judged alike; do not compare across these letters:"
 # The folders on the command line.
 _folders: list[str] = []
 
@@ -41,32 +43,39 @@ def take_folders(argv: Sequence[str]) -> None:
         argv.remove(folder)  # type: ignore[attr-defined]
 
 
-def marks(protocols: Sequence[Mapping[str, str]], letters: str) -> tuple[list[str], list[str]]:
-    """A mark for each protocol, and a line for each mark that says what differs.
+class Footnotes:
+    """Letters for protocols, and a line for each letter that says what it stands for.
 
-    Args:
-        protocols: of the rows of a table.
-        letters: to mark with.
-
-    Returns:
-        The marks, all empty where the protocols are one, and the footnotes.
+    Attributes:
+        lines: so far.
     """
-    distinct = [p for i, p in enumerate(protocols) if p not in protocols[:i]]
-    if len(distinct) < 2:
-        return [""] * len(protocols), []
-    names = dict.fromkeys(name for protocol in distinct for name in protocol)
-    differing = [n for n in names if len({p.get(n) for p in distinct}) > 1]
-    label = {i: letters[i] if i < len(letters) else str(i) for i in range(len(distinct))}
-    notes = [
-        f"[{label[i]}] " + ", ".join(f"{n}={p.get(n, 'not stated') or 'none'}" for n in differing)
-        for i, p in enumerate(distinct)
-    ]
-    return [f" [{label[distinct.index(p)]}]" for p in protocols], notes
+
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+        self._letters: dict[str, str] = {}
+
+    def marks(self, protocols: Sequence[Mapping[str, str]]) -> list[str]:
+        """A mark for the protocol of each row of a table; all empty where they are one."""
+        distinct = [p for i, p in enumerate(protocols) if p not in protocols[:i]]
+        if len(distinct) < 2:
+            return [""] * len(protocols)
+        names = dict.fromkeys(name for protocol in distinct for name in protocol)
+        differing = [n for n in names if len({p.get(n) for p in distinct}) > 1]
+        texts = [
+            ", ".join(f"{n}={p.get(n, 'not stated') or 'none'}" for n in differing)
+            for p in protocols
+        ]
+        for text in texts:
+            if text not in self._letters:
+                i = len(self._letters)
+                self._letters[text] = string.ascii_lowercase[i] if i < 26 else str(i)
+                self.lines.append(f"[{self._letters[text]}] {text}")
+        return [f" [{self._letters[text]}]" for text in texts]
 
 
 def direction(metric: str) -> str:
     """A metric's name, with what is better of it."""
-    better = "lower" if metric in LOWER else "higher" if metric in HIGHER else ""
+    better = key_of(metric).better
     return f"{metric} ({better} is better)" if better else metric
 
 
@@ -89,9 +98,10 @@ def curve_row(name: str, metric: str, curve: Curve, against: str) -> list[str]:
     """A group's row: its last value, and the best of its mean curve."""
     x = curve.images / 1000 if against == "images" else curve.seconds
     row = [name, str(curve.runs), figure(curve.mean[-1], curve.error[-1]), f"{x[-1]:.6g}"]
-    if metric not in HIGHER | LOWER:
+    better = key_of(metric).better
+    if not better:
         return [*row, "", ""]
-    best = int(np.argmax(curve.mean) if metric in HIGHER else np.argmin(curve.mean))
+    best = int(np.argmax(curve.mean) if better == "higher" else np.argmin(curve.mean))
     return [*row, figure(curve.mean[best], curve.error[best]), f"{x[best]:.6g}"]
 
 
@@ -106,45 +116,60 @@ def curve_tables(
         body = [curve_row(name, metric, curve, against) for name, curve in curves.items()]
         lines += [direction(metric), *aligned([head, *body]), ""]
     if notes:
-        lines += ["Not judged alike; do not compare across these letters:", *notes, ""]
+        lines += [NOT_ALIKE, *notes, ""]
     return lines
 
 
-def evaluation_tables(groups: Sequence[Group], chosen: Sequence[str], letters: str) -> list[str]:
-    """The same of evaluation.json; runs of a group with different protocols have rows apart."""
-    cells: list[tuple[Group, Mapping[str, str], list[Evaluation]]] = []
-    for group in groups:
-        # The last of each protocol that a run has.
-        found = [{str(e.protocol): e for e in run.evaluations} for run in group.runs]
-        for protocol in dict.fromkeys(key for own in found for key in own):
-            members = [own[protocol] for own in found if protocol in own]
-            cells.append((group, members[0].protocol, members))
-    cells = [cell for cell in cells if any(set(e.metrics) & set(chosen) for e in cell[2])]
-    if not cells:
-        return []
-    labels, notes = marks([protocol for _, protocol, _ in cells], letters)
-    lines, starred = ["Judged on their own (evaluation.json)", ""], False
+def evaluation_tables(
+    groups: Sequence[Group], chosen: Sequence[str], footnotes: Footnotes
+) -> list[str]:
+    """The same of evaluation.json.
+
+    Runs of a group with different protocols have rows apart, and so has a file or a folder of
+    pictures that was judged beside the runs.
+    """
+    lines, starred, before = [], False, len(footnotes.lines)
     for metric in chosen:
+        rows = [row for group in groups for row in evaluation_rows(group, metric)]
+        labels = footnotes.marks([members[0].protocol_of(metric) for _, members in rows])
         body = []
-        for (group, _, evaluations), label in zip(cells, labels):
-            own = [e for e in evaluations if metric in e.metrics]
-            if not own:
-                continue
-            mean, error = statistics([[e.metrics[metric]] for e in own])
+        for (name, members), label in zip(rows, labels):
+            mean, error = statistics([[e.metrics[metric]] for e in members])
             star = ""
-            if len(own) == 1 and metric in own[0].errors:
-                error, star, starred = np.asarray([own[0].errors[metric]]), "*", True
-            kimg = sorted({e.images / 1000 for e in own if e.images is not None})
+            if len(members) == 1 and metric in members[0].errors:
+                error, star, starred = np.asarray([members[0].errors[metric]]), "*", True
+            kimg = sorted({e.images / 1000 for e in members if e.images is not None})
             at = f"{kimg[0]:.6g}" if kimg else ""
             at += f"-{kimg[-1]:.6g}" if len(kimg) > 1 else ""
-            body.append([group.name + label, str(len(own)), figure(mean[0], error[0], star), at])
+            body.append([name + label, str(len(members)), figure(mean[0], error[0], star), at])
         if body:
             lines += [direction(metric), *aligned([["", "seeds", "value", "at kimg"], *body]), ""]
+    if lines:
+        lines = ["Judged on their own (evaluation.json)", "", *lines]
     if starred:
         lines += ["* of the estimate on one run: it says nothing about other seeds.", ""]
-    if notes:
-        lines += ["Not judged alike; do not compare across these letters:", *notes, ""]
+    if footnotes.lines[before:]:
+        lines += [NOT_ALIKE, *footnotes.lines[before:], ""]
     return lines
+
+
+def evaluation_rows(group: Group, metric: str) -> list[tuple[str, list[Evaluation]]]:
+    """The rows of a group in a metric's table: a name, and an evaluation of each run that has one.
+
+    Of a run's evaluations of one subject by one protocol the last counts, whichever checkpoint it
+    was of.
+    """
+    rows: dict[tuple[str, str], dict[int, Evaluation]] = {}
+    for i, run in enumerate(group.runs):
+        for found in run.evaluations:
+            if metric in found.metrics:
+                key = (found.subject, str(sorted(found.protocol_of(metric).items())))
+                rows.setdefault(key, {})[i] = found
+    named = sorted(rows.items(), key=lambda item: bool(item[0][0]))  # the runs' own before files
+    return [
+        (f"{group.name}: {subject}" if subject else group.name, list(members.values()))
+        for (subject, _), members in named
+    ]
 
 
 def choose(groups: Sequence[Group], wanted: Sequence[str]) -> list[str]:
@@ -181,6 +206,8 @@ def check() -> None:
         raise UserError(f"--against={FLAGS.against!r}: expected images or seconds.")
     if not FLAGS.out.endswith(".png"):
         raise UserError(f"--out={FLAGS.out!r}: expected a file that ends in .png.")
+    if FLAGS["out"].present:
+        files.check_output("out", FLAGS.out)
     if FLAGS["out"].present and not _curves.available():
         raise UserError(f"--out={FLAGS.out!r}: {_curves.NEEDED}")
 
@@ -192,7 +219,9 @@ def main(argv: Sequence[str]) -> int:
     runs = [read(Path(folder)) for folder in _folders]
     groups, unsaid = grouped(runs)
     chosen = choose(groups, FLAGS.metrics)
-    labels, notes = marks([group.protocol for group in groups], string.ascii_lowercase)
+    footnotes = Footnotes()
+    labels = footnotes.marks([group.protocol for group in groups])
+    notes = list(footnotes.lines)
     panels: dict[str, dict[str, Curve]] = {}
     for metric in chosen:
         for group, label in zip(groups, labels):
@@ -204,7 +233,7 @@ def main(argv: Sequence[str]) -> int:
         more = f" and {len(unsaid) - 8} flags more" if len(unsaid) > 8 else ""
         print(f"The groups differ in {', '.join(unsaid[:8])}{more}.\n")
     lines = curve_tables(panels, FLAGS.against, notes) if panels else []
-    lines += evaluation_tables(groups, chosen, string.ascii_lowercase[len(notes) :])
+    lines += evaluation_tables(groups, chosen, footnotes)
     print("\n".join(lines).rstrip("\n"))
     for note in [*(note for run in runs for note in run.notes), *remarks(groups, chosen)]:
         print(f"note: {note}", file=sys.stderr)
@@ -214,12 +243,12 @@ def main(argv: Sequence[str]) -> int:
         print(f"note: {_curves.NEEDED}", file=sys.stderr)
     else:
         titles = {metric: direction(metric) for metric in panels}
-        write(
-            FLAGS.out,
-            _curves.png(
-                panels, groups=shown, titles=titles, against=FLAGS.against, footnotes=notes
-            ),
+        picture = _curves.png(
+            panels, groups=shown, titles=titles, against=FLAGS.against, footnotes=notes
         )
+        with files.reported("out", FLAGS.out):
+            files.write_whole(FLAGS.out, picture)
+        print(f"\nPlot: {FLAGS.out}")
     return 0
 
 
@@ -240,19 +269,6 @@ def remarks(groups: Sequence[Group], chosen: Sequence[str]) -> list[str]:
             elif 0 < having < len(group.runs):
                 found.append(f"{group.name}: {having} of {len(seeds)} runs have {metric}")
     return found
-
-
-def write(out: str, data: bytes) -> None:
-    """Writes the picture.
-
-    Raises:
-        UserError: it cannot be.
-    """
-    try:
-        files.write_whole(out, data)
-    except OSError as error:
-        raise UserError(f"--out={out!r} cannot be written: {error.strerror}.") from None
-    print(f"\nPlot: {out}")
 
 
 if __name__ == "__main__":

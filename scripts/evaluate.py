@@ -4,30 +4,29 @@
     python -m scripts.evaluate --workdir=RUN --model=generator.tflite
     python -m scripts.evaluate --images=DIR --reference=folder:DIR
 
-Writes evaluation.json: the metrics and the protocol that they depend on. Metrics: fid, kid, pr
+Adds to evaluation.json: what was judged, its metrics, the protocol that they depend on, and on what
+machine by which command. What it held of other checkpoints, files, pictures or protocols stays.
+With --reference there are the flags of that data set's source too. Metrics: fid, kid, pr
 (precision, recall), dc (density, coverage), is (Inception Score), ppl (perceptual path length),
 modes (of ring, grid and stacked:BASE), neighbours (nearest training images, and a picture of them),
 or an import path of your own. Judged are a run's checkpoints, its EMA weights where it keeps them.
 """
 
-import hashlib
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from absl import flags
+from absl import flags, logging
 
-from callbacks.evaluation import Evaluation
-from gan import data, files
-from gan.data import Source
+from gan import files
 from gan.errors import UserError
-from gan.generators import load_model
 from gan.images import save_png
 from gan.metrics.evaluation import Evaluator
-from scripts import cli, experiment
-from trainers.checkpoints import Checkpoints
+from scripts import _provenance, _subjects, cli, experiment
+from scripts._subjects import TRANSFORM, Subject
+from trainers import evaluations
 
 FLAGS = flags.FLAGS
 
@@ -38,6 +37,9 @@ OPTIONS: dict[str, tuple[Any, str]] = {
     "images": ("", "judge the pictures in this folder instead, all of them"),
     "reference": ("", "data set to judge by, such as folder:DIR; the run's by default"),
     "split": ("", "of the reference; the run's by default"),
+    "image_size": (0, "resize --reference and --images to it; the run's by default, 0 keeps them"),
+    "center_crop": (False, "cut out their largest centred square first; the run's by default"),
+    "channels": (0, "1, 3 or 4 to convert them to; the run's by default, 0 keeps them"),
     "metrics": ((), "names or import paths; fid for images and modes for mixtures by default"),
     "num_samples": (0, "how many; 0: 10,000 images, 26,000 stacked ones or 2,500 points"),
     "num_reference": (0, "how many images of the reference; 0: all"),
@@ -45,25 +47,30 @@ OPTIONS: dict[str, tuple[Any, str]] = {
     "inception_weights": ("", "file of the inception net's weights, classify_image_graph_def.pb"),
     "feature_weights": ("", "file of a keras:MODEL's weights"),
     "labels": ("data", "classes of conditional generators: by the data's shares, or balanced"),
-    "seed": (0, "of the latents, and of the order of labels"),
+    "seed": (0, "of the latents, and of the order of labels; a translator has neither"),
     "seeds": (1, "how many seeds, from --seed on: mean and standard error of the metrics"),
     "cache": (True, "keep the reference's features in ~/.cache/tapestry or $TAPESTRY_CACHE"),
-    "out": ("", "where to write; evaluation.json in the workdir by default"),
+    "out": ("", "file to write to, .json; evaluation.json in the workdir by default"),
 }
 
-Judge = Callable[[int], dict[str, float]]
+# More would not fit into memory; a seed is 31 bits.
+_MOST_SAMPLES = 10_000_000
+_LAST_SEED = 2**31 - 1
 
 
 def main(argv: Sequence[str]) -> int:
     """Restores, judges, writes."""
     del argv
-    _check_flags()
-    run, later = None, []
+    check_flags()
+    out = check_out()
+    run = None
     if not FLAGS.images and not FLAGS.model:
-        every = [str(step) for step in Checkpoints(FLAGS.workdir).steps()]
-        first, *later = every if FLAGS.checkpoint == "all" and every else [FLAGS.checkpoint]
-        run = experiment.restore(FLAGS.workdir, first)
-    source, split = _reference(run)
+        run = experiment.restore(
+            FLAGS.workdir, "latest" if FLAGS.checkpoint == "all" else FLAGS.checkpoint
+        )
+        if run.source.spec.is_translation:
+            check_translator()
+    source, split, transform = _subjects.reference(run)
     evaluator = Evaluator(
         source,
         metrics=FLAGS.metrics,
@@ -77,104 +84,136 @@ def main(argv: Sequence[str]) -> int:
         cache=FLAGS.cache,
         progress=True,
     )
-    records = [_judge(evaluator, judge, what) for what, judge in _subjects(evaluator, run, later)]
-    out = Path(FLAGS.out or Path(FLAGS.workdir) / "evaluation.json")
-    files.write_json(out, records[0] if len(records) == 1 else {"evaluations": records})
-    print(f"Written with its protocol to {out}")
+    subject = None
+    for subject in _subjects.subjects(evaluator, run):
+        entry = judge(evaluator, subject, {n: v for n, v in transform.items() if v})
+        with files.reported(*out):
+            evaluations.add(out[1], entry)
+    if subject is None:
+        raise UserError("the running training dropped every checkpoint before it could be judged.")
+    print(f"Written with its protocol to {out[1]}")
     if "neighbours" in FLAGS.metrics and source.spec.is_image:
-        save_png(out.with_name("neighbours.png"), evaluator.neighbour_picture())
-        print(f"The samples nearest to training images: {out.with_name('neighbours.png')}")
+        name = "" if run else f"_{Path(subject.about['name']).stem}"
+        path = Path(out[1]).with_name(f"neighbours{name}.png")
+        with files.reported(*out):
+            save_png(path, evaluator.neighbour_picture())
+        print(f"The samples nearest to training images: {path}")
     return 0
 
 
-def _check_flags() -> None:
+def check_flags() -> None:
+    """Raises UserError for flags that do not go together, or values that cannot work."""
     if not FLAGS.workdir and not ((FLAGS.images or FLAGS.model) and FLAGS.reference):
         raise UserError(
             "--workdir is missing: say which run to judge, or give --images=DIR or --model=FILE "
             "with --reference=DATASET."
         )
+    one = f"--images={FLAGS.images}" if FLAGS.images else f"--model={FLAGS.model}"
     if FLAGS.images and FLAGS.model:
-        raise UserError(f"--images={FLAGS.images} and --model={FLAGS.model}: give one of them.")
+        raise UserError(f"{one} and --model={FLAGS.model}: give one of them.")
+    if (FLAGS.images or FLAGS.model) and FLAGS["checkpoint"].present:
+        raise UserError(f"--checkpoint={FLAGS.checkpoint} and {one}: give one of them.")
+    if FLAGS.images:
+        _refuse(("num_samples", "seed", "seeds"), "with --images: pictures are judged as they are")
+    if not FLAGS.images and not FLAGS.reference:
+        why = "is for --reference or --images: a run's own data is as it was in training"
+        _refuse(TRANSFORM, why)
     if FLAGS.seeds < 1:
         raise UserError(f"--seeds={FLAGS.seeds}: expected at least 1.")
-    for name in ("num_samples", "seeds"):
-        if FLAGS.images and FLAGS[name].value != OPTIONS[name][0]:
-            value = FLAGS[name].value
-            raise UserError(f"--{name}={value} with --images: pictures are judged as they are.")
+    if not 0 <= FLAGS.seed <= _LAST_SEED - FLAGS.seeds + 1:
+        raise UserError(f"--seed={FLAGS.seed}: expected 0 to {_LAST_SEED}.")
+    for name in ("num_samples", "num_reference"):
+        value = FLAGS[name].value
+        if value and not 2 <= value <= _MOST_SAMPLES:
+            raise UserError(
+                f"--{name}={value}: expected 2 to {_MOST_SAMPLES:,}, or 0 for the default."
+            )
     if not FLAGS.workdir and not FLAGS.out:
         raise UserError("--out is missing: there is no workdir to write evaluation.json into.")
 
 
-def _reference(run: experiment.Experiment | None) -> tuple[Source, str]:
-    """The data to judge by, and its split."""
+def check_translator() -> None:
+    """Raises UserError for flags that say nothing to a function from images to images."""
+    _refuse(("seed", "seeds"), "with a translator: it draws no latents, so that no seed counts")
     if FLAGS.reference:
-        split = FLAGS.split or "train"
-        return data.load(FLAGS.reference, split=split), split
-    values = run.values if run else experiment.read_flags(FLAGS.workdir)
-    own = values.get("split", "train")
-    split = FLAGS.split or own
-    if run and split == own:
-        return run.source, split
-    return experiment.load_source(values | {"split": split}), split
+        raise UserError(
+            f"--reference={FLAGS.reference}: a translator is judged by the data it translates; "
+            "write its pictures to a folder and give --images=DIR to judge them by other data."
+        )
 
 
-def _subjects(
-    evaluator: Evaluator, run: experiment.Experiment | None, later: Sequence[str]
-) -> Iterator[tuple[dict[str, Any], Judge]]:
-    """What is judged: its part of the protocol, and the metrics for a seed.
+def _refuse(names: Sequence[str], why: str) -> None:
+    for name in names:
+        if FLAGS[name].present and FLAGS[name].value != OPTIONS[name][0]:
+            raise UserError(f"--{name}={FLAGS[name].value} {why}.")
+
+
+def check_out() -> tuple[str, Path]:
+    """The flag that names where to write, and the file, which can be written.
+
+    Raises:
+        UserError: it cannot, or holds something else.
+    """
+    if not FLAGS.out:
+        if not (Path(FLAGS.workdir) / "flags.txt").is_file():
+            experiment.read_flags(FLAGS.workdir)  # says what is wrong with it
+        path = Path(FLAGS.workdir) / evaluations.NAME
+        files.check_output("workdir", path)
+        try:
+            evaluations.read(path)
+        except UserError as error:
+            logging.warning("%s It will be kept beside a new one.", error)
+        return "workdir", path
+    if not FLAGS.out.endswith(".json"):
+        raise UserError(f"--out={FLAGS.out!r}: expected a file that ends in .json.")
+    files.check_output("out", FLAGS.out)
+    try:
+        evaluations.read(FLAGS.out)
+    except UserError:
+        raise UserError(
+            f"--out={FLAGS.out!r} is there and holds no evaluations; take another file."
+        ) from None
+    return "out", Path(FLAGS.out)
+
+
+def judge(evaluator: Evaluator, subject: Subject, transform: dict[str, Any]) -> dict[str, Any]:
+    """An entry of evaluation.json; prints its metrics.
 
     Args:
         evaluator: to judge by.
-        run: restored; None for pictures or a file.
-        later: its further checkpoints.
+        subject: what to judge.
+        transform: of the reference, as far as it changes anything.
     """
-    if FLAGS.images:
-        pictures = data.load(f"folder:{FLAGS.images}")
-        domain = pictures.spec.domains[0]
-
-        def judge_images(seed: int) -> dict[str, float]:
-            del seed
-            batches = pictures.ordered(1000).as_numpy_iterator()
-            return evaluator.evaluate_images(batch[domain] for batch in batches)
-
-        evaluator.num_samples = pictures.spec.size
-        yield {"model": f"images:{FLAGS.images}"}, judge_images
-    elif FLAGS.model:
-        sampler = load_model(FLAGS.model)
-        sha256 = hashlib.sha256(Path(FLAGS.model).read_bytes()).hexdigest()
-        model = {"model": FLAGS.model, "model_sha256": sha256}
-        yield model, lambda seed: evaluator.evaluate(sampler, seed)
-    elif run:
-        trainer, evaluation = run.trainer, Evaluation(evaluator)
-        for step in ("", *later):
-            if step:
-                Checkpoints(FLAGS.workdir).restore(trainer, step)
-            at = {"step": trainer.step, "images": trainer.images, "ema": bool(trainer.ema)}
-            yield {"model": "checkpoint", **at}, lambda seed: evaluation.evaluate(trainer, seed)
-
-
-def _judge(evaluator: Evaluator, judge: Judge, what: dict[str, Any]) -> dict[str, Any]:
-    """A record of evaluation.json; prints its metrics."""
     seeds = range(FLAGS.seed, FLAGS.seed + FLAGS.seeds)
-    found = [judge(seed) for seed in seeds]
-    names = list(found[0])
-    record: dict[str, Any] = {
-        "protocol": evaluator.protocol | what,
-        "metrics": {n: float(np.mean([f[n] for f in found])) for n in names},
-    }
-    errors = {}
+    found = [subject.judge(seed) for seed in seeds]
+    protocol = evaluator.protocol | ({"transform": transform} if transform else {})
+    errors: dict[str, float] = {}
     if len(seeds) > 1:
         root = math.sqrt(len(seeds))
-        errors = {n: float(np.std([f[n] for f in found], ddof=1)) / root for n in names}
-        record["protocol"]["seed"] = list(seeds)
-        record["standard_errors"] = errors
-    if "images" in what:
-        print(f"step {what['step']}, {what['images'] / 1000:g} kimg")
-    for name, value in record["metrics"].items():
+        errors = {n: float(np.std([f[n] for f in found], ddof=1)) / root for n in found[0]}
+        protocol["seed"] = list(seeds)
+    metrics = {n: float(np.mean([f[n] for f in found])) for n in found[0]}
+    if subject.title:
+        print(subject.title)
+    for name, value in metrics.items():
         error = f" +- {errors[name]:.2g}" if errors else ""
         print(f"{name:20}{value:.4g}{error}", flush=True)
-    return record
+    return {
+        "subject": subject.about,
+        "protocol": protocol,
+        "metrics": metrics,
+        "errors": errors,
+        "made": _provenance.made(),
+    }
+
+
+def parse(argv: Sequence[str]) -> None:
+    """Defines the flags that depend on others."""
+    del argv
+    _subjects.define_source_flags()
 
 
 if __name__ == "__main__":
-    cli.run_with(main, OPTIONS)
+    for name, (default, text) in OPTIONS.items():
+        cli.define(name, default, text, "Flags")
+    cli.run(main, parse)

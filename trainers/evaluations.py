@@ -63,13 +63,14 @@ def add(path: str | os.PathLike[str], entry: Mapping[str, Any]) -> None:
     file is moved aside with a warning.
 
     Args:
-        path: of the evaluation.json; its folder is there.
+        path: of the evaluation.json; missing folders are made.
         entry: as `read` returns them.
 
     Raises:
         OSError: it cannot be written.
     """
     path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
     with _locked(path.parent):
         try:
             found = read(path)

@@ -1,10 +1,13 @@
 """A user's mistakes: status 2, one line that quotes what was given, before any training."""
 
+import datetime
+import hashlib
 import json
 import subprocess
 import sys
 from pathlib import Path
 
+import keras
 import numpy as np
 import pytest
 from PIL import Image
@@ -81,9 +84,16 @@ MISTAKES = [
     ([EVALUATE, W, "--seeds=0"], "--seeds=0"),
     ([EVALUATE, "--images=data"], "--workdir is missing"),
     ([EVALUATE, "--images=data", "--reference=ring"], "--out is missing"),
-    ([EVALUATE, "--images=no_where", "--reference=grid", "--out=o.json"], "no_where: no such"),
+    ([EVALUATE, "--images=no_where", "--reference=grid", "--out=o.json"], "'no_where': no such"),
     ([EVALUATE, "--images=a", "--model=b.keras", "--reference=ring"], "give one of them"),
     ([EVALUATE, "--images=a", "--reference=ring", "--seeds=2", "--out=o.json"], "--seeds=2"),
+    ([EVALUATE, "--images=a", "--reference=rig", "--out=o.json"], "--reference 'rig' is not known"),
+    ([EVALUATE, "--images=a", "--reference=ring", "--out=o"], "expected a file that ends in .json"),
+    ([EVALUATE, "--images=a", "--reference=ring", "--out=d.json"], "--out='d.json' is a folder"),
+    ([EVALUATE, "--images=a", "--reference=ring", "--out=o.json", "--checkpoint=3"], "one of them"),
+    ([EVALUATE, W, "--image_size=8"], "--image_size=8 is for --reference or --images"),
+    ([EVALUATE, W, "--seed=-1"], "--seed=-1: expected 0 to"),
+    ([EVALUATE, W, "--num_samples=1"], "--num_samples=1: expected 2 to"),
     ([TRAIN, W, "--eval_metrics=fidd"], "Did you mean 'fid'"),
     ([TRAIN, W, "--eval_metrics=modes"], "has no modes to count"),
     ([TRAIN, W, "--eval_share=2"], "--eval_share=2.0"),
@@ -126,6 +136,7 @@ def answers(tmp_path_factory):
     for name in ("file.txt", "file.keras", "file.tflite"):
         (folder / name).write_text("not what it says")
     (folder / "trained" / "checkpoints").mkdir(parents=True)
+    (folder / "d.json").mkdir()
     return folder, run_all([line for line, _ in MISTAKES], folder)
 
 
@@ -164,6 +175,10 @@ def write_folder(folder):
         for i in range(20):
             pixels = rng.integers(0, 255, (28, 28), dtype=np.uint8)
             Image.fromarray(pixels).save(folder / "data" / kind / f"{i}.png")
+    (folder / "mixed").mkdir()
+    for i, size in enumerate([(20, 24), (30, 20)] * 3):
+        pixels = rng.integers(0, 255, (*size, 3), dtype=np.uint8)
+        Image.fromarray(pixels).save(folder / "mixed" / f"{i}.png")
 
 
 @pytest.fixture(scope="module")
@@ -194,6 +209,18 @@ def whole_way(tmp_path_factory):
             EVALUATE, "--images=data/a", "--reference=folder:data/b", "--metrics=fid,pr",
             "--out=pictures.json",
         ],
+        "sizes": [
+            EVALUATE, "--images=mixed", "--reference=folder:data/b", "--out=mixed.json",
+        ],
+        "colours": [
+            EVALUATE, "--images=mixed", "--reference=folder:data/b", "--out=mixed.json",
+            "--image_size=20",
+        ],
+        "fit": [
+            EVALUATE, "--images=mixed", "--reference=folder:data/b", "--out=mixed.json",
+            "--image_size=20", "--channels=1", "--center_crop",
+        ],
+        "other data": [EVALUATE, "--workdir=images", "--reference=folder:mixed"],
         "compare": [COMPARE, "images", "--out=curves.png"],
         "kept": [GENERATE, "--model=images/generator.keras", "--out=kept.png", "--count=6"],
         "generate": [GENERATE, "--workdir=images", "--out=grid.png", "--count=6", "--classes=1"],
@@ -204,7 +231,6 @@ def whole_way(tmp_path_factory):
         ],
         "int8 fid": [
             EVALUATE, "--workdir=images", "--model=device/int8.tflite", "--num_samples=40",
-            "--out=int8.json",
         ],
         "int8": [GENERATE, "--model=device/pruned_int8.tflite", "--out=int8.png", "--count=6"],
         "keras": [
@@ -260,20 +286,31 @@ def test_resuming_with_another_option_names_it(whole_way):
 
 def test_evaluation_carries_its_protocol(whole_way):
     folder, out, _ = outcome(whole_way, "evaluate")
-    record = json.loads((folder / "images" / "evaluation.json").read_text())
-    assert record["metrics"]["fid"] > 0 and "fid" in out
-    assert record["protocol"]["num_samples"] == 40 and record["protocol"]["images"] == 300
+    own, file = json.loads((folder / "images" / "evaluation.json").read_text())["evaluations"]
+    assert own["metrics"]["fid"] > 0 and "fid" in out
+    assert own["protocol"]["num_samples"] == 40 and own["subject"]["images"] == 300
+    assert own["subject"]["kind"] == "checkpoint" and len(own["subject"]["sha256"]) == 64
+    made = own["made"]
+    date = datetime.datetime.fromisoformat(made["date"])
+    assert datetime.timedelta(0) < datetime.datetime.now(datetime.UTC) - date
+    assert made["command"] == "python -m scripts.evaluate --workdir=images --num_samples=40"
+    assert made["machine"]["cores"] >= 1 and made["versions"]["keras"] == keras.__version__
+    # A file's figures stand beside the run's, as a file's.
+    path = folder / "device" / "int8.tflite"
+    sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
+    assert file["subject"] == {"kind": "file", "name": "int8.tflite", "sha256": sha256}
+    assert file["protocol"] == own["protocol"]
 
 
 def test_every_checkpoint_with_several_seeds(whole_way):
     folder, out, _ = outcome(whole_way, "all")
     records = json.loads((folder / "judged" / "all.json").read_text())["evaluations"]
-    images = [record["protocol"]["images"] for record in records]
+    images = [record["subject"]["images"] for record in records]
     assert images == sorted(set(images)) and images[-1] == 300 and len(images) >= 2
     for record in records:
         assert record["protocol"]["seed"] == [0, 1]
-        assert set(record["standard_errors"]) == set(record["metrics"]) >= {"fid", "kid"}
-        assert record["standard_errors"]["fid"] > 0
+        assert set(record["errors"]) == set(record["metrics"]) >= {"fid", "kid"}
+        assert record["errors"]["fid"] > 0
     assert out.count("+-") == len(records) * len(records[0]["metrics"])
     picture = np.asarray(Image.open(folder / "judged" / "neighbours.png"))
     assert picture.shape[1] >= 6 * 28
@@ -281,21 +318,42 @@ def test_every_checkpoint_with_several_seeds(whole_way):
 
 def test_two_folders_of_pictures_are_judged_against_each_other(whole_way):
     folder, _, _ = outcome(whole_way, "pictures")
-    record = json.loads((folder / "pictures.json").read_text())
+    (record,) = json.loads((folder / "pictures.json").read_text())["evaluations"]
     source = data.load(f"folder:{folder / 'data' / 'b'}")
     batch = next(data.load(f"folder:{folder / 'data' / 'a'}").ordered(20).as_numpy_iterator())
     expected = Evaluator(source, metrics=["fid", "pr"]).evaluate_images([batch["x"]])
     assert record["metrics"] == pytest.approx(expected, rel=1e-4)
-    assert record["protocol"]["model"] == "images:data/a"
+    assert (record["subject"]["kind"], record["subject"]["name"]) == ("images", "a")
     assert record["protocol"]["num_samples"] == record["protocol"]["num_reference"] == 20
+
+
+def test_what_messages_advise_for_pictures_of_any_size_works(whole_way):
+    """Each command takes the advice of the one before."""
+    _, _, err = outcome(whole_way, "sizes", status=2)
+    assert "images of 2 sizes" in err and "give --image_size, with --center_crop" in err
+    assert "--images='mixed'" in err
+    _, _, err = outcome(whole_way, "colours", status=2)
+    assert "(20, 20, 3)" in err and "give --image_size=20 --channels=1" in err
+    folder, _, _ = outcome(whole_way, "fit")
+    (record,) = json.loads((folder / "mixed.json").read_text())["evaluations"]
+    transform = {"image_size": 20, "center_crop": True, "channels": 1}
+    assert record["protocol"]["transform"] == record["subject"]["transform"] == transform
+    source, mixed = (
+        data.load(f"folder:{folder / name}", **transform) for name in ("data/b", "mixed")
+    )
+    batch = next(mixed.ordered(20).as_numpy_iterator())
+    expected = Evaluator(source).evaluate_images([batch["x"]])
+    assert record["metrics"] == pytest.approx(expected, rel=1e-4)
+    # The reference of a run takes the run's transform, which resizes nothing here.
+    _, _, err = outcome(whole_way, "other data", status=2)
+    assert "folder:mixed: images of 2 sizes" in err
 
 
 def test_a_file_is_judged_against_the_runs_data(whole_way):
     folder, _, _ = outcome(whole_way, "int8 fid")
-    record = json.loads((folder / "int8.json").read_text())
+    record = json.loads((folder / "images" / "evaluation.json").read_text())["evaluations"][-1]
     report = json.loads((folder / "device" / "report.json").read_text())
     assert record["metrics"]["fid"] == pytest.approx(report["variants"][1]["fid"], rel=1e-6)
-    assert len(record["protocol"]["model_sha256"]) == 64
 
 
 def test_runs_are_compared_by_what_they_logged(whole_way):
@@ -307,7 +365,8 @@ def test_runs_are_compared_by_what_they_logged(whole_way):
 def test_mixtures_are_judged_by_modes(whole_way):
     outcome(whole_way, "points")
     folder, _, _ = outcome(whole_way, "modes")
-    metrics = json.loads((folder / "points" / "evaluation.json").read_text())["metrics"]
+    (record,) = json.loads((folder / "points" / "evaluation.json").read_text())["evaluations"]
+    metrics = record["metrics"]
     assert set(metrics) == {"modes", "high_quality", "reverse_kl"}
     assert 0 <= metrics["high_quality"] <= 1
 

@@ -12,7 +12,7 @@ from PIL import Image
 
 from gan.errors import UserError
 from scripts._runs import grouped, read
-from scripts.compare import marks
+from scripts.compare import Footnotes, evaluation_tables
 
 FID = {0: [8.0, 5.0, 3.0, 4.0], 1: [9.0, 4.5, 3.5, 3.0], 2: [7.0, 6.0, 2.0]}
 IMAGES = [0, 100, 200, 300]
@@ -61,6 +61,7 @@ def folder(tmp_path_factory):
     write_run(at / "untried", [{"step": 1, "images": 8, "seconds": 1.0, "loss": 1.0}])
     write_run(at / "damaged", logged([1.0]), {"metrics": {}})
     (at / "file").write_text("")
+    (at / "dir.png").mkdir()
     return at
 
 
@@ -71,10 +72,7 @@ WORKS = {
     "all": [COMPARE, *SEEDS, "b", "other", "--against=seconds"],
     "two": [COMPARE, "--metrics", "fid", "a_seed0", "other"],
 }
-PLOTS = {
-    "plot": [COMPARE, *SEEDS, "b", "--metrics=fid,kid", "--out=plot.png"],
-    "unwritable": [COMPARE, "b", "--out=file/plot.png"],
-}
+PLOTS = {"plot": [COMPARE, *SEEDS, "b", "--metrics=fid,kid", "--out=plot.png"]}
 MISTAKES = [
     ([COMPARE], "no run to compare"),
     ([COMPARE, "nowhere"], "'nowhere' is no run's folder: nowhere/flags.txt is missing"),
@@ -86,6 +84,8 @@ MISTAKES = [
     ([COMPARE, "a_seed0", "--out=plot.jpg"], "--out='plot.jpg': expected a file that ends in .png"),
     ([COMPARE, "a_seed0", "--metrisc=fid"], "Did you mean 'metrics'"),
     ([COMPARE, "damaged"], "damaged/evaluation.json is damaged"),
+    ([COMPARE, "a_seed0", "--out=dir.png"], "--out='dir.png' is a folder; expected the path of"),
+    ([COMPARE, "a_seed0", "--out=file/plot.png"], "--out='file/plot.png' cannot be written"),
 ]
 
 
@@ -190,13 +190,12 @@ def test_a_mistake_is_one_line_and_status_2(without, i):
 
 def test_the_plot(folder):
     pytest.importorskip("matplotlib")
-    (status, out, err), unwritable = run_all(list(PLOTS.values()), folder)
+    ((status, out, err),) = run_all(list(PLOTS.values()), folder)
     assert (status, err) == (0, "") and "Plot: plot.png" in out
     with Image.open(folder / "plot.png") as image:
         assert image.format == "PNG"
         assert 1000 < image.width < 2000 and 300 < image.height < 1000
         assert np.asarray(image.convert("L")).std() > 5
-    assert unwritable[0] == 2 and "error: --out='file/plot.png' cannot be written" in unwritable[2]
 
 
 def test_groups_by_all_flags_but_the_seed_and_what_is_free(tmp_path):
@@ -251,7 +250,48 @@ def test_damaged_lines_are_counted(tmp_path):
 
 
 def test_marks_name_what_differs_with_both_values():
-    labels, notes = marks([{"net": "x", "n": "1"}, {"n": "1"}, {"net": "x", "n": "1"}], "cd")
-    assert labels == [" [c]", " [d]", " [c]"]
-    assert notes == ["[c] net=x", "[d] net=not stated"]
-    assert marks([{"n": "1"}, {"n": "1"}], "ab") == (["", ""], [])
+    footnotes = Footnotes()
+    protocols = [{"net": "x", "n": "1"}, {"n": "1"}, {"net": "x", "n": "1"}]
+    assert footnotes.marks(protocols) == [" [a]", " [b]", " [a]"]
+    assert footnotes.lines == ["[a] net=x", "[b] net=not stated"]
+    assert footnotes.marks([{"n": "1"}, {"n": "1"}]) == ["", ""]
+    # What was said once keeps its letter.
+    assert footnotes.marks([{"n": "1"}, {"net": "x", "n": "1"}]) == [" [b]", " [a]"]
+    assert footnotes.marks([{"n": "1"}, {"n": "2"}]) == [" [c]", " [d]"]
+    assert footnotes.lines[2:] == ["[c] n=1", "[d] n=2"]
+
+
+def entry(subject, metrics, **protocol):
+    subject = {"kind": "file", "name": subject} if isinstance(subject, str) else subject
+    return {"subject": subject, "protocol": {"n": 40} | protocol, "metrics": metrics}
+
+
+def test_a_files_figures_are_rows_of_their_own(tmp_path):
+    """However late it was judged, and whatever it was judged by."""
+    at = {"kind": "checkpoint", "step": 10, "images": 300, "sha256": "1"}
+    pr = {"pr": {"k": 3}}
+    runs = []
+    for seed in (0, 1):
+        entries = [
+            entry(at, {"fid": 1.0 + seed, "recall": 0.5}, constants=pr),
+            entry(at, {"fid": 3.0 + seed}),  # the same protocol as far as fid goes, and later
+            entry("int8.tflite", {"fid": 9.0 + seed}),
+            entry({"kind": "images", "name": "p"}, {"fid": 20.0}, transform={"image_size": 8}),
+        ]
+        record = {"evaluations": entries}
+        runs.append(read(write_run(tmp_path / f"a{seed}", evaluation=record, seed=seed)))
+    groups, _ = grouped(runs)
+    footnotes = Footnotes()
+    text = "\n".join(evaluation_tables(groups, ["fid", "recall"], footnotes))
+    judged = rows("x\n\n" + text, "", "fid (lower is better)")
+    assert judged == {
+        "a [a]": ["2", cell([3.0, 4.0]), "0.3"],
+        "a: int8.tflite [a]": ["2", cell([9.0, 10.0])],
+        "a: pictures of p [b]": ["2", cell([20.0, 20.0])],
+    }
+    assert "[a] transform.image_size=not stated\n[b] transform.image_size=8" in text
+    assert rows("x\n\n" + text, "", "recall (higher")["a"] == ["2", cell([0.5, 0.5]), "0.3"]
+    # Two files of one name in one run are two.
+    two = [entry({"kind": "file", "name": "a.tflite", "sha256": h}, {"fid": 1.0}) for h in "xy"]
+    run = read(write_run(tmp_path / "two", evaluation={"evaluations": two}))
+    assert [e.subject for e in run.evaluations] == ["a.tflite (x)", "a.tflite (y)"]
