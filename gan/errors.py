@@ -1,5 +1,7 @@
 """The one exception for mistakes a user can mend: scripts print its line and exit with status 2."""
 
+import re
+
 
 class UserError(ValueError):
     """Something the user typed or pointed at is wrong.
@@ -16,6 +18,16 @@ class CodeError(UserError):
 
     Its message has at most four lines.
     """
+
+
+def from_graph(error: Exception) -> UserError | None:
+    """The `UserError` of a Python function that a TensorFlow graph called, else None.
+
+    Args:
+        error: what TensorFlow made of it: its traceback, with much more around.
+    """
+    found = re.search(rf"{UserError.__module__}\.UserError: (.*)", str(error))
+    return UserError(found[1]) if found else None
 
 
 def printable(text: str) -> str:

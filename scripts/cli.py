@@ -10,7 +10,7 @@ from typing import Any
 from absl import app, flags, logging
 
 from gan import registry
-from gan.errors import CodeError, UserError, printable
+from gan.errors import CodeError, UserError, from_graph, printable
 
 FLAGS = flags.FLAGS
 
@@ -54,6 +54,11 @@ def run(
         except KeyboardInterrupt:
             print("Interrupted.", file=sys.stderr)
             sys.exit(130)
+        except Exception as error:
+            known = from_graph(error)  # Of data that could not be read on.
+            if known is None:
+                raise
+            _fail(known)
 
     app.run(guarded, flags_parser=parser)
 

@@ -11,7 +11,7 @@ import keras
 import tensorflow as tf
 
 from gan.data import Source
-from gan.errors import UserError
+from gan.errors import UserError, from_graph
 from trainers import averages, checks
 from trainers import precision as mixed
 from trainers.distribution import any_worker, distribute
@@ -151,12 +151,20 @@ class Trainer(State):
 
     def _distributed_step(self, batch: Any) -> dict[str, tf.Tensor]:
         """A step on all replicas; logs are their mean."""
-        step = tf.function(self._replica_step, jit_compile=True) if self.xla else self._replica_step
+
+        def step(batch: Batch) -> Logs:
+            # Where reading fails there is no batch, and nothing of the step may happen: what does
+            # not depend on the data (a generator's BN statistics, the counts) would run ahead.
+            with tf.control_dependencies(list(batch.values())):
+                return self._replica_step(batch)
+
+        step = tf.function(step, jit_compile=True) if self.xla else step
         logs = self.distribute_strategy.run(step, args=(batch,))
         mean = tf.distribute.ReduceOp.MEAN
         logs = {k: self.distribute_strategy.reduce(mean, v, axis=None) for k, v in logs.items()}
-        self._step.assign_add(1)
-        self._images.assign_add(self.images_per_step)
+        with tf.control_dependencies(tf.nest.flatten(batch, expand_composites=True)):
+            self._step.assign_add(1)
+            self._images.assign_add(self.images_per_step)
         return logs
 
     def loop(self, iterator: Any, steps: tf.Tensor) -> dict[str, tf.Tensor]:
@@ -262,9 +270,20 @@ class Trainer(State):
             verbose=1,
         )
         history.on_train_begin()
-        while self.images < total and not self.stop_training:
-            self._run_epoch(iterator, history, total, epoch_images, steps_per_loop)
-        history.on_train_end()
+        lost = None
+        try:
+            while self.images < total and not self.stop_training:
+                self._run_epoch(iterator, history, total, epoch_images, steps_per_loop)
+        except tf.errors.OpError as error:
+            lost = from_graph(error)
+            # Other workers wait for the rest of the step, not for a save.
+            if lost is None or self.distribute_strategy.cluster_resolver:
+                raise (lost or error) from None
+        history.on_train_end()  # Of whole steps: none begins before its batch is there.
+        if lost:
+            raise UserError(
+                f"{lost} The run ended at step {self.step}; the same command goes on from there."
+            )
 
     def _run_epoch(
         self,

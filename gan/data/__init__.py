@@ -22,7 +22,7 @@ from gan.errors import UserError
 __all__ = ["Source", "Spec", "load", "options_owner"]
 
 # Modules that hold no source.
-_SUPPORT = {"order", "reading", "source", "spec", "transforms"}
+_SUPPORT = {"identity", "order", "reading", "source", "spec", "transforms"}
 
 
 def options_owner(name: str) -> Callable[..., Source]:

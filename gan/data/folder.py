@@ -2,28 +2,30 @@
 
 from __future__ import annotations
 
-import logging
 import math
-import os
 import pathlib
 import threading
 from collections import Counter
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
 
 import numpy as np
-from PIL import Image
 
+from gan.data._listing import LOG, Header, Skipped, list_files, read_header, reason
+from gan.data.identity import Identity
+from gan.data.reading import existing_folder, memory
 from gan.data.source import ArraySource, Source, StreamSource
 from gan.data.spec import Spec
-from gan.data.transforms import Transform, native_channels, parallel, read_file, upright_size
-from gan.errors import UserError
+from gan.data.transforms import Transform, parallel, read_file
+from gan.errors import UserError, printable
 
 __all__ = ["folder"]
 
-SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")
 _SPLITS = frozenset({"train", "test", "val", "valid", "validation"})
-_LOG = logging.getLogger(__name__)
+# Files tried in a row in place of one that cannot be read. They are spread over the folder, so that
+# all of them fail only where most files do.
+_TRIES = 50
+# Files whose damage is told in training: where a disk goes away, all of them are.
+_NAMED = 100
 
 
 def folder(
@@ -38,18 +40,21 @@ def folder(
 
     The sub-folders right below are the classes, in alphabetical order, if there are at least two
     and every file lies in one of them; otherwise there are no labels. A folder that holds nothing
-    but `train`, `test`, `val`, ... has these as splits, each with class folders of its own.
+    but `train`, `test`, `val`, ... has these as splits, each with class folders of its own. Links
+    are followed, each folder is read once.
 
     What fits into memory is read at once; a larger set is read as training goes, in the same
     order. A file that cannot be read is skipped with a warning that names it. In a larger set,
-    damage behind a file's header shows only when its turn comes: then the next file stands in.
+    damage behind a file's header shows only when its turn comes, and files may change or vanish
+    meanwhile: then another file stands in, always the same, until most cannot be read.
 
     Args:
         path: the folder.
         transform: what is done to each image.
         split: which sub-folder, if the folder holds splits.
         strict_data: end with an error at the first image file that cannot be read.
-        memory_mb: the largest set, in MiB of decoded pixels, that is kept in memory.
+        memory_mb: the largest set, in MiB of decoded pixels, that is kept in memory; 0 reads every
+            image as it is needed.
 
     Raises:
         UserError: no such folder or split, no images, images of several sizes without a size to
@@ -57,33 +62,41 @@ def folder(
     """
     transform = transform or Transform()
     name = f"folder:{path}"
-    root = _split_root(pathlib.Path(path).expanduser(), name, split)
-    every = _list(root)
-    if not every:
-        raise UserError(f"{name}: no {', '.join(SUFFIXES)} files in {root}.")
-    skipped = _Skipped(name, len(every), strict_data)
+    root = _split_root(existing_folder(path, name), name, split)
+    skipped = Skipped(name, strict_data)
+    every = list_files(root, skipped)
+    skipped.check_some_left(len(every))
 
-    headers: dict[pathlib.Path, _Header] = {}
-    for file, header in zip(every, parallel(_read_header, every)):
-        if isinstance(header, _Header):
+    headers: dict[pathlib.Path, Header] = {}
+    for file, header in zip(every, parallel(read_header, every)):
+        if isinstance(header, Header):
             headers[file] = header
         else:
             skipped.add(file, header)
     files = list(headers)
-    skipped.check_some_left()
+    skipped.check_some_left(len(every))
     shape = _common_shape(name, list(headers.values()), transform)
 
     def decode(file: pathlib.Path) -> np.ndarray:
-        return transform(read_file(file, transform.channels or shape[2]))
+        image = transform(read_file(file, transform.channels or shape[2]))
+        if image.shape != shape:
+            size = "x".join(map(str, image.shape[1::-1]))
+            raise OSError(f"its size has changed to {size}")
+        return image
 
-    if len(files) * math.prod(shape) > memory_mb * 2**20:
-        skipped.warn()
+    def described(files: Sequence[pathlib.Path]) -> tuple[Spec, np.ndarray, Identity]:
         labels, class_names = _classes(root, files)
         spec = Spec(name, shape, len(class_names), len(files), class_names=class_names)
-        reader = _Reader(files, labels, decode, strict_data)
-        stats = [(str(file.relative_to(root)), file.stat()) for file in files]
-        identity = repr((transform, [(n, s.st_size, s.st_mtime_ns) for n, s in stats]))
-        return StreamSource(spec, reader, flip=transform.flip, identity=identity)
+        sizes = {file.relative_to(root).as_posix(): headers[file].bytes for file in files}
+        return spec, labels, Identity.of_files(spec, sizes)
+
+    if len(files) * math.prod(shape) > min(memory_mb * 2**20, memory()):
+        skipped.warn(len(every))
+        spec, labels, origin = described(files)
+        reader = _Reader(name, files, labels, decode, strict_data)
+        stats = [(str(f.relative_to(root)), h.bytes, h.changed) for f, h in headers.items()]
+        content = repr((transform, stats))
+        return StreamSource(spec, reader, flip=transform.flip, origin=origin, content=content)
 
     images = np.empty((len(files), *shape), np.uint8)
 
@@ -100,21 +113,21 @@ def folder(
             good.append(i)
         else:
             skipped.add(files[i], error)
-    skipped.check_some_left()
-    skipped.warn()
-    labels, class_names = _classes(root, [files[i] for i in good])
+    skipped.check_some_left(len(every))
+    skipped.warn(len(every))
+    spec, labels, origin = described([files[i] for i in good])
     arrays = {"x": images if len(good) == len(files) else images[good]}
-    if class_names:
+    if spec.num_classes:
         arrays["label"] = labels
-    spec = Spec(name, shape, len(class_names), len(good), class_names=class_names)
-    return ArraySource(spec, arrays, flip=transform.flip)
+    return ArraySource(spec, arrays, flip=transform.flip, origin=origin)
 
 
 def _split_root(root: pathlib.Path, name: str, split: str) -> pathlib.Path:
     """The folder of a split: a sub-folder where all sub-folders are splits, else `root` itself."""
-    if not root.is_dir():
-        raise UserError(f"{name}: no such folder.")
-    below = {p.name for p in root.iterdir() if p.is_dir() and not p.name.startswith(".")}
+    try:
+        below = {p.name for p in root.iterdir() if p.is_dir() and not p.name.startswith(".")}
+    except OSError as error:
+        raise UserError(f"{name}: cannot be read ({reason(error)}).") from error
     if not below or not below <= _SPLITS:
         below = set()
     if split in below:
@@ -125,38 +138,8 @@ def _split_root(root: pathlib.Path, name: str, split: str) -> pathlib.Path:
     return root
 
 
-def _list(root: pathlib.Path) -> list[pathlib.Path]:
-    """Every image file below a folder, sorted; hidden ones are not looked at."""
-    found = []
-    for base, folders, members in os.walk(root, followlinks=True):
-        folders[:] = [f for f in folders if not f.startswith(".")]
-        found += [
-            pathlib.Path(base, m)
-            for m in members
-            if m.lower().endswith(SUFFIXES) and not m.startswith(".")
-        ]
-    return sorted(found)
-
-
-class _Header(NamedTuple):
-    """What a file's header says: (height, width) when upright, and the channels it needs."""
-
-    size: tuple[int, int]
-    channels: int
-
-
-def _read_header(file: pathlib.Path) -> _Header | OSError:
-    try:
-        with Image.open(file) as image:
-            return _Header(upright_size(image), native_channels(image))
-    except OSError as error:
-        return error
-    except (SyntaxError, ValueError, EOFError, Image.DecompressionBombError) as error:
-        return OSError(str(error))
-
-
 def _common_shape(
-    name: str, headers: Sequence[_Header], transform: Transform
+    name: str, headers: Sequence[Header], transform: Transform
 ) -> tuple[int, int, int]:
     """The shape all images have after the transform; colour unless all agree on something else."""
     kinds = {header.channels for header in headers}
@@ -183,64 +166,56 @@ def _classes(
     return np.array([number[p[0]] for p in parts], np.int32), names
 
 
-class _Skipped:
-    """The files that could not be read: the first ends it all under `strict`."""
-
-    def __init__(self, name: str, total: int, strict: bool) -> None:
-        self.name, self.total, self.strict = name, total, strict
-        self.problems: list[str] = []
-
-    def add(self, file: pathlib.Path, error: OSError) -> None:
-        self.problems.append(f"{file} ({error})")
-        if self.strict:
-            raise UserError(f"{self.name}: cannot read {self.problems[-1]}.")
-
-    def check_some_left(self) -> None:
-        if len(self.problems) == self.total:
-            raise UserError(
-                f"{self.name}: none of its {self.total} image files can be read, "
-                f"the first {self.problems[0]}."
-            )
-
-    def warn(self) -> None:
-        """Names every file, a line each: whoever mends the data needs all of them."""
-        for problem in self.problems:
-            _LOG.warning("%s: cannot read %s.", self.name, problem)
-        if self.problems:
-            _LOG.warning(
-                "%s: skipped %d of %d image files.", self.name, len(self.problems), self.total
-            )
-
-
 class _Reader:
-    """Reads a file by index; in place of a damaged one the next that is not, always the same."""
+    """Reads a file by index; in place of one that cannot be read another, always the same."""
 
     def __init__(
         self,
+        name: str,
         files: Sequence[pathlib.Path],
         labels: np.ndarray,
         decode: Callable[[pathlib.Path], np.ndarray],
         strict: bool,
     ) -> None:
-        self._files, self._labels, self._decode, self._strict = files, labels, decode, strict
+        self._name, self._files, self._labels = name, files, labels
+        self._decode, self._strict = decode, strict
         self._damaged: set[int] = set()
         self._lock = threading.Lock()
+        # Prime to the count, near the golden section of it: the files tried lie far apart, so that
+        # where a whole sub-folder is gone, no single file stands in for all of it.
+        count = len(files)
+        steps = range(max(1, round(0.618 * count)), count + 1)
+        self._step = next(step for step in steps if math.gcd(step, count) == 1 or count == 1)
 
     def __call__(self, index: int) -> tuple[np.ndarray, int]:
-        for i in (*range(index, len(self._files)), *range(index)):
+        """The image and the label.
+
+        Raises:
+            UserError: most files cannot be read, or under `strict` this one.
+        """
+        count = len(self._files)
+        for k in range(min(count, _TRIES)):
+            i = (index + k * self._step) % count
             if i in self._damaged:
                 continue
             try:
                 return self._decode(self._files[i]), int(self._labels[i])
             except OSError as error:
                 self._report(i, error)
-        raise UserError("none of the image files can be read any more.")
+        raise UserError(
+            f"{self._name}: most of its {count:,} image files cannot be read any more, "
+            f"such as {self._files[index]}."
+        )
 
     def _report(self, i: int, error: OSError) -> None:
-        line = f"cannot read {self._files[i]} ({error})"
+        line = f"cannot read {self._files[i]} ({reason(error)})"
         if self._strict:
-            raise UserError(f"{line}.") from error
+            raise UserError(f"{self._name}: {line}.") from error
         with self._lock:
-            if i not in self._damaged:
-                self._damaged.add(i)
-                _LOG.warning("%s: the next file stands in; %d so far.", line, len(self._damaged))
+            if i in self._damaged:
+                return
+            self._damaged.add(i)
+            count = len(self._damaged)
+        if count <= _NAMED:
+            last = "; further ones are not named" if count == _NAMED else ""
+            LOG.warning("%s: another file stands in; %d so far%s.", printable(line), count, last)

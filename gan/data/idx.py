@@ -13,7 +13,7 @@ import zlib
 
 import numpy as np
 
-from gan.data.reading import check_memory, open_regular
+from gan.data.reading import check_memory, existing_folder, open_regular
 from gan.data.source import ArraySource, Source
 from gan.data.spec import Spec
 from gan.errors import UserError
@@ -59,9 +59,7 @@ def read_split(path: str, split: str) -> tuple[np.ndarray, np.ndarray | None]:
     Raises:
         UserError: as `idx` does.
     """
-    folder = pathlib.Path(path).expanduser()
-    if not folder.is_dir():
-        raise UserError(f"idx:{path}: no such folder.")
+    folder = existing_folder(path, f"idx:{path}")
     if split not in _PREFIXES:
         raise UserError(f"split={split!r}: MNIST-format files have 'train' and 'test'.")
     image_file, label_file = _find(folder, split, "images"), _find(folder, split, "labels")

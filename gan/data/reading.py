@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import pathlib
 import stat
 
 from gan.errors import UserError
@@ -23,6 +24,24 @@ def open_regular(path: str | os.PathLike[str]) -> io.BufferedReader:
         os.close(handle)
         raise OSError("not a regular file")
     return os.fdopen(handle, "rb")
+
+
+def existing_folder(path: str, name: str) -> pathlib.Path:
+    """The folder a data set's name holds; `~` is the user's own.
+
+    Args:
+        path: of the folder.
+        name: of the data set, for messages.
+
+    Raises:
+        UserError: it is not there; the message says where it was looked for.
+    """
+    folder = pathlib.Path(os.path.expanduser(path))
+    if not os.path.isdir(folder):
+        where = "" if path == os.path.abspath(path) else f" (looked in {os.path.abspath(folder)})"
+        kind = "is a file, not a folder" if os.path.isfile(folder) else "no such folder"
+        raise UserError(f"{name}: {kind}{where}.")
+    return folder
 
 
 def memory() -> int:

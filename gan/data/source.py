@@ -6,18 +6,24 @@ TensorFlow is imported where a pipeline is made, so that specs and names cost no
 from __future__ import annotations
 
 import abc
+import atexit
 import dataclasses
 import hashlib
+import math
 import os
+import threading
+import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from gan.data.identity import Identity
+from gan.data.reading import check_memory
 from gan.data.spec import Spec
 from gan.data.transforms import Transform
-from gan.errors import UserError
+from gan.errors import UserError, printable
 
 if TYPE_CHECKING:
     import tensorflow as tf
@@ -70,6 +76,13 @@ class Source(abc.ABC):
         """
         return ""
 
+    def identity(self) -> Identity:
+        """What tells it from another; a run records it, and refuses to go on with other data.
+
+        Cheap for large data: of names and sizes, not of pixels. By default the spec alone.
+        """
+        return Identity(self.spec)
+
     def transformed(self, transform: Transform) -> Source:
         """This source with its images cropped, converted, resized and, at random, flipped.
 
@@ -95,6 +108,7 @@ class IndexedSource(Source):
     Args:
         spec: what it holds.
         flip: whether the endless pipeline mirrors images at random.
+        origin: identity of what the examples were made of, such as files.
 
     Raises:
         UserError: there is no example.
@@ -103,11 +117,16 @@ class IndexedSource(Source):
     # Batches in the making at the same time: more than one where fetching waits for a disk.
     parallel_batches = 1
 
-    def __init__(self, spec: Spec, *, flip: bool = False) -> None:
+    def __init__(self, spec: Spec, *, flip: bool = False, origin: Identity | None = None) -> None:
         if spec.size < 1:
             raise UserError(f"data set {spec.name!r} has no examples.")
         self.spec = spec
         self.flip = flip
+        self._origin = origin
+
+    def identity(self) -> Identity:
+        """See `Source.identity`."""
+        return dataclasses.replace(self._origin or Identity(self.spec), spec=self.spec)
 
     @abc.abstractmethod
     def fetch(self, index: tf.Tensor) -> dict[str, tf.Tensor]:
@@ -190,13 +209,21 @@ class ArraySource(IndexedSource):
         arrays: one array a domain of the spec, uint8 images (N, H, W, C) or float32 (N, ...) that
             is used as it is, and "label" (N,) if there are classes.
         flip: whether the endless pipeline mirrors images at random.
+        origin: identity of what the examples were made of; the arrays themselves by default.
 
     Raises:
         ValueError: the arrays are not what the spec says.
     """
 
-    def __init__(self, spec: Spec, arrays: Mapping[str, np.ndarray], *, flip: bool = False) -> None:
-        super().__init__(spec, flip=flip)
+    def __init__(
+        self,
+        spec: Spec,
+        arrays: Mapping[str, np.ndarray],
+        *,
+        flip: bool = False,
+        origin: Identity | None = None,
+    ) -> None:
+        super().__init__(spec, flip=flip, origin=origin)
         keys = {*spec.domains, *(["label"] if spec.num_classes else [])}
         if set(arrays) != keys:
             raise ValueError(f"{spec.name}: got arrays {sorted(arrays)}, need {sorted(keys)}.")
@@ -240,13 +267,56 @@ class ArraySource(IndexedSource):
             digest.update(array.data)
         return digest.hexdigest()
 
+    def identity(self) -> Identity:
+        """See `Source.identity`."""
+        if self._origin is None:
+            self._origin = Identity(self.spec, self.fingerprint())
+        return super().identity()
+
     def transformed(self, transform: Transform) -> Source:
         """See `Source.transformed`; the work is done once, here."""
         if any(self.arrays[domain].dtype != np.uint8 for domain in self.spec.domains):
             return super().transformed(transform)
         spec = dataclasses.replace(self.spec, shape=transform.shape(self.spec.shape))
+        images = f"{spec.size:,} images of {'x'.join(map(str, spec.shape))}"
+        check_memory(
+            f"image_size={transform.image_size}: {images}",
+            spec.size * math.prod(spec.shape) * len(spec.domains),
+        )
         arrays = {k: transform(v) if k in spec.domains else v for k, v in self.arrays.items()}
-        return ArraySource(spec, arrays, flip=transform.flip)
+        return ArraySource(spec, arrays, flip=transform.flip, origin=self.identity())
+
+
+class _Calls:
+    """The calls from TensorFlow's threads into Python, which must have ended before Python does.
+
+    A thread that wants to run Python while the interpreter is taken down is stopped for good, and
+    TensorFlow, which takes down the pipeline, waits for it for ever. By then each call fails at
+    once, since pools are closed, so that a pipeline's buffers are soon full of that.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._running = 0
+        self._ended = -math.inf
+        atexit.register(self._settle)
+
+    def __enter__(self) -> None:
+        with self._lock:
+            self._running += 1
+
+    def __exit__(self, *unused: object) -> None:
+        with self._lock:
+            self._running -= 1
+            self._ended = time.monotonic()
+
+    def _settle(self) -> None:
+        """Waits until none has run for a moment."""
+        while self._running or time.monotonic() < self._ended + 0.1:
+            time.sleep(0.01)
+
+
+_CALLS = _Calls()
 
 
 class StreamSource(IndexedSource):
@@ -254,9 +324,11 @@ class StreamSource(IndexedSource):
 
     Args:
         spec: what they are.
-        read: index -> (uint8 image of `spec.shape`, label or 0); called from several threads.
+        read: index -> (uint8 image of `spec.shape`, label or 0); called from several threads. Its
+            `UserError` ends what reads the pipeline, see `gan.errors.from_graph`.
         flip: whether the endless pipeline mirrors images at random.
-        identity: all that the pixels depend on, in words, such as the files' names, sizes and
+        origin: identity of what is read.
+        content: all that the pixels depend on, in words, such as the files' names, sizes and
             times of change and what is done to them; "" if it cannot be said without reading them.
     """
 
@@ -268,19 +340,25 @@ class StreamSource(IndexedSource):
         read: Callable[[int], tuple[np.ndarray, int]],
         *,
         flip: bool = False,
-        identity: str = "",
+        origin: Identity | None = None,
+        content: str = "",
     ) -> None:
-        super().__init__(spec, flip=flip)
+        super().__init__(spec, flip=flip, origin=origin)
         self._read = read
-        self._identity = identity
+        self._content = content
         self._pool = ThreadPoolExecutor(os.cpu_count() or 1)
 
     def fingerprint(self) -> str:
-        """See `Source.fingerprint`: of `identity`; to hash the pixels would be to read them."""
-        return hashlib.sha256(self._identity.encode()).hexdigest() if self._identity else ""
+        """See `Source.fingerprint`: of `content`; to hash the pixels would be to read them."""
+        content = self._content.encode(errors="surrogateescape")
+        return hashlib.sha256(content).hexdigest() if content else ""
 
     def _read_batch(self, index: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        images, labels = zip(*self._pool.map(self._read, index.tolist()))
+        with _CALLS:
+            try:
+                images, labels = zip(*self._pool.map(self._read, index.tolist()))
+            except UserError as error:  # TensorFlow takes no text that isn't UTF-8.
+                raise UserError(printable(str(error))) from None
         return np.stack(images), np.array(labels, np.int32)
 
     def fetch(self, index: tf.Tensor) -> dict[str, tf.Tensor]:

@@ -81,8 +81,8 @@ def tfds(
         return finish(example[keys.image]), int(example[keys.label]) if keys.label else 0
 
     # A prepared data set of one name and version has one content.
-    identity = repr((builder.info.full_name, split, part.num_examples, transform))
-    return StreamSource(spec, read, flip=transform.flip, identity=identity)
+    content = repr((builder.info.full_name, split, part.num_examples, transform))
+    return StreamSource(spec, read, flip=transform.flip, content=content)
 
 
 @functools.cache

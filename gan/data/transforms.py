@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import os
+import struct
+import zlib
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -12,12 +15,30 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from gan.data.reading import open_regular
 from gan.errors import UserError
 
 CHANNELS = (1, 3, 4)
 # Rec. 601, the luma of PNG and JPEG tools.
 _LUMA = np.array([0.299, 0.587, 0.114], np.float32)
 _MODES = {1: "L", 3: "RGB", 4: "RGBA"}
+# What a file named like an image may hold; others, such as PostScript, are programs.
+_FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF")
+# Pillow's plug-ins tell of a damaged file in many ways.
+DAMAGE = (
+    SyntaxError,
+    ValueError,
+    EOFError,
+    IndexError,
+    KeyError,
+    TypeError,
+    OverflowError,
+    struct.error,
+    zlib.error,
+    Image.DecompressionBombError,
+)
+# The largest side that is resized to.
+_LARGEST = 16_384
 # EXIF orientation -> what turns the image upright.
 _TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -52,8 +73,11 @@ class Transform:
     def __post_init__(self) -> None:
         if self.channels not in (0, *CHANNELS):
             raise UserError(f"channels={self.channels}: give 1, 3 or 4, or 0 to keep them.")
-        if self.image_size < 0:
-            raise UserError(f"image_size={self.image_size}: give pixels, or 0 to keep the size.")
+        if not 0 <= self.image_size <= _LARGEST:
+            raise UserError(
+                f"image_size={self.image_size}: give 1 to {_LARGEST:,} pixels, or 0 to keep the "
+                "size."
+            )
 
     def shape(self, shape: tuple[int, ...]) -> tuple[int, int, int]:
         """The shape of a result, from the shape (H, W, C) of what goes in."""
@@ -123,8 +147,24 @@ def read_file(path: str | os.PathLike[str], channels: int) -> np.ndarray:
     Raises:
         OSError: the file cannot be read or is no image.
     """
-    with Image.open(path) as image:
+    with open_image(path) as image:
         return to_array(image, channels)
+
+
+@contextlib.contextmanager
+def open_image(path: str | os.PathLike[str]) -> Iterator[Image.Image]:
+    """An image file, of which only the header is read so far.
+
+    Raises:
+        OSError: it cannot be opened or is no image.
+    """
+    with open_regular(path) as file:
+        try:
+            image = Image.open(file, formats=_FORMATS)
+        except DAMAGE as error:
+            raise OSError(str(error)) from error
+        with image:
+            yield image
 
 
 def to_array(image: Image.Image, channels: int) -> np.ndarray:
@@ -142,8 +182,7 @@ def to_array(image: Image.Image, channels: int) -> np.ndarray:
             upright = Image.fromarray(np.rint(wide / 257.0).astype(np.uint8))
         native = native_channels(upright)
         pixels = np.asarray(upright.convert(_MODES[native]))
-    except (SyntaxError, ValueError, EOFError, IndexError, Image.DecompressionBombError) as error:
-        # Pillow's plug-ins tell of a damaged file in many ways.
+    except DAMAGE as error:
         raise OSError(str(error)) from error
     return convert_channels(pixels.reshape(*pixels.shape[:2], native), channels)
 

@@ -1,0 +1,132 @@
+"""The image files of a folder, as far as their names and headers tell."""
+
+from __future__ import annotations
+
+import heapq
+import logging
+import os
+import pathlib
+from typing import NamedTuple
+
+from gan.data.transforms import DAMAGE, native_channels, open_image, upright_size
+from gan.errors import UserError, printable
+
+SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")
+LOG = logging.getLogger(__name__)
+
+
+def list_files(root: pathlib.Path, skipped: Skipped) -> list[pathlib.Path]:
+    """Every image file below a folder, sorted; hidden ones are not looked at.
+
+    Links are followed, after all real folders, and each folder is read once: a link may lead back
+    to where it is.
+
+    Args:
+        root: the folder.
+        skipped: takes the folders that cannot be read.
+    """
+    found: list[pathlib.Path] = []
+    seen: dict[tuple[int, int], pathlib.Path] = {}
+    folders = [root]
+    links: list[pathlib.Path] = []
+    while folders or links:
+        folder = folders.pop() if folders else heapq.heappop(links)
+        try:
+            status = folder.stat()
+            first = seen.setdefault((status.st_dev, status.st_ino), folder)
+            if first is not folder:
+                LOG.warning(
+                    "%s leads to %s, which is read already: skipped.",
+                    printable(str(folder)),
+                    printable(str(first)),
+                )
+                continue
+            with os.scandir(folder) as entries:
+                for entry in entries:
+                    path = folder / entry.name
+                    if entry.name.startswith("."):
+                        continue
+                    if entry.is_dir(follow_symlinks=False):
+                        folders.append(path)
+                    elif entry.is_symlink() and os.path.isdir(path):
+                        heapq.heappush(links, path)
+                    elif entry.name.lower().endswith(SUFFIXES):
+                        found.append(path)
+        except OSError as error:
+            skipped.add_folder(folder, error)
+    return sorted(found)
+
+
+class Header(NamedTuple):
+    """What a file's header says: (height, width) when upright, and the channels it needs.
+
+    Beside it, the file's size in bytes and its time of change in nanoseconds.
+    """
+
+    size: tuple[int, int]
+    channels: int
+    bytes: int
+    changed: int
+
+
+def read_header(file: pathlib.Path) -> Header | OSError:
+    """A file's header, or why it has none."""
+    try:
+        with open_image(file) as image:
+            size, channels = upright_size(image), native_channels(image)
+        status = file.stat()
+        return Header(size, channels, status.st_size, status.st_mtime_ns)
+    except OSError as error:
+        return error
+    except DAMAGE as error:
+        return OSError(str(error))
+
+
+class Skipped:
+    """What could not be read: the first ends it all under `strict`."""
+
+    def __init__(self, name: str, strict: bool) -> None:
+        self.name, self.strict = name, strict
+        self.problems: list[str] = []
+        self.folders: list[str] = []
+
+    def add(self, file: pathlib.Path, error: OSError) -> None:
+        """A file that cannot be read, and why."""
+        self._add(self.problems, file, error)
+
+    def add_folder(self, folder: pathlib.Path, error: OSError) -> None:
+        """A folder that cannot be read, and why."""
+        self._add(self.folders, folder, error)
+
+    def _add(self, to: list[str], path: pathlib.Path, error: OSError) -> None:
+        to.append(f"{path} ({reason(error)})")
+        if self.strict:
+            raise UserError(f"{self.name}: cannot read {to[-1]}.")
+
+    def check_some_left(self, total: int) -> None:
+        """Raises UserError if none of `total` files is left."""
+        if total == len(self.problems) == 0:
+            unread = f" (cannot read {self.folders[0]})" if self.folders else ""
+            raise UserError(f"{self.name}: no {', '.join(SUFFIXES)} files in it{unread}.")
+        if len(self.problems) == total:
+            raise UserError(
+                f"{self.name}: none of its {total} image files can be read, "
+                f"the first {self.problems[0]}."
+            )
+
+    def warn(self, total: int) -> None:
+        """Names every one, a line each: whoever mends the data needs all of them."""
+        for problem in (*self.folders, *self.problems):
+            LOG.warning("%s: cannot read %s.", printable(self.name), printable(problem))
+        if self.problems:
+            LOG.warning(
+                "%s: skipped %d of %d image files.",
+                printable(self.name),
+                len(self.problems),
+                total,
+            )
+
+
+def reason(error: OSError) -> str:
+    """Why, in a few words, without the path, which stands beside them."""
+    return error.strerror or str(error)
