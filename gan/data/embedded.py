@@ -46,6 +46,7 @@ def fashion_mnist_small(*, split: str = "train") -> Source:
         num_classes=len(FASHION_CLASSES),
         size=len(images),
         class_names=FASHION_CLASSES,
+        feature_net="fashion",
     )
     return ArraySource(spec, {"x": images, "label": labels})
 

@@ -45,6 +45,7 @@ def _edges(name: str, split: str, paired: bool) -> Source:
         size=len(images),
         domains=("a", "b"),
         paired=paired,
+        feature_net="fashion",
     )
     return ArraySource(spec, {"a": sobel(images), "b": images})
 

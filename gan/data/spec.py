@@ -17,6 +17,8 @@ class Spec:
         class_names: num_classes names, or () where they are not known.
         channel_classes: classes of a single channel, where the channels are grey images in their
             own right and num_classes is channel_classes ** channels; else 0.
+        feature_net: name or import path of the net that was made for these images (of the last
+            domain), by which evaluations judge them unless told otherwise; "" where none is known.
     """
 
     name: str
@@ -27,6 +29,7 @@ class Spec:
     paired: bool = False
     class_names: tuple[str, ...] = ()
     channel_classes: int = 0
+    feature_net: str = ""
 
     @property
     def is_image(self) -> bool:

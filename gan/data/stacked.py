@@ -59,6 +59,7 @@ def stacked(base: str, *, split: str = "train") -> Source:
         num_classes=spec.num_classes**CHANNELS,
         size=len(chosen),
         channel_classes=spec.num_classes,
+        feature_net=spec.feature_net,
     )
     x = np.concatenate([images[column] for column in chosen.T], axis=-1)
     return ArraySource(stack, {"x": x, "label": labels[chosen] @ places})

@@ -16,11 +16,12 @@ from gan import images
 from gan.data.source import Source
 from gan.errors import UserError
 from gan.metrics import nets, scores
-from gan.metrics.declared import declared
+from gan.metrics.declared import declared, label
 from gan.metrics.distances import nearest
 from gan.metrics.features import FeatureNet, Features
 from gan.metrics.modes import mixture_modes, stacked_modes
 from gan.metrics.neighbours import neighbour_picture
+from gan.metrics.nets import choice
 from gan.metrics.nets.channels import per_channel
 from gan.metrics.path_length import EPSILON, exact, sampled_path_length
 from gan.metrics.reference import cached
@@ -66,8 +67,9 @@ class Evaluator:
             metrics: names or import paths, see `scores` (fid, kid, pr, dc, is, modes, ppl,
                 neighbours). None: fid for images, modes for mixtures, both for stacked images. The
                 first key that may decide (see `declared`) says what is best.
-            feature_net: a name or import path (see `nets.load`), a net, or "auto": `fashion`
-                for images, `mnist` channel by channel for stacked ones.
+            feature_net: a name or import path (see `nets.load`), a net, or "auto": the one
+                that was made for the data, else `random` (see `choice.choose`). It judges stacked
+                images channel by channel.
             feature_weights: file of the net's weights, for nets that take one.
             num_samples: samples to judge; 0 is 10,000 images, 26,000 stacked ones (PacGAN's
                 count), or 2,500 points of a mixture.
@@ -120,9 +122,12 @@ class Evaluator:
         spec = self.source.spec
         if not spec.is_image:
             return None
-        if not isinstance(feature_net, FeatureNet):
-            auto = "mnist" if spec.channel_classes else "fashion"
-            feature_net = nets.load(auto if feature_net == "auto" else feature_net, weights)
+        if feature_net == "auto":
+            feature_net = choice.choose(self.source, self.domain)
+        elif isinstance(feature_net, str):
+            choice.warn_of(feature_net, self.source)
+        if isinstance(feature_net, str):
+            feature_net = nets.load(feature_net, weights)
         if spec.channel_classes:
             feature_net = per_channel(feature_net, spec.shape[-1])
         return feature_net
@@ -144,6 +149,25 @@ class Evaluator:
         ):  # fmt: skip
             if name in self.metrics and wrong:
                 raise UserError(f"--metrics={name}: {spec.name} {why}.")
+        self._check_logits()
+
+    def _check_logits(self) -> None:
+        """Before hours of training, not after them at the first evaluation."""
+        spec = self.source.spec
+        name = next((n for n in ("is", "modes") if n in self.metrics), "")
+        if self._net is None or not name:
+            return
+        _, logits = self._net.outputs(np.zeros((1, *spec.shape), np.float32))
+        count = 0 if logits is None else logits.shape[1]
+        needed = spec.channel_classes * spec.shape[-1] if name == "modes" else count or 1
+        if count != needed:
+            what = f"{spec.channel_classes} classes a channel" if name == "modes" else "classes"
+            raise UserError(
+                f"--metrics={name} of {spec.name} needs a net that names {what}: feature net "
+                f"{self._net.name!r} has {count or 'no'} logits an image. Give one that returns "
+                "features and logits by --feature_net=package.module:attribute, or other metrics, "
+                "such as fid."
+            )
 
     @cached_property
     def reference(self) -> Features:
@@ -259,9 +283,6 @@ class Evaluator:
         return found if finite else dict.fromkeys(found, float("nan"))
 
     def _score(self, name: str, samples: Features) -> dict[str, float]:
-        if name == "is" and samples.logits is None:
-            net = self._net.name if self._net else "none"
-            raise UserError(f"--metrics=is: feature net {net!r} has no logits.")
         try:
             return self._scored[name](self.reference, samples)
         except ValueError as error:
@@ -272,10 +293,7 @@ class Evaluator:
         if self._net is None:
             return mixture_modes(samples.rows, source.centers, source.std)
         spec = source.spec
-        try:
-            return stacked_modes(samples.logits, spec.channel_classes, spec.shape[-1])
-        except ValueError as error:
-            raise UserError(f"--metrics=modes: feature net {self._net.name!r}: {error}.") from error
+        return stacked_modes(samples.logits, spec.channel_classes, spec.shape[-1])
 
     def neighbour_picture(self, count: int = 12, k: int = 5) -> np.ndarray:
         """The samples of the last evaluation that come nearest to training images, beside these.
@@ -294,6 +312,10 @@ class Evaluator:
         distance, index = nearest(asked, self.reference.rows, min(k, self.reference.count))
         kept = images.from_uint8(self._kept)
         return neighbour_picture(distance, index, kept, references, count)
+
+    def label(self, key: str) -> str:
+        """A key as it is printed, with the net it was measured by: `fid[fashion]`."""
+        return label(key, self._net.name if self._net else "")
 
     @property
     def protocol(self) -> dict[str, Any]:

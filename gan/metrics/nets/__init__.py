@@ -8,17 +8,25 @@ from gan import registry
 from gan.errors import UserError
 from gan.metrics.features import FeatureNet
 from gan.metrics.nets.embedded import fashion, mnist
+from gan.metrics.nets.random_weights import random_net
 
-NETS: dict[str, Callable[[], FeatureNet]] = {"fashion": fashion, "mnist": mnist}
+# Those that come trained with the repository, and what for.
+EMBEDDED = {"fashion": "Fashion-MNIST's clothes", "mnist": "MNIST's digits"}
+NETS: dict[str, Callable[[], FeatureNet]] = {
+    "fashion": fashion,
+    "mnist": mnist,
+    "random": random_net,
+}
 
 
 def load(name: str, weights: str = "") -> FeatureNet:
     """The feature net of that name.
 
     Args:
-        name: "fashion", "mnist", "inception" (the FID network of 2015), "keras:MODEL" (a class of
-            keras.applications), or an import path `package.module:attribute` of a FeatureNet or of
-            a function of TensorFlow operations, as `FeatureNet` takes it.
+        name: "fashion", "mnist", "random" (fixed random weights, for any images), "inception" (the
+            FID network of 2015), "keras:MODEL" (a class of keras.applications), or an import path
+            `package.module:attribute` of a FeatureNet or of a function of TensorFlow operations, as
+            `FeatureNet` takes it.
         weights: file of the weights of inception or of a Keras model, where they are not to be
             fetched.
 

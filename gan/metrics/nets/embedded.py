@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import pathlib
 
@@ -28,6 +29,7 @@ def mnist() -> FeatureNet:
     return _embedded("mnist")
 
 
+@functools.cache
 def _embedded(name: str) -> FeatureNet:
     path = _WEIGHTS / f"{name}.npz"
     weights = classifier.load_weights(str(path))

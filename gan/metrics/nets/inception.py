@@ -24,6 +24,8 @@ _FILE = "classify_image_graph_def.pb"
 _URL = "http://download.tensorflow.org/models/image/imagenet/inception-2015-12-05.tgz"
 # Of _FILE, 95,673,916 bytes; see `inception`.
 _SHA256 = "009d6814d1bc560d4e7b236e170e9b2d5ca6f4b57bd8037f6db05776204415c6"
+# For messages.
+HOW_TO_GET = f"downloaded once (85 MiB), or --feature_weights={_FILE} from {_URL}"
 _SECONDS = 30.0  # without a byte, after which the host counts as gone
 _BATCH = 50  # of the reference; the padding of a batch costs as much as images do
 
@@ -53,7 +55,7 @@ def inception(weights: str = "") -> FeatureNet:
     Raises:
         UserError: no such file, no download, or not that graph.
     """
-    where = f"--inception_weights={weights!r}" if weights else str(_cached())
+    where = f"--feature_weights={weights!r}" if weights else str(_cached())
     data = _given(weights, where) if weights else _kept()
     network = _network(data, where)
 
@@ -100,7 +102,7 @@ def _kept() -> bytes:
         found = f"{path} has SHA-256 {sha256} instead of {_SHA256}, and "
     remedy = (
         f"Fetch {_URL} elsewhere and put its {_FILE} at {path}, or give its path by "
-        "--inception_weights=PATH."
+        "--feature_weights=PATH."
     )
     # A warning, because the scripts show nothing less, and 85 MiB may take minutes.
     logging.warning("Downloading %s (85 MiB) for %s", _URL, path)

@@ -39,6 +39,21 @@ def to_rgb(images: tf.Tensor) -> tf.Tensor:
     return tf.clip_by_value(tf.round((rgb + 1.0) * 127.5), 0.0, 255.0)
 
 
+def over_grey(images: tf.Tensor) -> tf.Tensor:
+    """(B, H, W, C) in [-1, 1] -> (B, H, W, 3): grey is repeated, alpha is laid over mid-grey.
+
+    Over black or over white, ink of that colour would not be seen.
+
+    Raises:
+        UserError: other than 1 to 4 channels.
+    """
+    channels = _channels(images)
+    rgb = tf.repeat(images[..., :1], 3, axis=-1) if channels < 3 else images[..., :3]
+    if channels in (2, 4):
+        rgb *= (images[..., -1:] + 1.0) / 2.0
+    return rgb
+
+
 def _channels(images: tf.Tensor) -> int:
     channels = images.shape[-1]
     if channels not in (1, 2, 3, 4):

@@ -45,7 +45,8 @@ def clothes() -> np.ndarray:
 
 @pytest.fixture(scope="module")
 def source(clothes: np.ndarray) -> Source:
-    return ArraySource(Spec("clothes", (28, 28, 1), 0, len(clothes)), {"x": to_uint8(clothes)})
+    spec = Spec("clothes", (28, 28, 1), 0, len(clothes), feature_net="fashion")
+    return ArraySource(spec, {"x": to_uint8(clothes)})
 
 
 @pytest.fixture(scope="module")
@@ -121,7 +122,7 @@ def test_protocol(evaluator: Evaluator, clothes: np.ndarray) -> None:
 
 
 def test_the_protocol_is_of_what_was_judged(clothes: np.ndarray) -> None:
-    spec = Spec("clothes", (28, 28, 1), 10, len(clothes))
+    spec = Spec("clothes", (28, 28, 1), 10, len(clothes), feature_net="fashion")
     arrays = {"x": to_uint8(clothes), "label": balanced_labels(len(clothes), 10)}
     evaluator = Evaluator(ArraySource(spec, arrays), num_samples=300)
     assert evaluator.protocol["num_samples"] == 300
@@ -150,9 +151,11 @@ def test_mixtures() -> None:
 def test_translation_is_measured_in_the_second_domain(clothes: np.ndarray) -> None:
     spec = Spec("pairs", (28, 28, 1), 0, len(clothes), domains=("a", "b"), paired=True)
     source = ArraySource(spec, {"a": 255 - to_uint8(clothes), "b": to_uint8(clothes)})
-    assert Evaluator(source).domain == "b"
-    assert Evaluator(source).evaluate_images([clothes])["fid"] == pytest.approx(0.0, abs=1e-6)
-    assert Evaluator(source, domain="a").evaluate_images([clothes])["fid"] > 1.0
+    into = Evaluator(source, feature_net="fashion")
+    assert into.domain == "b"
+    assert into.evaluate_images([clothes])["fid"] == pytest.approx(0.0, abs=1e-6)
+    back = Evaluator(source, feature_net="fashion", domain="a")
+    assert back.evaluate_images([clothes])["fid"] > 1.0
 
 
 def test_mistakes_are_named(evaluator: Evaluator, clothes: np.ndarray) -> None:

@@ -288,7 +288,7 @@ def test_offline_says_what_to_do(cached: pathlib.Path, monkeypatch: pytest.Monke
         inception()
     line = str(caught.value)
     assert "\n" not in line
-    for part in (url, str(cached), "classify_image_graph_def.pb", "--inception_weights=PATH"):
+    for part in (url, str(cached), "classify_image_graph_def.pb", "--feature_weights=PATH"):
         assert part in line
     assert not cached.parent.exists()
 
