@@ -1,7 +1,5 @@
 """Saves a run's state as it goes on."""
 
-import math
-from collections.abc import Mapping
 from typing import Any
 
 import keras
@@ -9,7 +7,8 @@ import tensorflow as tf
 
 from callbacks._cadence import Cadence
 from callbacks.nan_guard import TrainingDiverged, diverged
-from trainers.checkpoints import BEST_BY, Checkpoints
+from trainers.checkpoints import Checkpoints
+from trainers.judged import Judged, best_of
 
 
 class Checkpoint(keras.callbacks.Callback):
@@ -50,33 +49,39 @@ class Checkpoint(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         """Saves what fell due, and the best so far."""
-        found = {m: float(logs[m]) for m in BEST_BY if logs and m in logs}
-        value = next(iter(found.values()), math.nan)
-        best = self._checkpoints.best()
-        better = math.isfinite(value) and (best is None or value < best["value"])
+        judged = self.model.judged
+        if judged is None or judged.step != self.model.step:  # by someone else's callback, or not
+            judged = Judged.of_logs(self.model.step, logs or {})
+        by = self._checkpoints.best_by
+        better = bool(judged.deciding(by))
+        if better:
+            best = best_of([*self._checkpoints.judged(), judged], by)
+            better = best is not None and best["step"] == judged.step
         if better or self._due:
-            self._save(found)
+            self._save(judged)
 
     def on_train_end(self, logs: dict[str, Any] | None = None) -> None:
         """Saves the last state, an interrupted run's too."""
         if self.model.step != self._saved_step:
             self._save()
 
-    def _save(self, metrics: Mapping[str, float] | None = None) -> None:
+    def _save(self, judged: Judged | None = None) -> None:
         """Saves the state.
 
         Raises:
-            TrainingDiverged: a weight is not finite; the checkpoints there are stay.
+            TrainingDiverged: something of it is not finite; the checkpoints there are stay.
         """
-        for name, network in self.model.networks.items():
-            for variable in network.variables:
-                if variable.dtype.startswith("float") and not _finite(variable):
-                    what = f"{name}'s {variable.path} is not finite"
+        # Optimizers' slots too: a gradient that is huge but finite makes Adam's second moment
+        # infinite, and a run that is resumed there has NaN for weights after its next step.
+        for name, variables in self.model.state().items():
+            for variable in variables:
+                if variable.dtype.is_floating and not _finite(variable):
+                    what = f"{name}'s {variable.name} is not finite"
                     workdir = self._checkpoints.directory.parent
                     raise TrainingDiverged(diverged(what, self.model, workdir))
-        self._checkpoints.save(self.model, metrics)
+        self._checkpoints.save(self.model, judged)
         self._due, self._saved_step = False, self.model.step
 
 
-def _finite(variable: keras.Variable) -> bool:
-    return bool(tf.reduce_all(tf.math.is_finite(variable.value)))
+def _finite(variable: tf.Variable) -> bool:
+    return bool(tf.reduce_all(tf.math.is_finite(variable)))

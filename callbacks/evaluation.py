@@ -11,6 +11,7 @@ from gan.errors import UserError
 from gan.metrics.evaluation import Evaluator
 from gan.sampling import KerasSampler
 from trainers.base import Trainer
+from trainers.judged import Judged
 
 
 class Evaluation(keras.callbacks.Callback):
@@ -66,7 +67,11 @@ class Evaluation(keras.callbacks.Callback):
 
     def _judge(self, logs: dict[str, Any]) -> None:
         start = self._clock()
-        logs.update(self.evaluate(self.model))
+        found = self.evaluate(self.model)
+        self.model.judged = Judged.by(
+            self.model.step, found, self._evaluator.protocol, self._evaluator.metrics
+        )
+        logs.update(found)
         self._last = self._clock() - start
         self._spent += self._last
 

@@ -12,7 +12,7 @@ import keras
 import numpy as np
 
 from callbacks._cadence import Cadence
-from gan.files import write_whole
+from trainers.workdir import METRICS, cut_log
 
 _COUNTS = ("step", "images", "epoch")
 
@@ -61,7 +61,8 @@ class MetricsLog(keras.callbacks.Callback):
     that add to the logs, such as `Evaluation`, and before `NaNGuard`, which ends a run on them.
 
     A run that was killed left lines beyond its last checkpoint. Resuming drops them, so that the
-    file says what an unbroken run's would; `seconds` goes on from the last line kept. Losses are
+    file says what an unbroken run's would (see `cut_log`); `seconds` goes on from the last line
+    kept. Losses are
     those of one graph call, not means since the line before, for the same reason.
 
     Args:
@@ -79,7 +80,7 @@ class MetricsLog(keras.callbacks.Callback):
         sinks: Sequence[Callable[[LogEvent], None]] = (),
     ) -> None:
         super().__init__()
-        self._path = os.path.join(workdir, "metrics.jsonl")
+        self._path = os.path.join(workdir, METRICS)
         self._cadence = Cadence(log_every_kimg)
         self._sinks = tuple(sinks)
 
@@ -87,7 +88,7 @@ class MetricsLog(keras.callbacks.Callback):
         """Drops what lies beyond the restored step; logs an evaluation made at the start."""
         images = self.model.images
         os.makedirs(os.path.dirname(os.path.abspath(self._path)), exist_ok=True)
-        before = _keep(self._path, self.model.step)
+        before = cut_log(self._path, self.model.step)
         # A clock that reads, now, the seconds the run had spent when it was at this step.
         self._origin = time.monotonic() - _seconds_at(before, images)
         self._values: dict[str, float] = {}
@@ -158,32 +159,15 @@ class MetricsLog(keras.callbacks.Callback):
         )
 
 
-def _keep(path: str, step: int) -> list[dict[str, Any]]:
-    """Cuts the file down to whole lines up to `step`, in one replace, and returns them."""
-    if not os.path.exists(path):
-        return []
-    with open(path, encoding="utf-8") as file:
-        text = file.read()
-    events, kept = [], ""
-    for line in text.splitlines():
-        try:
-            event = json.loads(line)
-        except json.JSONDecodeError:
-            break  # The machine died while writing it.
-        # At step 0 nothing was trained yet, and all of it comes again.
-        if event["step"] > step or step == 0:
-            break
-        events.append(event)
-        kept += line + "\n"
-    if kept != text:
-        write_whole(path, kept.encode())
-    return events
-
-
 def _seconds_at(events: list[dict[str, Any]], images: int) -> float:
     """Training time when the run was at `images`: from the last line, at the rate it names."""
     if not events:
         return 0.0
-    rate = events[-1]["images_per_second"]
+    rate = _number(events[-1].get("images_per_second"))
     beyond = (images - events[-1]["images"]) / rate if rate > 0 else 0.0
-    return float(events[-1]["seconds"]) + beyond
+    return _number(events[-1].get("seconds")) + beyond
+
+
+def _number(value: Any) -> float:
+    """A line may be whole and yet hold anything."""
+    return float(value) if type(value) in (int, float) else 0.0

@@ -5,7 +5,9 @@ import os
 from typing import Any
 
 import keras
+from absl import logging
 
+from gan.metrics.declared import key_of
 from trainers.base import Trainer
 from trainers.checkpoints import Checkpoints
 
@@ -37,6 +39,7 @@ class NaNGuard(keras.callbacks.Callback):
         self._workdir = workdir
         self._skipped: dict[str, float] = {}
         self._read: set[str] = set()
+        self._warned: set[str] = set()
 
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
         """Reads the restored counts of skipped steps."""
@@ -61,14 +64,28 @@ class NaNGuard(keras.callbacks.Callback):
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         """Reads what the evaluation added.
 
+        One metric that is not finite says something of the metric, and is warned of once; where
+        none is, the samples themselves are not.
+
         Raises:
             TrainingDiverged: naming the value and the step.
         """
         # The losses in here are means over the epoch, and were read one by one.
         found = {k: v for k, v in (logs or {}).items() if k not in self._read}
-        bad = _first_bad(found)
-        if bad:
-            raise TrainingDiverged(self._line(bad, found[bad]))
+        bad = [name for name, value in found.items() if not math.isfinite(value)]
+        ranked = [name for name in found if self._has_direction(name)]
+        if bad and set(ranked or found) <= set(bad):
+            raise TrainingDiverged(self._line(bad[0], found[bad[0]]))
+        for name in (n for n in bad if n not in self._warned):
+            self._warned.add(name)
+            logging.warning(
+                "%s is %s at step %d; training goes on, since other metrics are finite.",
+                name, float(found[name]), self.model.step,
+            )  # fmt: skip
+
+    def _has_direction(self, name: str) -> bool:
+        judged = self.model.judged
+        return bool(key_of(name).better or (judged and name in judged.keys))
 
     def _was_skipped(self, logs: dict[str, Any]) -> bool:
         return any(

@@ -31,8 +31,9 @@ PARTS = {
 FREE = {
     "workdir", "total_kimg", "checkpoint_every_kimg", "eval_every_kimg", "image_every_kimg",
     "log_every_kimg", "keep_checkpoints", "steps_per_loop", "strategy", "dry_run", "eval_samples",
-    "eval_at_start", "eval_metrics", "eval_labels", "eval_share", "feature_net", "feature_weights",
-    "on_collapse", "alarm_every_kimg", "max_rollbacks", "download", "data_dir",
+    "eval_at_start", "eval_metrics", "eval_labels", "eval_share", "best_by",
+    "feature_net", "feature_weights", "on_collapse", "alarm_every_kimg", "max_rollbacks",
+    "download", "data_dir",
 }  # fmt: skip
 
 
@@ -198,7 +199,8 @@ def restore(workdir: str | Path, checkpoint: str = "latest") -> Experiment:
         UserError: no run, or no such checkpoint.
     """
     experiment = build(read_flags(workdir))
-    if Checkpoints(workdir).restore(experiment.trainer, checkpoint) is None:
+    best_by = flag_texts(workdir).get("best_by", "")
+    if Checkpoints(workdir, best_by=best_by).restore(experiment.trainer, checkpoint) is None:
         raise UserError(f"--workdir={str(workdir)!r} has no checkpoint yet.")
     return experiment
 

@@ -5,6 +5,7 @@ The same command on the same workdir resumes. Names (--trainer, --architecture, 
 named so far, so --trainer=cyclegan --help shows cyclegan's.
 """
 
+import contextlib
 import math
 import sys
 from collections.abc import Sequence
@@ -14,6 +15,7 @@ import keras
 import tensorflow as tf
 from absl import flags
 
+from callbacks._cadence import kimg_label
 from callbacks.checkpoint import Checkpoint
 from callbacks.collapse_alarm import CollapseAlarm
 from callbacks.evaluation import Evaluation
@@ -23,13 +25,18 @@ from callbacks.metrics_log import MetricsLog
 from callbacks.nan_guard import NaNGuard, TrainingDiverged
 from callbacks.progress_bar import ProgressBar
 from callbacks.tensorboard_scalars import TensorBoardScalars
+from gan import files
 from gan.errors import UserError
+from gan.metrics.declared import declared
 from gan.metrics.evaluation import Evaluator
 from scripts import cli, experiment
 from scripts.experiment import Experiment
+from trainers.base import Trainer
 from trainers.checkpoints import Checkpoints
-from trainers.distribution import STRATEGIES, is_chief, make_strategy
+from trainers.distribution import STRATEGIES, any_worker, is_chief, make_strategy
+from trainers.lock import locked
 from trainers.progress import whole_images
+from trainers.workdir import METRICS, SAMPLES, read_log
 
 FLAGS = flags.FLAGS
 
@@ -46,6 +53,7 @@ RUN = {
         "what an evaluation measures, see scripts.evaluate; fid or modes if empty",
     ),
     "eval_labels": ("data", "classes an evaluation draws: by the data's shares, or balanced"),
+    "best_by": ("", "metric that says which checkpoint is best, such as kid; by default the first"),
     "eval_share": (1.0, "share of the time that evaluations may take; rarer ones keep to it"),
     "feature_net": ("auto", "of evaluations, see scripts.evaluate; auto: fashion"),
     "feature_weights": ("", "file of the weights of inception or a keras:MODEL"),
@@ -141,7 +149,7 @@ def callbacks_of(
 
 
 def main(argv: Sequence[str]) -> int:
-    """Builds, resumes, trains."""
+    """Looks at the flags, then trains."""
     del argv
     if not FLAGS.workdir and not FLAGS.dry_run:
         raise UserError("--workdir is missing: say where the run goes, as in --workdir=runs/first.")
@@ -153,33 +161,72 @@ def main(argv: Sequence[str]) -> int:
     for name in ("keep_checkpoints", "steps_per_loop"):
         if FLAGS[name].value < 1:
             raise UserError(f"--{name}={FLAGS[name].value}: expected at least 1.")
+    check_best_by()
     if FLAGS.max_rollbacks < 0:
         raise UserError(f"--max_rollbacks={FLAGS.max_rollbacks}: expected at least 0.")
-    workdir = Path(FLAGS.workdir)
     if FLAGS.workdir:
-        experiment.check_resumable(workdir, values())
+        experiment.check_resumable(Path(FLAGS.workdir), values())
     if FLAGS.deterministic:
         tf.config.experimental.enable_op_determinism()
     strategy = make_strategy(FLAGS.strategy)
-    run = experiment.build(values(), strategy)
     if FLAGS.dry_run:
-        print(experiment.summary(run))
+        print(experiment.summary(experiment.build(values(), strategy)))
         return 0
-    trainer = run.trainer
-    checkpoints = Checkpoints(workdir, keep=FLAGS.keep_checkpoints)
+    with contextlib.ExitStack() as held:
+        lock(held, strategy)
+        return train(experiment.build(values(), strategy))
+
+
+def check_best_by() -> None:
+    """Raises UserError where what an evaluation measures cannot say what is best by --best_by."""
+    metrics = FLAGS.eval_metrics or ("fid", "modes")
+    known = {name: key for name, key in declared(metrics).items() if key.better}
+    if FLAGS.best_by and FLAGS.best_by not in known:
+        raise UserError(
+            f"--best_by={FLAGS.best_by!r}: of what is measured (--eval_metrics), "
+            f"{', '.join(known) or 'nothing'} has a direction."
+        )
+
+
+def lock(held: contextlib.ExitStack, strategy: tf.distribute.Strategy) -> None:
+    """Takes the workdir for this process, or for all workers: the chief asks.
+
+    Raises:
+        UserError: another process has it, or it cannot be written to.
+    """
+    refused: UserError | None = None
+    if is_chief(strategy):
+        try:
+            with files.reported("workdir", FLAGS.workdir):
+                held.enter_context(locked(FLAGS.workdir))
+        except UserError as error:
+            refused = error
+    if any_worker(strategy, refused is not None):
+        raise refused or UserError(f"--workdir={FLAGS.workdir!r}: the chief cannot have it.")
+
+
+def train(run: Experiment) -> int:
+    """Resumes, trains, leaves the generators' files; the exit status."""
+    trainer, workdir = run.trainer, Path(FLAGS.workdir)
+    chief = is_chief(trainer.distribute_strategy)
+    checkpoints = Checkpoints(workdir, keep=FLAGS.keep_checkpoints, best_by=FLAGS.best_by)
     resumed = checkpoints.restore(trainer)
     if resumed is not None:
         print(f"Resumed {workdir} at step {resumed}, {trainer.images / 1000:g} kimg.")
-    if trainer.images >= whole_images(FLAGS.total_kimg):
+    trained = trainer.images >= whole_images(FLAGS.total_kimg)
+    if trained:
         seen = f"{trainer.images / 1000:g} kimg"
-        print(f"{workdir} is trained to {seen} already; raise --total_kimg to go on.")
-        return 0
+        lacking = missing(trainer, workdir) if chief else []
+        if not any_worker(trainer.distribute_strategy, bool(lacking)):
+            print(f"{workdir} is trained to {seen} already; raise --total_kimg to go on.")
+            return 0
+        print(f"{workdir} is trained to {seen}; it lacks {', '.join(lacking)}, which follows.")
     callbacks = callbacks_of(run, workdir, checkpoints)
-    experiment.make_folder("workdir", FLAGS.workdir)
-    if is_chief(strategy):
+    if chief:
         experiment.write_flags(workdir / "flags.txt", run.values)
     print(f"Watch it: tensorboard --logdir={workdir}", flush=True)
     try:
+        # What ends a run is part of it: trained to its end, this makes the last line and pictures.
         trainer.fit(
             run.source,
             total_kimg=FLAGS.total_kimg,
@@ -190,19 +237,48 @@ def main(argv: Sequence[str]) -> int:
     except TrainingDiverged as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
+    alarms = [c for c in callbacks if isinstance(c, CollapseAlarm) and c.stopped]
+    if chief and not alarms and trainer.images >= whole_images(FLAGS.total_kimg):
+        for name in trainer.averaged:
+            save_generator(trainer, name, workdir)
     if trainer.interrupted:
         print(
             f"Interrupted and saved at step {trainer.step}, {trainer.images / 1000:g} kimg; "
             "the same command goes on from here."
         )
         return 128 + trainer.interrupted
-    for alarm in (c for c in callbacks if isinstance(c, CollapseAlarm) and c.stopped):
+    for alarm in alarms:
         print(f"error: stopped by a {alarm.stopped}", file=sys.stderr)
         return 1
-    for name in trainer.averaged if is_chief(strategy) else ():
-        trainer.inference(name).save(workdir / f".tmp-{name}.keras")
-        (workdir / f".tmp-{name}.keras").replace(workdir / f"{name}.keras")
     return 0
+
+
+def save_generator(trainer: Trainer, name: str, workdir: Path) -> None:
+    """Leaves a network's inference weights as NAME.keras, whole or not at all."""
+    temporary = workdir / f".tmp-{name}.keras"
+    try:
+        trainer.inference(name).save(temporary)
+        temporary.replace(workdir / f"{name}.keras")
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def missing(trainer: Trainer, workdir: Path) -> list[str]:
+    """What a run that was killed at its end has not left yet."""
+    newest = Checkpoints(workdir).path(trainer.step).stat().st_mtime_ns
+    lacking = []
+    for name in trainer.averaged:
+        path = workdir / f"{name}.keras"
+        # One that is older than the last checkpoint is of an earlier end.
+        if not path.is_file() or path.stat().st_mtime_ns < newest:
+            lacking.append(path.name)
+    events = read_log(workdir / METRICS).events
+    if not events or events[-1]["step"] < trainer.step:
+        lacking.append("the last line of its log")
+    label = kimg_label(trainer.images)
+    if FLAGS.image_every_kimg and not list((workdir / SAMPLES).glob(f"*_{label}kimg.png")):
+        lacking.append("the last pictures")
+    return lacking
 
 
 if __name__ == "__main__":

@@ -1,12 +1,14 @@
 """Checkpoints that are whole or not there, and that survive a damaged one.
 
 A checkpoint is a directory `step-0000001234/` with the trainer's variables (TensorFlow's format,
-every tensor with its checksum) and `state.json`. It is written under another name and renamed into
-place, so a directory with that name is complete.
+every tensor with its checksum), `state.json` and the checksum of that. It is written under another
+name and renamed into place, so a directory with that name is complete. Saved once more at the same
+step it becomes `step-0000001234.1/`, and only then the first one goes: there is no moment without.
 """
 
+import contextlib
+import hashlib
 import json
-import math
 import os
 import re
 import shutil
@@ -20,14 +22,17 @@ from absl import logging
 from gan.errors import UserError
 from trainers.base import Trainer
 from trainers.distribution import any_worker, is_chief
+from trainers.judged import Judged, best_of
+from trainers.workdir import CHECKPOINTS
 
-# The first of these that an evaluation yields decides what is best; lower is better.
-BEST_BY = ("fid", "reverse_kl")
-_NAME = re.compile(r"step-(\d{10})")
+_NAME = re.compile(r"step-([0-9]{10})(?:\.([0-9]{1,6}))?")
+_STATE, _CHECKSUM = "state.json", "state.sha256"
 # How often a reader looks again where a training dropped what it was about to read.
 _LISTINGS = 20
 # What reading a damaged checkpoint, or one that goes meanwhile, raises.
-_UNREADABLE = (tf.errors.OpError, OSError, ValueError, LookupError, AssertionError)
+_UNREADABLE = (
+    tf.errors.OpError, OSError, ValueError, LookupError, AssertionError, TypeError, AttributeError,
+)  # fmt: skip
 
 
 class Checkpoints:
@@ -36,24 +41,40 @@ class Checkpoints:
     Args:
         workdir: of the run; they live in its `checkpoints/`.
         keep: how many of the newest are kept.
+        best_by: key of the metric that says which is best; "" is the first that decides.
     """
 
-    def __init__(self, workdir: str | os.PathLike[str], keep: int = 3) -> None:
-        self.directory = Path(workdir) / "checkpoints"
+    def __init__(self, workdir: str | os.PathLike[str], keep: int = 3, best_by: str = "") -> None:
+        self.directory = Path(workdir) / CHECKPOINTS
         self.keep = keep
+        self.best_by = best_by
+
+    def _found(self) -> dict[int, list[Path]]:
+        """The complete checkpoints by step, ascending; of each the latest save last."""
+        found: dict[int, dict[int, Path]] = {}
+        for path in self.directory.iterdir() if self.directory.is_dir() else ():
+            match = _NAME.fullmatch(path.name)
+            if match and path.is_dir():
+                found.setdefault(int(match[1]), {})[int(match[2] or 0)] = path
+        return {step: [saves[n] for n in sorted(saves)] for step, saves in sorted(found.items())}
 
     def steps(self) -> list[int]:
         """Steps of the complete checkpoints, ascending."""
-        if not self.directory.is_dir():
-            return []
-        found = (_NAME.fullmatch(p.name) for p in self.directory.iterdir())
-        return sorted(int(m[1]) for m in found if m)
+        return list(self._found())
 
     def path(self, step: int) -> Path:
-        """Directory of one checkpoint."""
-        return self.directory / f"step-{step:010d}"
+        """Directory of one checkpoint, or what it would be called."""
+        return self._found().get(step, [self.directory / f"step-{step:010d}"])[-1]
 
-    def save(self, trainer: Trainer, metrics: Mapping[str, float] | None = None) -> Path:
+    def _unused(self, step: int) -> Path:
+        """The name of the next save at a step."""
+        if step not in self._found():
+            return self.path(step)
+        match = _NAME.fullmatch(self.path(step).name)
+        assert match
+        return self.directory / f"step-{step:010d}.{int(match[2] or 0) + 1}"
+
+    def save(self, trainer: Trainer, judged: Judged | Mapping[str, float] | None = None) -> Path:
         """Writes the trainer's state, then drops the oldest beyond `keep`.
 
         Every worker calls it, since reading distributed variables is a common act; the chief's
@@ -61,48 +82,55 @@ class Checkpoints:
 
         Args:
             trainer: whose state to write.
-            metrics: what an evaluation of just this state found; `best` goes by them.
+            judged: what an evaluation of just this state found; `best` goes by it.
         """
-        final = self.path(trainer.step)
-        strategy = trainer.distribute_strategy
+        step, strategy = trainer.step, trainer.distribute_strategy
         chief = is_chief(strategy)
         worker = "" if chief else f"worker-{strategy.cluster_resolver.task_id}-"
-        if chief:  # What killed runs left half-written.
+        if chief:  # What killed runs left half-written, or saved twice.
             for left in self.directory.glob(".tmp-step-*"):
-                shutil.rmtree(left)
-        temporary = self.directory / f".tmp-{worker}{final.name}"
-        shutil.rmtree(temporary, ignore_errors=True)
-        temporary.mkdir(parents=True)
-        tf.train.Checkpoint(**trainer.state()).write(str(temporary / "variables"))
-        host = {"step": trainer.step, "images": trainer.images, **trainer.host_state()}
-        host["metrics"] = dict(metrics or {})
-        (temporary / "state.json").write_text(json.dumps(host))
-        if not chief:
-            shutil.rmtree(temporary)
-            return final
-        for path in (*temporary.iterdir(), temporary):
-            _sync(path)
-        if final.exists():  # The same step again: only its metrics can have changed.
-            os.replace(final, self.directory / f".tmp-{final.name}-old")
-        os.replace(temporary, final)
+                _remove(left)
+            for saves in self._found().values():
+                for older in saves[:-1]:
+                    _remove(older)
+        if not isinstance(judged, Judged):
+            judged = Judged.of_logs(step, judged or {})
+        host = {"step": step, "images": trainer.images, **trainer.host_state(), **judged.record()}
+        temporary = self.directory / f".tmp-{worker}step-{step:010d}"
+        _remove(temporary)
+        try:
+            temporary.mkdir(parents=True)
+            tf.train.Checkpoint(**trainer.state()).write(str(temporary / "variables"))
+            content = json.dumps(host).encode()
+            (temporary / _STATE).write_bytes(content)
+            (temporary / _CHECKSUM).write_text(f"{_sha256(content)}  {_STATE}\n")
+            if not chief:
+                return self.path(step)
+            for path in (*temporary.iterdir(), temporary):
+                _sync(path)
+            before, final = self._found().get(step, []), self._unused(step)
+            os.replace(temporary, final)
+        finally:
+            _remove(temporary)
         _sync(self.directory)
-        shutil.rmtree(self.directory / f".tmp-{final.name}-old", ignore_errors=True)
+        for older in before:
+            _remove(older)
         self._drop_old()
         return final
 
-    def best(self) -> dict[str, Any] | None:
-        """{"step", "metric", "value"} of the checkpoint with the lowest fid (or reverse_kl)."""
+    def judged(self) -> list[Judged]:
+        """What the checkpoints' evaluations found, by step; damaged ones found nothing."""
         found = []
         for step in self.steps():
             try:
-                metrics = json.loads((self.path(step) / "state.json").read_text())["metrics"]
-            except (OSError, ValueError, KeyError):
-                continue  # Damaged: `restore` will say so.
-            for name in BEST_BY:
-                if math.isfinite(metrics.get(name, math.nan)):
-                    found.append({"step": step, "metric": name, "value": metrics[name]})
-                    break
-        return min(found, key=lambda record: record["value"], default=None)
+                found.append(Judged.read(step, self._host(step)))
+            except _UNREADABLE:
+                continue  # `restore` will say so.
+        return found
+
+    def best(self) -> dict[str, Any] | None:
+        """{"step", "metric", "value"} of the best checkpoint, see `best_of`."""
+        return best_of(self.judged(), self.best_by)
 
     def restore(self, trainer: Trainer, which: str = "latest") -> int | None:
         """Puts a checkpoint's state into a trainer built with the same options.
@@ -162,7 +190,9 @@ class Checkpoints:
             return steps[::-1]
         if which == "best":
             best = self.best()
-            return [best["step"]] if best else steps[:-2:-1]
+            if best is None and steps:
+                raise UserError(f"--checkpoint=best: {self._no_best()} Take latest or a step.")
+            return [best["step"]] if best else []
         if which.isdigit() and int(which) in steps:
             return [int(which)]
         raise UserError(
@@ -170,13 +200,27 @@ class Checkpoints:
             f"in {self.directory}."
         )
 
-    def _identity(self, step: int) -> tuple[int, int] | None:
-        """Tells a checkpoint from another that took its name; None where it is gone."""
+    def _no_best(self) -> str:
+        """Why no checkpoint is best."""
+        keys = sorted({name for judged in self.judged() for name in judged.keys})
+        if self.best_by and keys:
+            return (
+                f"no checkpoint in {self.directory} was judged by --best_by={self.best_by}, but "
+                f"by {', '.join(keys)}."
+            )
+        return (
+            f"no evaluation has judged a checkpoint in {self.directory} by a metric that says "
+            "what is better."
+        )
+
+    def _identity(self, step: int) -> tuple[str, int, int] | None:
+        """Tells a checkpoint from another that took its place; None where it is gone."""
+        path = self.path(step)
         try:
-            found = self.path(step).stat()
+            found = path.stat()
         except OSError:
             return None
-        return found.st_ino, found.st_mtime_ns
+        return path.name, found.st_ino, found.st_mtime_ns
 
     def roll_back(self, trainer: Trainer) -> int | None:
         """Restores the best, forgets what came after it, and goes on with other random numbers.
@@ -194,26 +238,65 @@ class Checkpoints:
         step = self.restore(trainer, str(best["step"]))
         any_worker(trainer.distribute_strategy, False)  # All have read what the chief now replaces.
         trainer.set_rollbacks(max(before, trainer.rollbacks) + 1)
-        metrics = json.loads((self.path(best["step"]) / "state.json").read_text())["metrics"]
-        self.save(trainer, metrics)
+        self.save(trainer, Judged.read(best["step"], self._host(best["step"])))
         if is_chief(trainer.distribute_strategy):
             for later in (s for s in self.steps() if s > best["step"]):
-                shutil.rmtree(self.path(later))
+                _remove(self.path(later))
         return step
 
     def _read(self, trainer: Trainer, step: int) -> None:
-        path = self.path(step)
-        host = json.loads((path / "state.json").read_text())
+        path, host = self.path(step), self._host(step)
         trainer.check_host_state(host)
         status = tf.train.Checkpoint(**trainer.state()).read(str(path / "variables"))
         status.assert_consumed()
+        if trainer.step != step:
+            raise ValueError(f"its variables are those of step {trainer.step}")
         trainer.set_host_state(host)
+
+    def _host(self, step: int) -> dict[str, Any]:
+        """The content of a state.json.
+
+        Raises:
+            OSError: it is not there.
+            ValueError: it is damaged, and how.
+        """
+        path = self.path(step)
+        content = (path / _STATE).read_bytes()
+        if (path / _CHECKSUM).exists():  # Checkpoints were once written without.
+            expected = (path / _CHECKSUM).read_text(errors="replace").split()[:1]
+            if expected != [_sha256(content)]:
+                raise ValueError(f"{_STATE} is not what {_CHECKSUM} was made of")
+        host = json.loads(content)
+        if not isinstance(host, dict):
+            raise ValueError(f"{_STATE} holds a {type(host).__name__}")
+        for name in ("step", "images", "seed", "epoch_steps"):
+            if type(host.get(name)) is not int:
+                raise ValueError(f"{_STATE}: {name} is {host.get(name)!r}")
+        if host["step"] != step:
+            raise ValueError(f"{_STATE} is that of step {host['step']}")
+        sums = host.get("epoch_sums")
+        if not isinstance(sums, dict) or not all(type(v) in (int, float) for v in sums.values()):
+            raise ValueError(f"{_STATE}: epoch_sums is {sums!r}")
+        return host
 
     def _drop_old(self) -> None:
         best = self.best()
         for step in self.steps()[: -self.keep]:
             if best is None or step != best["step"]:
-                shutil.rmtree(self.path(step))
+                _remove(self.path(step))
+
+
+def _remove(path: Path) -> None:
+    """Whatever it is, a stray file too; what cannot be removed stays."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        with contextlib.suppress(OSError):
+            path.unlink()
+
+
+def _sha256(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
 
 
 def _sync(path: Path) -> None:

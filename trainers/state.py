@@ -12,6 +12,7 @@ from gan.errors import UserError
 from gan.sampling import KerasSampler
 from trainers import averages, networks
 from trainers import precision as mixed
+from trainers.judged import Judged
 from trainers.optimizers import OptimizerGroup
 
 Logs = dict[str, Any]
@@ -33,6 +34,7 @@ class State(keras.Model):
         interrupted: the signal that ended the last `fit`, or None.
         rewind: set by callbacks beside `stop_training`: called once the loop has ended, to put an
             earlier state back, from which `fit` then goes on.
+        judged: what the last evaluation of this process found, or None.
         rollbacks: how often the run went back to an earlier state and on from there.
     """
 
@@ -110,6 +112,7 @@ class State(keras.Model):
         self.ema_rampup = ema_rampup
         self.interrupted: int | None = None
         self.rewind: Callable[[], None] | None = None
+        self.judged: Judged | None = None
         self.rollbacks = 0
         self.stop_training = False
         self._micro = 0

@@ -102,6 +102,44 @@ def test_reads_what_an_evaluation_adds(make_gan: Callable[..., Any]) -> None:
         guard.on_epoch_end(1, {"generator_loss": 1.0, "fid": math.nan})
 
 
+def test_one_metric_without_a_value_is_no_divergence(make_gan: Callable[..., Any], caplog) -> None:
+    guard = NaNGuard()
+    guard.set_model(make_gan())
+    guard.on_train_batch_end(0, {"generator_loss": 1.0})
+    for epoch in range(2):
+        guard.on_epoch_end(epoch, {"generator_loss": 1.0, "fid": 8.0, "mine": math.nan})
+    assert [r.getMessage()[:12] for r in caplog.records] == ["mine is nan "]
+    with pytest.raises(TrainingDiverged, match="fid is nan"):
+        guard.on_epoch_end(2, {"fid": math.nan, "kid": math.nan, "learning_rate": 0.1})
+
+
+def test_a_slot_that_is_not_finite_never_replaces_a_good_checkpoint(
+    make_gan: Callable[..., Any], source: Any, tmp_path: Path
+) -> None:
+    """A huge, finite gradient: Adam's second moment overflows, the weights do not."""
+
+    class Huge(keras.callbacks.Callback):
+        def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+            if self.model.step == 4:
+                optimizer = self.model.optimizers["generator"]
+                variables = self.model.variables_of("generator")
+                optimizer.apply([tf.fill(v.shape, 1e30) for v in variables], variables)
+
+    checkpoints = Checkpoints(tmp_path)
+    with pytest.raises(
+        TrainingDiverged, match=r"generator_optimizer's .* is not finite at step 4 .*0000000002"
+    ):
+        make_gan().fit(
+            source,
+            total_kimg=0.8,
+            steps_per_loop=1,
+            callbacks=[
+                Huge(), NaNGuard(tmp_path), Checkpoint(checkpoints, checkpoint_every_kimg=0.016),
+            ],
+        )  # fmt: skip
+    assert checkpoints.steps() == [2]
+
+
 def test_an_overflow_that_was_skipped_passes(make_gan: Callable[..., Any]) -> None:
     guard = NaNGuard()
     guard.set_model(make_gan(precision="mixed_float16"))

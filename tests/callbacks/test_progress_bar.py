@@ -49,6 +49,8 @@ def test_a_resumed_bar_begins_where_it_was(make_gan: Callable[..., Any], source:
 
 def test_evaluations_are_told(make_gan: Callable[..., Any], source: Any) -> None:
     class Found:
+        metrics, protocol = ("fid",), {}
+
         def evaluate(self, sampler: Any, seed: Any = None) -> dict[str, float]:
             return {"fid": 12.3456}
 

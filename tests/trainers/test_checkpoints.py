@@ -1,8 +1,10 @@
 """Checkpoints: complete, whole or absent, and forgiving of a damaged one."""
 
+import errno
 import json
 import math
 import os
+import shutil
 
 import keras
 import pytest
@@ -11,6 +13,7 @@ from toys import ToySource, assert_equal, numbers, toy_gan, translators
 from gan.errors import UserError
 from trainers.checkpoints import Checkpoints
 from trainers.cyclegan import CycleGAN
+from trainers.judged import Judged
 
 
 def cyclegan():
@@ -86,7 +89,46 @@ def test_leftovers_of_a_killed_save_are_swept(tmp_path):
     trainer, checkpoints = saved(tmp_path, 0.008)
     left = tmp_path / "checkpoints" / ".tmp-step-0000000009"
     left.mkdir()
+    (tmp_path / "checkpoints" / ".tmp-step-0000000010").touch()
     checkpoints.save(trainer)
+    # The same step once more has a name of its own, and the first one went.
+    assert [p.name for p in (tmp_path / "checkpoints").iterdir()] == ["step-0000000001.1"]
+    assert checkpoints.steps() == [1]
+    checkpoints.save(trainer)
+    assert [p.name for p in (tmp_path / "checkpoints").iterdir()] == ["step-0000000001.2"]
+
+
+def test_at_no_moment_a_checkpoint_saved_again_is_without_a_name(tmp_path, monkeypatch):
+    trainer, checkpoints = saved(tmp_path, 0.008, 0.016, fids={0.008: 1.0, 0.016: 2.0})
+    seen = []
+
+    def watched(function):
+        def call(*arguments, **options):
+            seen.append(Checkpoints(tmp_path).steps())
+            function(*arguments, **options)
+            seen.append(Checkpoints(tmp_path).steps())
+
+        return call
+
+    for module, name in ((os, "replace"), (shutil, "rmtree")):
+        monkeypatch.setattr(module, name, watched(getattr(module, name)))
+    checkpoints.save(trainer)
+    assert seen and all(2 in steps for steps in seen)
+    seen.clear()
+    assert checkpoints.roll_back(trainer) == 1
+    assert seen and all(1 in steps for steps in seen)
+    assert checkpoints.steps() == [1]
+
+
+def test_a_save_that_fails_leaves_what_was_there_and_nothing_else(tmp_path, monkeypatch):
+    trainer, checkpoints = saved(tmp_path, 0.008)
+
+    def full(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(OSError, match="No space"):
+        checkpoints.save(trainer)
     assert [p.name for p in (tmp_path / "checkpoints").iterdir()] == ["step-0000000001"]
 
 
@@ -110,7 +152,38 @@ def damage_state(path):
     (path / "state.json").write_text("{")
 
 
-@pytest.mark.parametrize("damage", [damage_bytes, damage_length, damage_index, damage_state])
+def damage_bit(path):
+    """A digit of a number: valid JSON, and wrong."""
+    content = bytearray((path / "state.json").read_bytes())
+    content[content.index(b'"epoch_steps": ') + 15] ^= 1
+    (path / "state.json").write_bytes(content)
+
+
+def damage_kind(path, name="epoch_sums", value=None):
+    """A value of another type, its checksum right."""
+    host = json.loads((path / "state.json").read_text()) | {name: value}
+    (path / "state.json").write_text(json.dumps(host))
+    (path / "state.sha256").unlink()
+
+
+def damage_list(path):
+    (path / "state.json").write_text("[]")
+    (path / "state.sha256").unlink()
+
+
+def damage_name(path):
+    """Someone else's step under this name."""
+    shutil.rmtree(path)
+    shutil.copytree(path.with_name("step-0000000001"), path)
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        damage_bytes, damage_length, damage_index, damage_state, damage_bit, damage_kind,
+        damage_list, damage_name,
+    ],
+)  # fmt: skip
 def test_a_damaged_newest_falls_back_with_a_warning(tmp_path, damage, caplog):
     _, checkpoints = saved(tmp_path, 0.008, 0.016)
     source, expected = gan()
@@ -120,6 +193,48 @@ def test_a_damaged_newest_falls_back_with_a_warning(tmp_path, damage, caplog):
     assert checkpoints.restore(trainer) == 1
     assert "step-0000000002" in caplog.text and "damaged" in caplog.text
     assert_equal(numbers(trainer), numbers(expected))
+
+
+def test_neither_stray_files_nor_an_old_checkpoints_null_metrics_matter(tmp_path):
+    trainer, checkpoints = saved(tmp_path, 0.008, 0.016, fids={0.016: 3.0})
+    damage_kind(checkpoints.path(1), "metrics")
+    (checkpoints.directory / "step-0000000007").touch()
+    (checkpoints.directory / "step-٠٠٠٠٠٠٠٠٠٩").mkdir()
+    (checkpoints.directory / "notes.txt").touch()
+    assert checkpoints.steps() == [1, 2]
+    assert checkpoints.best() == {"step": 2, "metric": "fid", "value": 3.0}
+    checkpoints.save(trainer)
+    assert checkpoints.restore(trainer) == 2
+    assert checkpoints.restore(trainer, "1") == 1
+
+
+def test_best_compares_within_the_newest_protocol(tmp_path):
+    source, trainer = gan()
+    checkpoints = Checkpoints(tmp_path, keep=10)
+    for step, net, metrics in (
+        (1, "fashion", {"fid": 0.5, "kid": 0.3}),
+        (2, "random", {"fid": 80.0, "kid": 0.1}),
+        (3, "random", {"fid": 90.0, "kid": 0.2}),
+        (4, "random", {"reverse_kl": 0.01}),
+        (5, "", {}),
+    ):
+        trainer.fit(source, total_kimg=0.008 * step, steps_per_loop=1)
+        names = ("modes",) if "reverse_kl" in metrics else ("fid", "kid")
+        judged = Judged.by(step, metrics, {"feature_net": net, "versions": step}, names)
+        checkpoints.save(trainer, judged if metrics else None)
+    found = {by: Checkpoints(tmp_path, best_by=by).best() for by in ("", "fid", "kid", "recall")}
+    assert found["fid"] == {"step": 2, "metric": "fid", "value": 80.0}
+    assert found["kid"] == {"step": 2, "metric": "kid", "value": 0.1}
+    assert found[""] == {"step": 4, "metric": "reverse_kl", "value": 0.01}
+    assert found["recall"] is None
+    with pytest.raises(UserError, match=r"judged by --best_by=recall, but by fid, kid"):
+        Checkpoints(tmp_path, best_by="recall").restore(trainer, "best")
+
+
+def test_best_of_what_nobody_judged_is_not_the_latest(tmp_path):
+    trainer, checkpoints = saved(tmp_path, 0.008)
+    with pytest.raises(UserError, match=r"--checkpoint=best: no evaluation .* Take latest"):
+        checkpoints.restore(trainer, "best")
 
 
 def test_all_damaged_is_one_clear_line(tmp_path):

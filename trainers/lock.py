@@ -1,0 +1,167 @@
+"""One process a folder: two that train into the same would destroy each other's checkpoints."""
+
+import contextlib
+import errno
+import json
+import os
+import socket
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from absl import logging
+
+from gan.errors import UserError
+
+NAME = "lock"
+# A file system that knows no locks says one of these.
+_NO_LOCKS = {errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOLCK, errno.ENOSYS, errno.EINVAL}
+
+
+@contextlib.contextmanager
+def locked(folder: str | os.PathLike[str], flag: str = "workdir") -> Iterator[None]:
+    """Holds a folder's `lock`, which names host, process, boot and time, for as long as it lasts.
+
+    The system lets go of it when the process ends, however it ends: a dead one's is taken over. On
+    file systems without locks the file's content decides: there, what a machine that is not this
+    one left behind has to be removed by hand.
+
+    Args:
+        folder: it is made if it is missing, and removed again if nothing was put there.
+        flag: that names it.
+
+    Raises:
+        UserError: another process has it.
+        OSError: nothing can be written there.
+    """
+    folder = Path(folder)
+    made = not folder.exists()
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / NAME
+    handle = _take(path, flag)
+    try:
+        yield
+    finally:
+        path.unlink(missing_ok=True)
+        os.close(handle)
+        if made:
+            with contextlib.suppress(OSError):  # something is in it
+                folder.rmdir()
+
+
+def _take(path: Path, flag: str) -> int:
+    """The open, locked file, with our name in it."""
+    while True:
+        handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+        try:
+            free = _flock(handle)
+            owner = _read(handle)
+            if free is False or (free is None and _may_live(owner)):
+                raise UserError(_refusal(path, owner, flag))
+            if not _still(handle, path):  # its last owner removed it meanwhile
+                os.close(handle)
+                continue
+            if owner:
+                logging.warning(
+                    "%s of process %s on %s, which is gone, is taken over.",
+                    path, owner.get("pid"), owner.get("host"),
+                )  # fmt: skip
+            os.ftruncate(handle, 0)
+            os.pwrite(handle, json.dumps(_self()).encode(), 0)
+            return handle
+        except BaseException:
+            with contextlib.suppress(OSError):
+                os.close(handle)
+            raise
+
+
+def _flock(handle: int) -> bool | None:
+    """Whether the file is ours now; None where the system cannot say."""
+    try:
+        import fcntl
+    except ImportError:  # not on this system
+        return None
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        return None if error.errno in _NO_LOCKS else False
+    return True
+
+
+def _still(handle: int, path: Path) -> bool:
+    try:
+        return os.path.samestat(os.fstat(handle), path.stat())
+    except FileNotFoundError:
+        return False
+
+
+def _self() -> dict[str, Any]:
+    pid = os.getpid()
+    return {
+        "host": socket.gethostname(),
+        "pid": pid,
+        "boot": _boot(),
+        "started": _started(pid),
+        "since": time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime()),
+    }
+
+
+def _read(handle: int) -> dict[str, Any]:
+    try:
+        found = json.loads(os.pread(handle, 4096, 0))
+    except ValueError:  # empty, or its writer died in between
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def _may_live(owner: dict[str, Any]) -> bool:
+    """Whether the process that the file names may run still; elsewhere nobody can tell."""
+    if not owner:
+        return False
+    if owner.get("host") != socket.gethostname():
+        return True
+    pid = owner.get("pid")
+    if owner.get("boot") != _boot() or not isinstance(pid, int):
+        return False
+    # Another process may have got its number.
+    return owner.get("started") == _started(pid) and _exists(pid)
+
+
+def _exists(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:  # someone else's
+        return True
+    return True
+
+
+def _boot() -> str:
+    """Differs after a restart; "" where the system does not tell."""
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    except OSError:
+        return ""
+
+
+def _started(pid: int) -> str:
+    """When a process began, in the system's own units; "" where it does not tell."""
+    try:
+        # Behind the name, which may hold anything: the 20th field from there.
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]
+    except (OSError, IndexError):
+        return ""
+
+
+def _refusal(path: Path, owner: dict[str, Any], flag: str) -> str:
+    who = (
+        f"process {owner.get('pid')} on {owner.get('host')!r} since {owner.get('since')}"
+        if owner
+        else "another process"
+    )
+    return (
+        f"--{flag}={str(path.parent)!r} is in use by {who}: stop it first, or take another "
+        f"--{flag}. (If it is gone, remove {path}.)"
+    )
