@@ -4,12 +4,11 @@ A view draws in two parts: `sample` runs the networks, in the training loop; `dr
 on the result, and runs on the writer thread.
 """
 
-from collections.abc import Callable
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
-from callbacks._scatter import scatter
+from callbacks._points import COUNT, points
 from gan import images
 from gan.data.source import Source
 from gan.sampling import KerasSampler, Sampler, latents, slerp
@@ -50,25 +49,6 @@ class SampleGrid:
     def draw(self, sample: np.ndarray) -> np.ndarray:
         """The grid, uint8."""
         return images.grid(sample, self._columns)
-
-
-class Scatter:
-    """Two-dimensional samples over the real distribution.
-
-    Args:
-        sampler: the generator.
-        z: float32 (N, latent_dim).
-        paint: points (N, 2) -> uint8 picture.
-    """
-
-    def __init__(
-        self, sampler: Sampler, z: np.ndarray, paint: Callable[[np.ndarray], np.ndarray]
-    ) -> None:
-        self._sampler, self._z, self.draw = sampler, z, paint
-
-    def sample(self) -> np.ndarray:
-        """float32 (N, 2)."""
-        return self._sampler(self._z)
 
 
 class Triples:
@@ -115,8 +95,10 @@ def views(
     """
     if trainer.spec.is_translation:
         return _translation(trainer, source, rows, seed), {}
-    if len(source.spec.shape) == 1:
-        return _mixture(trainer, source, seed)
+    if not source.spec.is_image:
+        centers = getattr(source, "centers", None)
+        fake, picture = points(trainer, _examples(source, COUNT, seed), centers, seed)
+        return {"fake": fake}, {"reals": picture}
     sampler = KerasSampler(trainer.inference(), batch_size=rows * columns)
     if sampler.num_classes:
         # The classes evenly spread, when there are more than rows; one z a column, for all classes.
@@ -148,23 +130,12 @@ def _translation(trainer: Trainer, source: Source, rows: int, seed: int) -> dict
     }
 
 
-def _mixture(
-    trainer: Trainer, source: Source, seed: int
-) -> tuple[dict[str, View], dict[str, np.ndarray]]:
-    sampler = KerasSampler(trainer.inference(), batch_size=2500)
-    reals = _reals(source, "x", 2500, seed)
-    marks = np.asarray(getattr(source, "centers", reals), np.float32)
-    limit = 1.25 * float(np.abs(reals).max())
-
-    def paint(points: np.ndarray) -> np.ndarray:
-        return scatter(points, marks, limit)
-
-    fake = Scatter(sampler, latents(2500, sampler.latent_dim, seed), paint)
-    return {"fake": fake}, {"reals": paint(reals)}
+def _examples(source: Source, count: int, seed: int) -> dict[str, Any]:
+    return next(iter(source.pipeline(count, seed=seed)))
 
 
 def _reals(source: Source, domain: str, count: int, seed: int) -> np.ndarray:
-    return np.asarray(next(iter(source.pipeline(count, seed=seed)))[domain])
+    return np.asarray(_examples(source, count, seed)[domain])
 
 
 def _reals_by_class(source: Source, classes: np.ndarray, columns: int, seed: int) -> np.ndarray:

@@ -22,7 +22,9 @@ class ImageGrid(keras.callbacks.Callback):
     TensorBoard as `samples/NAME` against images seen:
 
     - `fake`: samples for fixed z; a row a class when the generator is conditional, every column
-      of one z; a scatter plot over the real centres for two-dimensional data.
+      of one z. Points are scattered over the real centres, those of more than two dimensions on
+      the two leading principal components of the reals, and coloured by class when conditional;
+      points of one dimension are a histogram over the reals'.
     - `interpolation`: each row walks from one z to another on the sphere.
     - `a_b_a`, `b_a_b`: for translators, x, its translation, and the translation back.
     - `reals`: real data in the same arrangement, once.

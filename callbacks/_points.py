@@ -1,0 +1,99 @@
+"""What an image grid shows of data that are points rather than images."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+
+from callbacks._scatter import histogram, scatter
+from gan.sampling import KerasSampler, Sampler, latents
+from trainers.base import Trainer
+
+COUNT = 2500  # points a picture
+
+
+class Points:
+    """Samples over the real distribution.
+
+    Args:
+        sampler: the generator.
+        z: float32 (N, latent_dim).
+        label: int32 (N,) for a conditional generator.
+        paint: samples (N, ...) and labels (N,) or None -> uint8 picture.
+    """
+
+    def __init__(
+        self,
+        sampler: Sampler,
+        z: np.ndarray,
+        label: np.ndarray | None,
+        paint: Callable[[np.ndarray, np.ndarray | None], np.ndarray],
+    ) -> None:
+        self._sampler, self._z, self._label, self._paint = sampler, z, label, paint
+
+    def sample(self) -> np.ndarray:
+        """float32 (N, ...)."""
+        return self._sampler(self._z, self._label)
+
+    def draw(self, sample: np.ndarray) -> np.ndarray:
+        """The plot, uint8."""
+        return self._paint(sample, self._label)
+
+
+def points(
+    trainer: Trainer, real: Mapping[str, Any], centers: np.ndarray | None, seed: int
+) -> tuple[Points, np.ndarray]:
+    """A view of a trainer's points, and the picture of the real ones in the same arrangement.
+
+    In the plane they are scattered as they are. Of more dimensions the plot shows the two leading
+    principal components of the reals, in which the samples are placed too; of one dimension, a
+    histogram over the reals'. A conditional generator is asked for the reals' own labels, and the
+    points of each class have their colour.
+
+    Args:
+        trainer: of the generator.
+        real: `COUNT` real examples, "x" (COUNT, ...) and, if they have one, their "label".
+        centers: of the real modes (M, D), to be marked; None marks the reals themselves.
+        seed: of z.
+    """
+    sampler = KerasSampler(trainer.inference(), batch_size=COUNT)
+    reals = np.asarray(real["x"], np.float32).reshape(COUNT, -1)
+    label = np.asarray(real["label"], np.int32) if sampler.num_classes else None
+    if reals.shape[1] == 1:
+
+        def paint(x: np.ndarray, classes: np.ndarray | None) -> np.ndarray:
+            del classes
+            return histogram(x.reshape(-1), reals.reshape(-1))
+
+    else:
+        place = projection(reals)
+        marks = place(reals if centers is None else np.asarray(centers, np.float32))
+        limit = 1.25 * float(np.abs(place(reals)).max()) or 1.0
+
+        def paint(x: np.ndarray, classes: np.ndarray | None) -> np.ndarray:
+            return scatter(place(x.reshape(len(x), -1)), marks, limit, classes)
+
+    z = latents(COUNT, sampler.latent_dim, seed)
+    return Points(sampler, z, label, paint), paint(reals, label)
+
+
+def projection(reals: np.ndarray) -> Callable[[np.ndarray], np.ndarray]:
+    """Onto a plane: points (N, D) -> (N, 2).
+
+    Args:
+        reals: float32 (M, D), D at least 2; for D above 2 the plane is that of their two leading
+            principal components, through their mean.
+    """
+    if reals.shape[1] == 2:
+        return lambda x: x
+    mean = reals.mean(axis=0)
+    _, _, components = np.linalg.svd(reals - mean, full_matrices=False)
+    axes = components[:2].T
+    # Of the two signs, the one that makes the largest entry positive.
+    axes = axes * np.sign(axes[np.abs(axes).argmax(axis=0), [0, 1]])
+
+    def place(x: np.ndarray) -> np.ndarray:
+        with np.errstate(invalid="ignore", over="ignore"):  # A diverged generator's are left out.
+            return (x - mean) @ axes
+
+    return place
