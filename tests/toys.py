@@ -10,6 +10,7 @@ import tensorflow as tf
 
 from gan.architectures import Networks
 from gan.data import Spec
+from layers import Dense
 from trainers.base import Trainer
 from trainers.gan import GAN
 
@@ -60,14 +61,15 @@ def points(spec: Spec, *, batch_norm: bool = False, pack: int = 1, conditional: 
     z = keras.Input((3,), name="z")
     label = keras.Input((), dtype="int32", name="label")
     extra = [keras.layers.Embedding(max(spec.num_classes, 1), 2)(label)] if conditional else []
-    h = keras.layers.Dense(8)(keras.layers.Concatenate()([z, *extra]) if extra else z)
+    h = keras.layers.Concatenate()([z, *extra]) if extra else z
+    h = Dense(8, use_bias=not batch_norm)(h)
     if batch_norm:
         h = keras.layers.BatchNormalization()(h)
     h = keras.layers.Activation("relu")(h)
-    sample = keras.layers.Dense(spec.shape[-1], dtype="float32")(h)
+    sample = Dense(spec.shape[-1], dtype="float32")(h)
     x = keras.Input((spec.shape[-1] * pack,), name="x")
     h = keras.layers.Concatenate()([x, *extra]) if extra else x
-    h = keras.layers.Dense(8, activation="relu")(h)
+    h = keras.layers.ReLU()(keras.layers.Dense(8)(h))
     logits = keras.layers.Dense(1, dtype="float32")(h)
     inputs = ([z, label], [x, label]) if conditional else (z, x)
     return Networks(keras.Model(inputs[0], sample), keras.Model(inputs[1], logits))

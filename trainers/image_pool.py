@@ -50,8 +50,9 @@ class ImagePool:
             full = count >= self.size
             take = tf.logical_and(full, swaps[i] < 0.5)
             slot = tf.where(full, slots[i], count)
-            shown.append(tf.where(take, pool[slot], everyone[i]))
-            stored = tf.where(tf.logical_or(take, tf.logical_not(full)), everyone[i], pool[slot])
+            older = tf.gather(pool, slot)  # XLA would compile pool[slot] anew for every slot.
+            shown.append(tf.where(take, older, everyone[i]))
+            stored = tf.where(tf.logical_or(take, tf.logical_not(full)), everyone[i], older)
             pool = tf.tensor_scatter_nd_update(pool, [[slot]], [stored])
             count = tf.minimum(count + 1, self.size)
         # Fakes of a step that overflowed under mixed precision must not come back later.
@@ -59,4 +60,4 @@ class ImagePool:
         self.images.assign(tf.where(finite, pool, self.images))
         self.count.assign(tf.where(finite, count, self.count))
         start = context.replica_id_in_sync_group * fakes.shape[0]
-        return tf.stack(shown)[start : start + fakes.shape[0]]
+        return tf.gather(tf.stack(shown), start + tf.range(fakes.shape[0]))
