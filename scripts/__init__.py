@@ -1,6 +1,9 @@
 """Entry points: `python -m scripts.train`, `evaluate`, `compare`, `generate`, `compress`, `web`."""
 
 import os
+import sys
+
+from scripts import _process
 
 
 def _import_quietly() -> None:
@@ -22,4 +25,6 @@ def _import_quietly() -> None:
         os.close(null)
 
 
+if sys.argv[0] == "-m":  # The process is a script's own.
+    _process.begin()
 _import_quietly()

@@ -11,6 +11,7 @@ from absl import app, flags, logging
 
 from gan import registry
 from gan.errors import CodeError, UserError, from_graph, printable
+from scripts import _process
 
 FLAGS = flags.FLAGS
 
@@ -48,12 +49,9 @@ def run(
         if not FLAGS["verbosity"].present:
             logging.set_verbosity(logging.WARNING)
         try:
-            sys.exit(main(argv))
+            _process.end(main(argv) or 0)
         except UserError as error:
             _fail(error)
-        except KeyboardInterrupt:
-            print("Interrupted.", file=sys.stderr)
-            sys.exit(130)
         except Exception as error:
             known = from_graph(error)  # Of data that could not be read on.
             if known is None:

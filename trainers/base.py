@@ -4,6 +4,8 @@ The way through: `fit` runs graph calls of K steps, a step calls `train_step(bat
 replica, and `train_step` hands each loss to `minimize`. A new trainer overrides `train_step`.
 """
 
+import math
+import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -211,8 +213,9 @@ class Trainer(State):
     ) -> keras.callbacks.History:
         """Trains until `total_kimg` thousand images were seen, counted from the run's beginning.
 
-        SIGINT and SIGTERM end it after the current graph call, callbacks' `on_train_end` included;
-        `interrupted` then holds the signal. A second signal ends the process at once. Where a
+        SIGINT, SIGTERM and SIGHUP end it after the current graph call, callbacks' `on_train_end`
+        included; `interrupted` then holds the signal. A second signal acts as it did before `fit`,
+        and so does a first one while there is nothing to save: no graph call has ended yet. Where a
         callback asked for a `rewind`, training begins again from the state that it puts back:
         callbacks' `on_train_end` and `on_train_begin` run between, as at a resume.
 
@@ -232,7 +235,7 @@ class Trainer(State):
         total = self._steps_to(whole_images(total_kimg)) * self.images_per_step
         epoch_images = whole_images(eval_every_kimg) or self.spec.size
         self._epochs = -(-total // epoch_images)
-        self.interrupted, self.rewind = None, None
+        self.interrupted, self.rewind, self.call_seconds = None, None, 0.0
         with Interrupts(self):
             self._fit_on(source, callbacks, total, epoch_images, steps_per_loop)
             # As if the process had died and been resumed from another checkpoint.
@@ -300,8 +303,11 @@ class Trainer(State):
         while self.images < end and not self.stop_training:
             steps = min(steps_per_loop, self._steps_to(end - self.images))
             callbacks.on_train_batch_begin(self.step)
+            began = time.monotonic()
             values = self.loop(iterator, tf.constant(steps))
             logs = {name: float(value) for name, value in values.items()}
+            # The least of them: the first one was traced, too.
+            self.call_seconds = min(self.call_seconds or math.inf, time.monotonic() - began)
             logs["loss"] = sum(v for name, v in logs.items() if name.endswith("_loss"))
             for name, value in logs.items():
                 self._epoch_sums[name] = self._epoch_sums.get(name, 0.0) + steps * value

@@ -1,36 +1,83 @@
-"""Ctrl-C and the scheduler's SIGTERM, turned into an orderly end."""
+"""Ctrl-C, the scheduler's SIGTERM and a closed terminal's SIGHUP, turned into an orderly end."""
 
+import contextlib
+import os
 import signal
 from types import FrameType
 from typing import Any, Protocol
 
+ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
 
 class Stoppable(Protocol):
-    """What `Interrupts` sets."""
+    """What `Interrupts` reads and sets."""
 
     stop_training: bool
     interrupted: int | None
+    call_seconds: float
 
 
 class Interrupts:
-    """Sets `stop_training` on SIGINT or SIGTERM, once; a second signal acts as it did before."""
+    """Sets `stop_training` on a signal, once; a second signal acts as it did before.
+
+    So does a first one where no graph call has ended yet: there is nothing to save.
+    """
+
+    # Whether a thread hears of signals too, and ends the process at a second one.
+    listener = False
 
     def __init__(self, trainer: Stoppable) -> None:
         self.trainer = trainer
         self.before: dict[int, Any] = {}
 
     def __enter__(self) -> None:
-        try:
-            for number in (signal.SIGINT, signal.SIGTERM):
-                self.before[number] = signal.signal(number, self._stop)
-        except ValueError:  # Not the main thread: signals are not ours.
-            pass
+        with contextlib.suppress(ValueError):  # Not the main thread: signals are not ours.
+            for number in ENDING:
+                # nohup asks us to outlive the terminal.
+                if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN:
+                    self.before[number] = signal.signal(number, self._stop)
 
     def __exit__(self, *_: object) -> None:
         for number, handler in self.before.items():
             signal.signal(number, handler)
 
-    def _stop(self, number: int, _: FrameType | None) -> None:
-        self.trainer.stop_training = True
-        self.trainer.interrupted = number
-        signal.signal(number, self.before[number])
+    def hear(self) -> bool:
+        """Whether the first signal ends the run in order; says so, once.
+
+        Decided once, by the handler or by a thread that learns of the signal while a graph call
+        holds the handler up.
+        """
+        seconds = self.trainer.call_seconds
+        # One worker of several cannot leave the others alone in the midst of a step.
+        mine = (seconds > 0 or "TF_CONFIG" in os.environ, object())
+        first = self.__dict__.setdefault("_heard", mine)  # One step, whichever thread comes first.
+        if first is mine and first[0]:
+            say(
+                "Stopping: what is under way ends first (a graph call takes some "
+                f"{max(seconds, 0.1):.1f} s), then all is saved. Once more ends at once, unsaved."
+            )
+        return bool(first[0])
+
+    def _stop(self, number: int, frame: FrameType | None) -> None:
+        if self.trainer.interrupted is None and self.hear():
+            self.trainer.stop_training = True
+            self.trainer.interrupted = number
+        elif self.trainer.interrupted and self.listener:
+            pass  # It ends the process.
+        elif callable(self.before[number]):
+            self.before[number](number, frame)
+        else:
+            signal.signal(number, self.before[number])
+            os.kill(os.getpid(), number)
+
+
+def taker(number: int) -> Interrupts | None:
+    """The `Interrupts` that a signal would reach now."""
+    owner = getattr(signal.getsignal(number), "__self__", None)
+    return owner if isinstance(owner, Interrupts) else None
+
+
+def say(line: str, descriptor: int = 2) -> None:
+    """Writes a line past Python's buffers, whose lock another thread may hold."""
+    with contextlib.suppress(OSError):
+        os.write(descriptor, f"{chr(10) * os.isatty(descriptor)}{line}\n".encode())

@@ -32,6 +32,7 @@ class State(keras.Model):
         spec: of the data.
         stop_training: set by callbacks to end `fit` after the current graph call.
         interrupted: the signal that ended the last `fit`, or None.
+        call_seconds: the shortest graph call of this `fit` so far; 0 before one has ended.
         rewind: set by callbacks beside `stop_training`: called once the loop has ended, to put an
             earlier state back, from which `fit` then goes on.
         judged: what the last evaluation of this process found, or None.
@@ -111,6 +112,7 @@ class State(keras.Model):
         self.ema_half_life_kimg = ema_half_life_kimg
         self.ema_rampup = ema_rampup
         self.interrupted: int | None = None
+        self.call_seconds = 0.0
         self.rewind: Callable[[], None] | None = None
         self.judged: Judged | None = None
         self.rollbacks = 0
