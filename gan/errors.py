@@ -20,14 +20,20 @@ class CodeError(UserError):
     """
 
 
-def from_graph(error: Exception) -> UserError | None:
+class ReadError(UserError):
+    """Data that could be read no longer ended what was reading it."""
+
+
+def from_graph(error: Exception) -> ReadError | None:
     """The `UserError` of a Python function that a TensorFlow graph called, else None.
+
+    Only data sources are called so.
 
     Args:
         error: what TensorFlow made of it: its traceback, with much more around.
     """
     found = re.search(rf"{UserError.__module__}\.UserError: (.*)", str(error))
-    return UserError(found[1]) if found else None
+    return ReadError(found[1]) if found else None
 
 
 def printable(text: str) -> str:

@@ -13,7 +13,7 @@ import keras
 import tensorflow as tf
 
 from gan.data import Source
-from gan.errors import UserError, from_graph
+from gan.errors import ReadError, UserError, from_graph
 from trainers import averages, checks
 from trainers import precision as mixed
 from trainers.distribution import any_worker, distribute
@@ -277,8 +277,8 @@ class Trainer(State):
         try:
             while self.images < total and not self.stop_training:
                 self._run_epoch(iterator, history, total, epoch_images, steps_per_loop)
-        except tf.errors.OpError as error:
-            lost = from_graph(error)
+        except (ReadError, tf.errors.OpError) as error:  # The latter from callbacks, which read it.
+            lost = error if isinstance(error, ReadError) else from_graph(error)
             # Other workers wait for the rest of the step, not for a save.
             if lost is None or self.distribute_strategy.cluster_resolver:
                 raise (lost or error) from None

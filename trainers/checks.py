@@ -13,13 +13,12 @@ from typing import Any
 import tensorflow as tf
 
 from gan import origin, registry
-from gan.errors import CodeError, UserError
+from gan.errors import CodeError, UserError, from_graph
 from gan.losses import Loss
 
 # The groups that the step being traced, on this replica's thread, has handed to `minimize`.
 _minimized: ContextVar[set[str] | None] = ContextVar("minimized", default=None)
 
-_OURS = re.compile(r"UserError: (.*)")
 # A line of the traceback in a graph error's message, and where in the graph it was.
 _FRAME = re.compile(r'File "([^"]+)", line (\d+), in (\S+)')
 _NODE = re.compile(r"\[\[.*?\]\]|\[Op:\S+\]")
@@ -181,9 +180,9 @@ def _explained(error: Exception) -> CodeError:
 
 def running(error: tf.errors.OpError) -> UserError:
     """An error of the running graph, in terms of the line that made the operation."""
-    ours = _OURS.search(error.message or "")
-    if ours:  # Python inside of the graph, such as a data source's, said it already.
-        return UserError(ours[1])
+    ours = from_graph(error)
+    if ours:
+        return ours
     # A Python function in the graph gives its own traceback too.
     text = (error.message or "").partition("Traceback (most recent call last):")[0]
     frames = [origin.Place(file, int(line), name) for file, line, name in _FRAME.findall(text)]
