@@ -1,15 +1,19 @@
 """Writing files that others read: whole or not at all, whenever the machine dies."""
 
 import contextlib
+import errno
 import json
 import math
 import os
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from gan.errors import UserError
+
+# What a disk says on which nothing more can be written.
+DISK_ERRORS = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG})
 
 
 def cache_dir() -> Path:
@@ -84,8 +88,15 @@ def check_output(flag: str, path: str | os.PathLike[str], *, folder: bool = Fals
 
 
 @contextlib.contextmanager
-def reported(flag: str, path: str | os.PathLike[str]) -> Iterator[None]:
+def reported(
+    flag: str, path: str | os.PathLike[str], *, only: Container[int] = ()
+) -> Iterator[None]:
     """What the system says against writing inside becomes the line of a flag.
+
+    Args:
+        flag: that names the path.
+        path: as it was given.
+        only: the error numbers to report; () is all. A long piece of work meets others, too.
 
     Raises:
         UserError: the disk is full, read-only, someone else's, ...
@@ -93,6 +104,8 @@ def reported(flag: str, path: str | os.PathLike[str]) -> Iterator[None]:
     try:
         yield
     except OSError as error:
+        if only and error.errno not in only:
+            raise
         raise UserError(
             f"--{flag}={os.fspath(path)!r} cannot be written: {error.strerror or error}."
         ) from error

@@ -1,19 +1,23 @@
 """One generator's way to files on a device, in a folder that a stopped compression goes on in."""
 
 import gzip
+import hashlib
 import json
+import shutil
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import keras
-from absl import flags
+from absl import flags, logging
 
 from gan.compression import calibration, export, placement, report
 from gan.compression.runner import latency_ms
 from gan.compression.variants import Student, Variant
-from gan.files import write_json, write_whole
+from gan.errors import UserError
+from gan.files import to_json, write_json, write_whole
 from gan.metrics.evaluation import Evaluator
-from scripts import _students, experiment
+from scripts import _provenance, _students, experiment
 
 FLAGS = flags.FLAGS
 
@@ -31,11 +35,47 @@ class Compression:
         """
         self.run, self.out, self.evaluator = run, out, evaluator
         self.generator = run.trainer.inference()
+        self.identity = _provenance.weights_sha256(self.generator)
+        self._protocol = evaluator.protocol  # of what it will do
         self.students: dict[Student, keras.Model] = {Student(): self.generator}
         self._whole: dict[Student, bytes] = {}
         self.made: list[Variant] = []
         self.files: dict[str, Path] = {}
         self.judged: list[dict[str, Any]] = []
+
+    def about(self) -> dict[str, Any]:
+        """What a report says of where its figures come from."""
+        trainer = self.run.trainer
+        run = {
+            "run": Path(FLAGS.workdir).resolve().name,
+            "step": trainer.step,
+            "images": trainer.images,
+            "ema": bool(trainer.ema),
+            "generator_sha256": self.identity,
+        }
+        return run | _provenance.made()
+
+    def begin(self) -> None:
+        """Marks the folder as that of this generator.
+
+        Raises:
+            UserError: what is in it was made of another one.
+        """
+        mark = self.out / "generator.sha256"
+        if mark.is_file() and mark.read_text(errors="replace").strip() != self.identity:
+            raise UserError(
+                f"--out={str(self.out)!r} holds files of another generator: the run was trained "
+                "anew since they were made; take another --out."
+            )
+        write_whole(mark, f"{self.identity}\n".encode())
+
+    @property
+    def bound(self) -> bool:
+        """Whether the folder holds anything that the flags had a part in: students, int8 files."""
+        free = {f"{name}.tflite" for name in export.PRECISIONS if name != "int8"}
+        return (self.out / "students").exists() or any(
+            path.name not in free for path in self.out.glob("*.tflite")
+        )
 
     def make(self, variant: Variant) -> dict[str, Any]:
         """Trains, exports and judges a variant, as far as that is not done: its figures."""
@@ -56,8 +96,10 @@ class Compression:
         """What a student's int8 file will cost, see `cost`, whatever it will have learnt."""
         path = self.out / ".untrained.tflite"
         write_whole(path, self._content(_students.cut(self.generator, student), "int8"))
-        kb, milliseconds = self.cost(path)
-        path.unlink()
+        try:
+            kb, milliseconds = self.cost(path)
+        finally:
+            path.unlink()
         print(f"{student.name or 'int8'}: {kb:.1f} kB gzipped, {milliseconds:.3f} ms.", flush=True)
         return kb, milliseconds
 
@@ -102,27 +144,65 @@ class Compression:
             export.check_growth(variant.name, content, whole)
         temporary = self.out / ".unproved" / path.name  # its own name, for messages
         write_whole(temporary, content)
-        placement.require_one_partition(temporary)
-        temporary.replace(path)
+        try:
+            placement.require_one_partition(temporary)
+            temporary.replace(path)
+        finally:
+            shutil.rmtree(temporary.parent)
         print(f"Wrote {path}, {len(content):,} bytes.", flush=True)
 
     def _judge(self, name: str, path: Path) -> dict[str, Any]:
-        """The figures of a file; from `judged/` where they are of this very file."""
-        kept = self.out / "judged" / f"{name}.json"
-        identity = report.identity(path)
-        if kept.is_file():
-            record = json.loads(kept.read_text())
-            if record["sha256"] == identity:
-                return dict(record["figures"])
-        print(f"Judging {path.name}.", flush=True)
+        """The figures of a file."""
         reference = None if name == "float32" else self.files["float32"]
-        figures = report.judge(name, path, self.evaluator, reference=reference)
-        write_json(kept, {"sha256": identity, "figures": figures})
-        return figures
+
+        def judge() -> dict[str, Any]:
+            return report.judge(name, path, self.evaluator, reference=reference)
+
+        return self._kept(path.name, name, report.identity(path), judge)
 
     def keras_figures(self) -> dict[str, Any]:
         """The metrics of the Keras generator that float32 was exported from."""
-        kept = self.out / "judged" / "keras.json"
-        if not kept.is_file():
-            write_json(kept, report.judge_keras(self.generator, self.evaluator))
-        return dict(json.loads(kept.read_text()))
+
+        def judge() -> dict[str, Any]:
+            return report.judge_keras(self.generator, self.evaluator)
+
+        return self._kept("the Keras generator", "keras", self.identity, judge)
+
+    def _kept(
+        self, what: str, name: str, sha256: str, judge: Callable[[], dict[str, Any]]
+    ) -> dict[str, Any]:
+        """Figures from `judged/`, where they are of this very thing, judged alike, and here."""
+        path = self.out / "judged" / f"{name}.json"
+        machine = _provenance.machine()
+        # Through JSON, as what is kept went.
+        key = json.loads(
+            to_json(
+                {
+                    "sha256": sha256,
+                    "protocol": self._protocol,
+                    "machine": {"cpu": machine["cpu"], "cores": machine["cores"]},
+                }
+            )
+        )
+        why = ""
+        try:
+            record = json.loads(path.read_text())
+            figures = dict(record["figures"])
+            if record["figures_sha256"] != _digest(figures):
+                raise ValueError("its figures have changed")
+            if all(record.get(part) == value for part, value in key.items()):
+                return figures
+            differing = [part for part, value in key.items() if record.get(part) != value]
+            why = f" again, since its {' and '.join(differing)} changed"
+        except FileNotFoundError:
+            pass
+        except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+            logging.warning("%s is damaged (%s); %s is judged anew.", path, error, what)
+        print(f"Judging {what}{why}.", flush=True)
+        figures = judge()
+        write_json(path, key | {"figures": figures, "figures_sha256": _digest(figures)})
+        return figures
+
+
+def _digest(figures: Mapping[str, Any]) -> str:
+    return hashlib.sha256(to_json(figures).encode()).hexdigest()

@@ -1,11 +1,12 @@
 """Trains a student of a run's generator, and goes on where a killed training was."""
 
 import shutil
+from collections.abc import Iterable
 from pathlib import Path
 
 import keras
 import numpy as np
-from absl import flags
+from absl import flags, logging
 
 from callbacks.checkpoint import Checkpoint
 from callbacks.image_grid import ImageGrid
@@ -77,7 +78,10 @@ def trained(run: experiment.Experiment, student: Student, folder: Path) -> keras
     """
     file = folder / "generator.keras"
     if file.is_file():
-        return load_keras(file, flag="out")
+        try:
+            return load_keras(file, flag="out")
+        except UserError as error:
+            logging.warning("%s The student is trained anew.", error)
     trainer = make_trainer(run, student)
     checkpoints = Checkpoints(folder, keep=1)
     resumed = checkpoints.restore(trainer)
@@ -112,17 +116,32 @@ def trained(run: experiment.Experiment, student: Student, folder: Path) -> keras
     return trainer.inference()
 
 
+def check(run: experiment.Experiment, students: Iterable[Student]) -> None:
+    """Looks before the work whether these students could be trained.
+
+    Raises:
+        UserError: a run that has no students, or flags that do not fit it.
+    """
+    built: set[bool] = set()
+    for student in students:
+        if student == Student():
+            continue
+        _check_trainer(run)
+        model = cut(run.trainer.inference(), student)
+        if student.sparsity or student.two_of_four:
+            _pruning(student, model)
+        if student.aware not in built:  # the others' trainers would be built alike
+            built.add(student.aware)
+            make_trainer(run, student)
+
+
 def make_trainer(run: experiment.Experiment, student: Student) -> Distillation:
     """The distillation of a run's generator, against a copy of its trained discriminator.
 
     Raises:
         UserError: the run's trainer is no GAN.
     """
-    if not isinstance(run.trainer, GAN):
-        raise UserError(
-            f"--variants: a run of --trainer={run.values['trainer']} has no students; its "
-            "generator can be exported as float32, float16, dynamic and int8."
-        )
+    _check_trainer(run)
     teacher, critic = run.trainer.inference(), run.trainer.networks["discriminator"]
 
     def networks(spec: Spec) -> Networks:
@@ -140,8 +159,18 @@ def make_trainer(run: experiment.Experiment, student: Student) -> Distillation:
         "feature_weight": FLAGS.feature_weight,
         "adversarial_weight": FLAGS.adversarial_weight,
         "quantization_aware": student.aware,
+        # A student's own teacher was another; this one learns from what the run has become.
+        "teacher": averages.copy(teacher),
     }
-    return Distillation(networks, run.source.spec, teacher=averages.copy(teacher), **options)
+    return Distillation(networks, run.source.spec, **options)
+
+
+def _check_trainer(run: experiment.Experiment) -> None:
+    if not isinstance(run.trainer, GAN):
+        raise UserError(
+            f"a run of --trainer={run.values['trainer']} has no students; its generator can be "
+            "exported as it is: --variants=float32,float16,dynamic,int8."
+        )
 
 
 def _pruning(student: Student, model: keras.Model) -> Pruning:

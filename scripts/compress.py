@@ -16,7 +16,8 @@ from pathlib import Path
 from absl import flags
 
 from callbacks.nan_guard import TrainingDiverged
-from gan.compression import debugging, export, report, search, variants
+from gan import files
+from gan.compression import debugging, export, quantization, report, search, variants
 from gan.compression.search import Limits
 from gan.compression.variants import Student, Variant
 from gan.errors import UserError
@@ -72,8 +73,7 @@ def check_flags() -> None:
     for name in ("workdir", "out"):
         if not FLAGS[name].value:
             raise UserError(f"--{name} is missing: --{name}=DIR, {COMPRESS[name][1]}.")
-    if Path(FLAGS.out).is_file():
-        raise UserError(f"--out={FLAGS.out!r} is a file; a folder is needed.")
+    files.check_output("out", FLAGS.out, folder=True)
     if (Path(FLAGS.out) / "checkpoints").exists():  # its flags.txt would be lost
         raise UserError(
             f"--out={FLAGS.out!r} is a run's folder; take another, such as "
@@ -87,6 +87,21 @@ def check_flags() -> None:
         raise UserError(
             f"--quantizer={FLAGS.quantizer!r}: expected {' or '.join(export.QUANTIZERS)}."
         )
+    if FLAGS.quantizer == "litert":
+        if FLAGS.keep_float:
+            raise UserError("--keep_float goes with --quantizer=converter, not with litert.")
+        quantization.require_litert()
+    if FLAGS.allocation not in ("layer", "global"):
+        raise UserError(f"--allocation={FLAGS.allocation!r}: expected layer or global.")
+    if not 0 <= FLAGS.seed < 2**31 - 1:
+        raise UserError(f"--seed={FLAGS.seed}: expected 0 to {2**31 - 2}.")
+    if FLAGS.eval_samples and not 2 <= FLAGS.eval_samples <= 10_000_000:
+        raise UserError(
+            f"--eval_samples={FLAGS.eval_samples}: expected 2 to 10,000,000, or 0 for 10,000."
+        )
+    for name in ("output_weight", "feature_weight", "adversarial_weight"):
+        if not (FLAGS[name].value >= 0 and math.isfinite(FLAGS[name].value)):
+            raise UserError(f"--{name}={FLAGS[name].value}: expected at least 0.")
     for name in ("finetune_kimg", "calibration", "steps_per_loop", "trials"):
         if not (FLAGS[name].value > 0 and math.isfinite(FLAGS[name].value)):
             raise UserError(f"--{name}={FLAGS[name].value}: expected more than 0.")
@@ -108,17 +123,32 @@ def named(names: Sequence[str]) -> list[Variant]:
     return found
 
 
-def seek(work: Compression, limits: Limits) -> None:
+def seek(work: Compression, limits: Limits, trials: int) -> None:
     """Trains the students that may keep the limits, and exports them in each precision that does.
+
+    Args:
+        work: makes and measures them.
+        limits: to keep.
+        trials: students to train at most.
 
     Raises:
         UserError: nothing is small or fast enough.
     """
     base = work.make(variants.parse("float32"))
-    found, smallest = search.candidates(limits, work.measure)
-    if not found:
+    if not base["fid"]:
         raise UserError(
-            f"no student keeps {limits}: the smallest, {smallest.student.name}_int8, takes "
+            f"float32.tflite has no FID to hold others against ({base['fid']}): is the run's "
+            "generator sound? python -m scripts.generate shows what it draws; without limits "
+            "files can be made all the same."
+        )
+    # The trained generator costs no training, so that it is tried first, whatever its precision.
+    for precision in ("int8", "dynamic", "float16"):
+        make_if_it_fits(work, variants.variant(Student(), precision), limits)
+    found, smallest = search.candidates(limits, work.measure)
+    if not found and len(work.made) == 1:
+        raise UserError(
+            f"no student keeps {limits}: the smallest, "
+            f"{variants.variant(smallest.student, 'int8').name}, takes "
             f"{smallest.kb:.1f} kB gzipped and {smallest.latency_ms:.3f} ms; allow more."
         )
 
@@ -128,14 +158,45 @@ def seek(work: Compression, limits: Limits) -> None:
         print(f"{figures['name']}: FID {value:.2f} times float32's.", flush=True)
         return value
 
-    search.explore(found, limits, ratio, FLAGS.trials)
+    if found:
+        search.explore(found, limits, ratio, trials)
     # More bits for the same weights cost no training; they count where they still fit.
     for student in dict.fromkeys(v.student for v in work.made):
         for precision in ("dynamic", "float16"):
-            variant = variants.variant(student, precision)
-            if limits.fits(*work.cost(work.file(variant))):
-                work.make(variant)
+            make_if_it_fits(work, variants.variant(student, precision), limits)
     aware_if_needed(work, limits)
+
+
+def make_if_it_fits(work: Compression, variant: Variant, limits: Limits) -> None:
+    """Exports a variant, and judges it where its size and speed keep the limits."""
+    try:
+        path = work.file(variant)
+    except UserError as error:
+        # A search goes on without it: an op, say, that this precision cannot have.
+        print(f"{variant.name} is left out: {error}", flush=True)
+        return
+    if limits.fits(*work.cost(path)):
+        work.make(variant)
+
+
+def check(run: experiment.Experiment, wanted: Sequence[Variant], searching: bool) -> None:
+    """Looks at the flags in the light of the run, before anything is made or written.
+
+    Raises:
+        UserError: what could not be made of it.
+    """
+    if not run.source.spec.is_image:
+        raise UserError(
+            f"--workdir={FLAGS.workdir!r} holds {run.values['trainer']!r} on "
+            f"{run.source.spec.name!r}; compress takes generators of images."
+        )
+    if FLAGS.keep_float:
+        try:
+            quantization.check_layers(run.trainer.inference(), FLAGS.keep_float)
+        except UserError as error:
+            raise UserError(f"--{error}") from None
+    students = [variant.student for variant in wanted]
+    _students.check(run, [Student(width=0.5), Student(aware=True)] if searching else students)
 
 
 def aware_if_needed(work: Compression, limits: Limits) -> None:
@@ -157,17 +218,9 @@ def main(argv: Sequence[str]) -> int:
     limits = Limits(FLAGS.budget_kb, FLAGS.max_latency_ms, FLAGS.max_fid_ratio)
     wanted, searching = named(FLAGS.variants), limits.any and not FLAGS["variants"].present
     run, out = experiment.restore(FLAGS.workdir, FLAGS.checkpoint), Path(FLAGS.out)
-    if not run.source.spec.is_image:
-        raise UserError(
-            f"--workdir={FLAGS.workdir!r} holds {run.values['trainer']!r} on "
-            f"{run.source.spec.name!r}; compress takes generators of images."
-        )
+    check(run, wanted, searching)
     values = {name: FLAGS[name].value for name in COMPRESS} | {"checkpoint": str(run.trainer.step)}
     experiment.check_resumable(out, values, free=_FREE, flag="out")
-    experiment.make_folder("out", FLAGS.out)
-    experiment.write_flags(out / "flags.txt", values)
-    # It is the sign that all is there: an earlier one must not vouch for files made anew.
-    (out / "report.json").unlink(missing_ok=True)
     evaluator = Evaluator(
         run.source,
         metrics=report.METRICS,
@@ -178,12 +231,31 @@ def main(argv: Sequence[str]) -> int:
         cache=True,
     )
     work = Compression(run, out, evaluator)
+    fresh = not (out / "flags.txt").is_file()
+    # Everything was looked at: from here on the folder is written to.
+    experiment.make_folder("out", FLAGS.out)
+    with files.reported("out", FLAGS.out):
+        work.begin()
+        experiment.write_flags(out / "flags.txt", values)
+        # It is the sign that all is there: an earlier one must not vouch for files made anew.
+        (out / "report.json").unlink(missing_ok=True)
+    try:
+        with files.reported("out", FLAGS.out, only=files.DISK_ERRORS):
+            return make_all(work, wanted, limits, searching)
+    except UserError:
+        if fresh and not work.bound:  # other flags are as good for what is there
+            (out / "flags.txt").unlink(missing_ok=True)
+        raise
+
+
+def make_all(work: Compression, wanted: Sequence[Variant], limits: Limits, searching: bool) -> int:
+    """Makes or seeks the variants, and reports on all: the exit status."""
     try:
         if FLAGS.debug_layers:
             data = work.representative(work.generator)
             print(debugging.table(debugging.layer_losses(work.generator, data=data)))
         if searching:
-            seek(work, limits)
+            seek(work, limits, FLAGS.trials)
         else:
             for variant in wanted:
                 work.make(variant)
@@ -207,6 +279,7 @@ def finish(work: Compression, limits: Limits) -> int:
         evaluator=work.evaluator,
         generator=work.generator,
         chosen={"name": chosen["name"], "why": why} if chosen else None,
+        about=work.about(),
     )
     print(report.table(result))
     print(

@@ -102,6 +102,8 @@ def render(
     if grids:
         parts += ["<h2>Samples for the same inputs</h2>", _grids(grids, variants, name)]
     parts += ["<h2>Protocol</h2>", _protocol(protocol)]
+    if report.get("about"):
+        parts += ["<h2>Where it comes from</h2>", _protocol(report["about"])]
     body = "\n".join(part for part in parts if part)
     return (
         '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'

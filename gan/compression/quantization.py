@@ -1,6 +1,7 @@
 """From a converter to a `.tflite` content of one of the precisions."""
 
 import difflib
+import importlib.util
 from collections.abc import Sequence
 
 import keras
@@ -72,6 +73,15 @@ def check_layers(generator: keras.Model, names: Sequence[str]) -> None:
             )
 
 
+def require_litert() -> None:
+    """Raises UserError unless the package litert-quantizer is installed."""
+    if importlib.util.find_spec("litert_quantizer") is None:
+        raise UserError(
+            "quantizer='litert' needs a package that is not installed: "
+            "pip install --no-deps litert-quantizer==0.11.0, or quantizer='converter'."
+        )
+
+
 def litert(content: bytes, data: Representative) -> bytes:
     """Full-integer int8 of a float32 file by the package litert-quantizer.
 
@@ -84,15 +94,11 @@ def litert(content: bytes, data: Representative) -> bytes:
     Raises:
         UserError: the package is not installed, or does not know an op of the file.
     """
-    try:
-        from litert_quantizer import Quantizer, qtyping
-        from litert_quantizer.algorithm_manager import AlgorithmName
-        from litert_quantizer.utils.qsv_utils import min_max_update
-    except ImportError as error:
-        raise UserError(
-            "quantizer='litert' needs a package that is not installed: "
-            "pip install --no-deps litert-quantizer==0.11.0, or quantizer='converter'."
-        ) from error
+    require_litert()
+    from litert_quantizer import Quantizer, qtyping
+    from litert_quantizer.algorithm_manager import AlgorithmName
+    from litert_quantizer.utils.qsv_utils import min_max_update
+
     ops = qtyping.TFLOperationName
     _check_ops(content, {op.value for op in ops})
     quantizer = Quantizer(content)

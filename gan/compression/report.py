@@ -124,6 +124,7 @@ def write_report(
     generator: KerasModel | None = None,
     columns: int = 10,
     chosen: Mapping[str, str] | None = None,
+    about: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Writes `comparison.png`, `report.png`, `report.html` and, last, `report.json` into a folder.
 
@@ -139,12 +140,14 @@ def write_report(
             samples.
         columns: samples a variant in `comparison.png`.
         chosen: {"name": of a variant, "why": a line}, or None.
+        about: where the figures come from, ready for JSON: the run, date, command, machine.
 
     Returns:
         What `report.json` holds.
     """
     out = Path(out)
     report = {
+        "about": dict(about or {}),
         "variants": [dict(v) for v in variants],
         "keras": dict(keras),
         "protocol": _protocol(evaluator, runner.open_generator(files["float32"]).batch_size),

@@ -97,7 +97,7 @@ def candidates(
 def explore(
     found: Sequence[Candidate], limits: Limits, ratio: Callable[[Student], float], trials: int
 ) -> None:
-    """Trains students, at most `trials` of them.
+    """Trains students, at most `trials` of them; the trained generator itself is no trial.
 
     Under a limit on time the widest come first. Under one on size, few dense channels compete with
     many sparse ones: it starts in the middle and goes on, narrower first, while FID gets better.
@@ -111,34 +111,45 @@ def explore(
         trials: at most.
     """
     students = [candidate.student for candidate in found]
+    left = trials
+
+    def affordable(student: Student) -> bool:
+        return left > 0 or student == Student()
+
+    def attempt(student: Student) -> float:
+        nonlocal left
+        left -= student != Student()
+        return ratio(student)
+
     if limits.kb or limits.latency_ms:
-        _climb(students, len(students) // 2 if limits.kb else 0, ratio, trials)
+        _climb(students, len(students) // 2 if limits.kb else 0, attempt, affordable)
         return
     low, high = 0, len(students)  # the first that is too narrow lies between
-    while low < high and trials:
+    while low < high and affordable(students[(low + high) // 2]):
         middle = (low + high) // 2
-        trials -= 1
-        if ratio(students[middle]) <= limits.fid_ratio:
+        if attempt(students[middle]) <= limits.fid_ratio:
             low = middle + 1
         else:
             high = middle
-    for sparsity in SPARSITIES[1 : 1 + trials] if low else ():
-        if ratio(dataclasses.replace(students[low - 1], sparsity=sparsity)) > limits.fid_ratio:
+    for sparsity in SPARSITIES[1:] if low else ():
+        student = dataclasses.replace(students[low - 1], sparsity=sparsity)
+        if not affordable(student) or attempt(student) > limits.fid_ratio:
             return
 
 
 def _climb(
-    students: Sequence[Student], start: int, ratio: Callable[[Student], float], trials: int
+    students: Sequence[Student],
+    start: int,
+    attempt: Callable[[Student], float],
+    affordable: Callable[[Student], bool],
 ) -> None:
     """From `start` to the end while the ratio falls; if it does not at once, to the beginning."""
-    first = best = ratio(students[start])
-    left = trials - 1
+    first = best = attempt(students[start])
     for way in (range(start + 1, len(students)), range(start - 1, -1, -1)):
         for i in way:
-            if not left:
+            if not affordable(students[i]):
                 return
-            left -= 1
-            mine = ratio(students[i])
+            mine = attempt(students[i])
             if mine >= best:
                 break
             best = mine

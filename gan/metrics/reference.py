@@ -5,12 +5,11 @@ import hashlib
 import io
 import json
 import pathlib
-import zipfile
-import zlib
 from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
+from absl import logging
 
 from gan import files
 from gan.metrics.features import Features
@@ -55,6 +54,8 @@ def _pack(text: str, found: Features) -> bytes:
 
 
 def _read(path: pathlib.Path, text: str) -> Features | None:
+    if not path.is_file():
+        return None
     try:
         with np.load(path, allow_pickle=False) as archive:
             if str(archive["key"]) != text:
@@ -62,8 +63,9 @@ def _read(path: pathlib.Path, text: str) -> Features | None:
             moments = Moments(len(archive["mean"]))
             moments.count = int(archive["count"])
             moments.mean, moments.scatter = archive["mean"], archive["scatter"]
-            return Features(
-                moments, archive["rows"], archive.get("logits"), archive.get("class_counts")
-            )
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error):
+            return Features(moments, archive["rows"], archive.get("logits"))
+    # What NumPy and zipfile raise at a damaged file is no finite list.
+    except Exception as error:
+        reason = f"{type(error).__name__}: {error}".splitlines()[0][:200]
+        logging.warning("%s is damaged (%s); the features are computed anew.", path, reason)
         return None

@@ -151,10 +151,13 @@ def test_the_folder_of_a_report(generator, files, judged, tmp_path):
     beside = report.judge_keras(generator, evaluator)
     result = report.write_report(
         tmp_path, judged, files, keras=beside, evaluator=evaluator, generator=generator,
-        columns=4, chosen=chosen,
+        columns=4, chosen=chosen, about={"run": "first <1>", "date": "2026-01-02T03:04:05+00:00"},
     )  # fmt: skip
+    assert result["about"]["run"] == "first <1>"
+    page = (tmp_path / "report.html").read_text()
+    assert "<dd>first &lt;1&gt;</dd>" in page and "<dd>2026-01-02T03:04:05+00:00</dd>" in page
     assert json.loads((tmp_path / "report.json").read_text()) == result
-    assert list(result) == ["variants", "keras", "protocol", "chosen"]
+    assert list(result) == ["about", "variants", "keras", "protocol", "chosen"]
     assert result["variants"] == judged and result["chosen"] == chosen
     assert result["keras"]["fid"] == evaluator.evaluate(KerasSampler(generator))["fid"]
     assert result["protocol"]["num_samples"] == 8 and result["protocol"]["batch_size"] == 1
