@@ -29,6 +29,7 @@ class LogEvent:
         values: losses, loss scales and learning rates, the losses being means over the steps of
             the last graph call.
         metrics: what an evaluation found, such as fid; empty at other events.
+        feature_net: that it was measured by; "" for points.
     """
 
     step: int
@@ -37,15 +38,18 @@ class LogEvent:
     images_per_second: float
     values: Mapping[str, float]
     metrics: Mapping[str, float]
+    feature_net: str = ""
 
     def json(self) -> str:
         """One line of JSON without its line break; a number that is not finite becomes null."""
-        head = {
+        head: dict[str, Any] = {
             "step": self.step,
             "images": self.images,
             "seconds": round(self.seconds, 3),
             "images_per_second": round(self.images_per_second, 2),
         }
+        if self.metrics and self.feature_net:
+            head["feature_net"] = self.feature_net
         rest = dict(sorted(self.values.items())) | dict(sorted(self.metrics.items()))
         # JSON has no NaN, and readers other than Python's refuse a file that holds one.
         finite = {k: v if math.isfinite(v) else None for k, v in rest.items()}
@@ -56,20 +60,21 @@ class MetricsLog(keras.callbacks.Callback):
     """Appends a line to `workdir/metrics.jsonl` every `log_every_kimg` and at each evaluation.
 
     Each line is one JSON object: step, images, seconds, images_per_second, every loss, loss
-    scales, learning rates (`GROUP_learning_rate`) and, at an evaluation, its metrics. NaN and
-    infinities are null; a loss that is one has its line, due or not. Put it behind the callbacks
-    that add to the logs, such as `Evaluation`, and before `NaNGuard`, which ends a run on them.
+    scales, learning rates (`GROUP_learning_rate`) and, at an evaluation, its metrics and the net
+    they were measured by (`feature_net`). NaN and infinities are null; a loss that is one has its
+    line, due or not. Put it behind the callbacks that add to the logs, such as `Evaluation`, and
+    before `NaNGuard`, which ends a run on them.
 
     A run that was killed left lines beyond its last checkpoint. Resuming drops them, so that the
     file says what an unbroken run's would (see `cut_log`); `seconds` goes on from the last line
-    kept. Losses are
-    those of one graph call, not means since the line before, for the same reason.
+    kept. Losses are those of one graph call, not means since the line before, for the same reason.
 
     Args:
         workdir: the run's folder.
         log_every_kimg: thousands of images between lines; 0: at evaluations only (and where a
             loss is not finite).
         sinks: called with each `LogEvent`, so that nothing is measured twice.
+        feature_net: of the evaluations.
     """
 
     def __init__(
@@ -78,9 +83,11 @@ class MetricsLog(keras.callbacks.Callback):
         *,
         log_every_kimg: float = 1.0,
         sinks: Sequence[Callable[[LogEvent], None]] = (),
+        feature_net: str = "",
     ) -> None:
         super().__init__()
         self._path = os.path.join(workdir, METRICS)
+        self._feature_net = feature_net
         self._cadence = Cadence(log_every_kimg)
         self._sinks = tuple(sinks)
 
@@ -156,6 +163,7 @@ class MetricsLog(keras.callbacks.Callback):
             images_per_second=self._rate,
             values=self._values | rates,
             metrics={k: float(v) for k, v in metrics.items()},
+            feature_net=self._feature_net,
         )
 
 

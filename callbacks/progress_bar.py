@@ -2,6 +2,7 @@
 
 import sys
 import time
+from collections.abc import Callable
 from typing import Any, TextIO
 
 import keras
@@ -17,10 +18,18 @@ class ProgressBar(keras.callbacks.Callback):
     Args:
         seconds: between plain lines.
         file: where to; standard error by default.
+        label: how the name of a metric is printed, such as `Evaluator.label`.
     """
 
-    def __init__(self, *, seconds: float = 30.0, file: TextIO | None = None) -> None:
+    def __init__(
+        self,
+        *,
+        seconds: float = 30.0,
+        file: TextIO | None = None,
+        label: Callable[[str], str] = str,
+    ) -> None:
         super().__init__()
+        self._label = label
         self._seconds = seconds
         self._file = file or sys.stderr
         self._bar: Any = None
@@ -58,7 +67,7 @@ class ProgressBar(keras.callbacks.Callback):
         found = {k: v for k, v in (logs or {}).items() if k in ("fid", "modes", "high_quality")}
         if found:
             line = f"{self.model.images / 1000:.3f} kimg: " + ", ".join(
-                f"{name} {value:.4g}" for name, value in found.items()
+                f"{self._label(name)} {value:.4g}" for name, value in found.items()
             )
             tqdm.write(line, file=self._file)
 

@@ -77,6 +77,8 @@ class Run:
         flags: of flags.txt, as texts.
         seconds: image count -> wall time.
         curves: metric -> image count -> value.
+        nets: metric -> feature net of its curve, the last if there were several; without those
+            that no net has to do with, or whose log names none.
         evaluations: of evaluation.json.
         notes: what was passed over.
     """
@@ -85,6 +87,7 @@ class Run:
     flags: dict[str, str]
     seconds: dict[int, float] = field(default_factory=dict)
     curves: dict[str, dict[int, float]] = field(default_factory=dict)
+    nets: dict[str, str] = field(default_factory=dict)
     evaluations: list[Evaluation] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 
@@ -134,11 +137,14 @@ def _read_curves(run: Run) -> None:
     known = set().union(*_DECLARED.values())
     for event in events:
         images = int(event["images"])
+        net = event.get("feature_net")
         for name, value in _numbers(event).items():
             training = name in _TRAINING | common or name.endswith("_learning_rate")
             if (name in known or not training) and not _is_spread(name, event):
                 run.curves.setdefault(name, {})[images] = value
                 run.seconds[images] = float(event.get("seconds", math.nan))
+                if net and name in known:
+                    run.nets[name] = str(net)
 
 
 def _read_evaluations(run: Run) -> None:
@@ -238,9 +244,12 @@ class Group:
 
     @property
     def protocol(self) -> dict[str, str]:
-        """How its curves were measured, as far as its flags say."""
+        """How its curves were measured, as far as its flags and its log say."""
         flags = self.runs[0].flags
-        return {name: flags[name] for name in _CURVE_PROTOCOL if name in flags}
+        found = {name: flags[name] for name in _CURVE_PROTOCOL if name in flags}
+        # Which one `auto` was; logs of older runs do not say.
+        nets = sorted(set().union(*(run.nets.values() for run in self.runs)))
+        return found | ({"feature_net": " and ".join(nets)} if nets else {})
 
 
 def statistics(rows: Sequence[Sequence[float]]) -> tuple[np.ndarray, np.ndarray]:

@@ -37,6 +37,19 @@ class Subject:
     judge: Callable[[int], dict[str, float]]
 
 
+def feature_net(run: experiment.Experiment | None) -> dict[str, Any]:
+    """The net to judge by and its weights, as an Evaluator takes them.
+
+    `auto` is what the run was judged by as it trained, so that the figures go together, and where
+    there is no run, or other data to judge by, the net made for the data.
+    """
+    weights = FLAGS.feature_weights or FLAGS.inception_weights
+    if FLAGS.feature_net != "auto" or not FLAGS.workdir or FLAGS.reference:
+        return {"feature_net": FLAGS.feature_net, "feature_weights": weights}
+    own = experiment.feature_net(run.values if run else experiment.read_flags(FLAGS.workdir))
+    return own | ({"feature_weights": weights} if weights else {})
+
+
 def reference(run: experiment.Experiment | None) -> tuple[Source, str, dict[str, Any]]:
     """The data to judge by, its split, and what is done to its images.
 

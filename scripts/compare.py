@@ -6,7 +6,7 @@ group: a mean and its standard error. Where groups were not judged alike, it say
 
 import string
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +14,7 @@ from absl import flags
 
 from gan import files, registry
 from gan.errors import UserError
-from gan.metrics.declared import key_of
+from gan.metrics.declared import key_of, label
 from scripts import _curves, cli
 from scripts._runs import Curve, Evaluation, Group, grouped, read, statistics
 
@@ -73,10 +73,16 @@ class Footnotes:
         return [f" [{self._letters[text]}]" for text in texts]
 
 
-def direction(metric: str) -> str:
-    """A metric's name, with what is better of it."""
-    better = key_of(metric).better
-    return f"{metric} ({better} is better)" if better else metric
+def direction(metric: str, nets: Iterable[str] = ()) -> str:
+    """A metric's name, with what is better of it.
+
+    Args:
+        metric: its key.
+        nets: the feature nets of the rows below: one is named here, of more the footnotes tell.
+    """
+    better, distinct = key_of(metric).better, set(nets)
+    name = label(metric, distinct.pop()) if len(distinct) == 1 else metric
+    return f"{name} ({better} is better)" if better else name
 
 
 def figure(mean: float, error: float, star: str = "") -> str:
@@ -106,7 +112,10 @@ def curve_row(name: str, metric: str, curve: Curve, against: str) -> list[str]:
 
 
 def curve_tables(
-    panels: Mapping[str, Mapping[str, Curve]], against: str, notes: Sequence[str]
+    panels: Mapping[str, Mapping[str, Curve]],
+    titles: Mapping[str, str],
+    against: str,
+    notes: Sequence[str],
 ) -> list[str]:
     """A table a metric, and how the protocols of its rows differ."""
     unit = "kimg" if against == "images" else "seconds"
@@ -114,7 +123,7 @@ def curve_tables(
     for metric, curves in panels.items():
         head = ["", "seeds", "last", f"at {unit}", "best", f"at {unit}"]
         body = [curve_row(name, metric, curve, against) for name, curve in curves.items()]
-        lines += [direction(metric), *aligned([head, *body]), ""]
+        lines += [titles[metric], *aligned([head, *body]), ""]
     if notes:
         lines += [NOT_ALIKE, *notes, ""]
     return lines
@@ -133,7 +142,7 @@ def evaluation_tables(
         rows = [row for group in groups for row in evaluation_rows(group, metric)]
         labels = footnotes.marks([members[0].protocol_of(metric) for _, members in rows])
         body = []
-        for (name, members), label in zip(rows, labels):
+        for (name, members), mark in zip(rows, labels):
             mean, error = statistics([[e.metrics[metric]] for e in members])
             star = ""
             if len(members) == 1 and metric in members[0].errors:
@@ -141,9 +150,11 @@ def evaluation_tables(
             kimg = sorted({e.images / 1000 for e in members if e.images is not None})
             at = f"{kimg[0]:.6g}" if kimg else ""
             at += f"-{kimg[-1]:.6g}" if len(kimg) > 1 else ""
-            body.append([name + label, str(len(members)), figure(mean[0], error[0], star), at])
+            body.append([name + mark, str(len(members)), figure(mean[0], error[0], star), at])
         if body:
-            lines += [direction(metric), *aligned([["", "seeds", "value", "at kimg"], *body]), ""]
+            nets = (members[0].protocol.get("feature_net", "") for _, members in rows)
+            head = ["", "seeds", "value", "at kimg"]
+            lines += [direction(metric, nets), *aligned([head, *body]), ""]
     if lines:
         lines = ["Judged on their own (evaluation.json)", "", *lines]
     if starred:
@@ -224,15 +235,21 @@ def main(argv: Sequence[str]) -> int:
     notes = list(footnotes.lines)
     panels: dict[str, dict[str, Curve]] = {}
     for metric in chosen:
-        for group, label in zip(groups, labels):
+        for group, mark in zip(groups, labels):
             curve = group.curve(metric)
             if curve is not None:
-                panels.setdefault(metric, {})[group.name + label] = curve
-    shown = [group.name + label for group, label in zip(groups, labels)]
+                panels.setdefault(metric, {})[group.name + mark] = curve
+    shown = [group.name + mark for group, mark in zip(groups, labels)]
+    titles = {
+        metric: direction(
+            metric, (run.nets.get(metric, "") for run in runs if metric in run.curves)
+        )
+        for metric in panels
+    }
     if unsaid:
         more = f" and {len(unsaid) - 8} flags more" if len(unsaid) > 8 else ""
         print(f"The groups differ in {', '.join(unsaid[:8])}{more}.\n")
-    lines = curve_tables(panels, FLAGS.against, notes) if panels else []
+    lines = curve_tables(panels, titles, FLAGS.against, notes) if panels else []
     lines += evaluation_tables(groups, chosen, footnotes)
     print("\n".join(lines).rstrip("\n"))
     for note in [*(note for run in runs for note in run.notes), *remarks(groups, chosen)]:
@@ -242,7 +259,6 @@ def main(argv: Sequence[str]) -> int:
     elif not _curves.available():
         print(f"note: {_curves.NEEDED}", file=sys.stderr)
     else:
-        titles = {metric: direction(metric) for metric in panels}
         picture = _curves.png(
             panels, groups=shown, titles=titles, against=FLAGS.against, footnotes=notes
         )

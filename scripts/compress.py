@@ -57,6 +57,8 @@ COMPRESS = {
     "keep_float": ((), "layers that stay float32 in int8 files, comma-separated"),
     "debug_layers": (False, "say which layers lose most in the trained generator's int8 file"),
     "calibration": (200, "batches that set int8's ranges, 100 to 500"),
+    "feature_net": ("", "judges the files; the one that judged the run as it trained if empty"),
+    "feature_weights": ("", "file of its weights; the run's if empty"),
     "eval_samples": (0, "samples of each file for its metrics; 0 is 10,000"),
     "steps_per_loop": (50, "training steps in one graph call"),
     "seed": (0, "of the students' training, and of the z that files are judged on"),
@@ -221,9 +223,12 @@ def main(argv: Sequence[str]) -> int:
     check(run, wanted, searching)
     values = {name: FLAGS[name].value for name in COMPRESS} | {"checkpoint": str(run.trainer.step)}
     experiment.check_resumable(out, values, free=_FREE, flag="out")
+    # The run's own, so that the report and the run's best checkpoint speak of one scale.
+    net = {n: FLAGS[n].value for n in ("feature_net", "feature_weights") if FLAGS[n].present}
     evaluator = Evaluator(
         run.source,
         metrics=report.METRICS,
+        **experiment.feature_net(run.values | net),
         num_samples=FLAGS.eval_samples,
         seed=FLAGS.seed,
         labels=run.values.get("eval_labels", "data"),

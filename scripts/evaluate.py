@@ -43,9 +43,16 @@ OPTIONS: dict[str, tuple[Any, str]] = {
     "metrics": ((), "names or import paths; fid for images and modes for mixtures by default"),
     "num_samples": (0, "how many; 0: 10,000 images, 26,000 stacked ones or 2,500 points"),
     "num_reference": (0, "how many images of the reference; 0: all"),
-    "feature_net": ("auto", "fashion, mnist, inception, keras:MODEL or an import path"),
-    "inception_weights": ("", "file of the inception net's weights, classify_image_graph_def.pb"),
-    "feature_weights": ("", "file of a keras:MODEL's weights"),
+    "feature_net": (
+        "auto",
+        "fashion, mnist, random, inception, keras:MODEL or an import path; auto: the run's own, "
+        "by default the one made for the data, else random",
+    ),
+    "inception_weights": ("", "the same as --feature_weights"),
+    "feature_weights": (
+        "",
+        "file of the weights of inception (classify_image_graph_def.pb) or a keras:MODEL",
+    ),
     "labels": ("data", "classes of conditional generators: by the data's shares, or balanced"),
     "seed": (0, "of the latents, and of the order of labels; a translator has neither"),
     "seeds": (1, "how many seeds, from --seed on: mean and standard error of the metrics"),
@@ -74,8 +81,7 @@ def main(argv: Sequence[str]) -> int:
     evaluator = Evaluator(
         source,
         metrics=FLAGS.metrics,
-        feature_net=FLAGS.feature_net,
-        feature_weights=FLAGS.feature_weights or FLAGS.inception_weights,
+        **_subjects.feature_net(run),
         num_samples=FLAGS.num_samples,
         num_reference=FLAGS.num_reference,
         seed=FLAGS.seed,
@@ -197,7 +203,7 @@ def judge(evaluator: Evaluator, subject: Subject, transform: dict[str, Any]) -> 
         print(subject.title)
     for name, value in metrics.items():
         error = f" +- {errors[name]:.2g}" if errors else ""
-        print(f"{name:20}{value:.4g}{error}", flush=True)
+        print(f"{evaluator.label(name):28} {value:.4g}{error}", flush=True)
     return {
         "subject": subject.about,
         "protocol": protocol,

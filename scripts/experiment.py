@@ -176,6 +176,16 @@ def read_flags(workdir: str | Path) -> dict[str, Any]:
     return values
 
 
+def feature_net(values: Mapping[str, Any]) -> dict[str, Any]:
+    """The net that a run is judged by while it trains, and its weights, as an Evaluator takes them.
+
+    Args:
+        values: of its flags.
+    """
+    defaults = {"feature_net": "auto", "feature_weights": ""}
+    return {name: str(values.get(name, default)) for name, default in defaults.items()}
+
+
 def _typed(name: str, text: str, parameter: inspect.Parameter) -> Any:
     kind = type(parameter.default)
     if kind is bool:

@@ -55,7 +55,10 @@ RUN = {
     "eval_labels": ("data", "classes an evaluation draws: by the data's shares, or balanced"),
     "best_by": ("", "metric that says which checkpoint is best, such as kid; by default the first"),
     "eval_share": (1.0, "share of the time that evaluations may take; rarer ones keep to it"),
-    "feature_net": ("auto", "of evaluations, see scripts.evaluate; auto: fashion"),
+    "feature_net": (
+        "auto",
+        "of evaluations, see scripts.evaluate; auto: the one made for the data, else random",
+    ),
     "feature_weights": ("", "file of the weights of inception or a keras:MODEL"),
     "eval_at_start": (False, "evaluate the untrained generator too"),
     "on_collapse": ("warn", "what follows a collapse: off, warn, stop or rollback"),
@@ -104,6 +107,7 @@ def callbacks_of(
     """The callbacks of a run, in the order in which they add to the logs and read them."""
     chief = is_chief(run.trainer.distribute_strategy)
     found: list[keras.callbacks.Callback] = []
+    evaluator = None
     if FLAGS.eval_every_kimg:
         evaluator = Evaluator(
             run.source,
@@ -136,6 +140,7 @@ def callbacks_of(
                 workdir,
                 log_every_kimg=FLAGS.log_every_kimg,
                 sinks=[TensorBoardScalars(workdir)],
+                feature_net=evaluator.feature_net if evaluator else "",
             )
         )
     # Behind the log, so that the bad value is in it, and before whatever would draw or save it.
@@ -143,7 +148,7 @@ def callbacks_of(
     if chief:
         if FLAGS.image_every_kimg:
             found.append(ImageGrid(run.source, workdir, image_every_kimg=FLAGS.image_every_kimg))
-        found.append(ProgressBar())
+        found.append(ProgressBar(label=evaluator.label if evaluator else str))
     found.append(Checkpoint(checkpoints, checkpoint_every_kimg=FLAGS.checkpoint_every_kimg))
     return found
 

@@ -9,6 +9,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from gan import images
+from gan.metrics import declared
 
 # Okabe and Ito's colours, which the colour-blind can tell apart.
 _COLOURS = {"float32": "#000000", "float16": "#CC79A7", "dynamic": "#E69F00", "int8": "#0072B2"}
@@ -48,13 +49,14 @@ def front(points: Sequence[tuple[float, float]]) -> list[int]:
     return kept
 
 
-def png(variants: Sequence[Mapping[str, Any]], *, chosen: str = "") -> bytes:
+def png(variants: Sequence[Mapping[str, Any]], *, chosen: str = "", feature_net: str = "") -> bytes:
     """Draws FID against gzip kB and against latency, a numbered point a variant.
 
     Args:
         variants: what `report.judge` returned; those without a finite FID are left out. They are
             numbered from 1 in this order.
         chosen: name of the variant to mark; "" for none.
+        feature_net: that FID was measured by; "" for none.
 
     Returns:
         The PNG file's content.
@@ -66,12 +68,12 @@ def png(variants: Sequence[Mapping[str, Any]], *, chosen: str = "") -> bytes:
     figure = Figure(figsize=(11.5, max(4.6, 1.4 + 0.225 * len(variants))), layout="constrained")
     FigureCanvasAgg(figure)
     left, right = figure.subplots(1, 2, sharey=True)
-    for ax, (key, factor, label, title) in zip((left, right), _AXES):
+    for ax, (key, factor, name, title) in zip((left, right), _AXES):
         points = [(factor * v[key], v["fid"]) for _, v in numbered]
         _draw(ax, points, numbered, chosen)
-        _dress(ax, points, label)
+        _dress(ax, points, name)
         ax.set_title(title, loc="left", fontsize=11)
-    left.set_ylabel("FID, lower is better")
+    left.set_ylabel(f"{declared.label('FID', feature_net)}, lower is better")
     handles = [_handle(v, v["name"] == chosen) for _, v in numbered]
     names = [f"{n:\u2007>2}  {v['name']}" for n, v in numbered]
     figure.legend(

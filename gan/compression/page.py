@@ -7,6 +7,7 @@ from html import escape
 from typing import Any
 
 from gan.compression import charts
+from gan.metrics.declared import label
 
 _STYLE = """
 :root { --ink: #1d2127; --soft: #656d78; --line: #dfe3e8; --mark: #d55e00; --back: #fff6ee; }
@@ -68,6 +69,8 @@ _COLUMNS: tuple[tuple[str, str, Callable[[Any], str]], ...] = (
     ("recall", "recall", _each(".3f")),
     ("psnr_db", "PSNR dB", _each(".1f")),
 )
+# Distances of a feature net's, which their headings name.
+_BY_NET = ("fid", "kid", "precision", "recall")
 
 
 def render(
@@ -88,11 +91,13 @@ def render(
     protocol = report["protocol"]
     subject = f"Compressed generators of {protocol.get('dataset', 'images')}"
     samples = protocol.get("num_samples", 0)
+    net = protocol.get("feature_net", "")
+    by = f" by the feature net {escape(net)}" if net else ""
     parts = [
         f"<h1>{escape(subject)}</h1>",
         f'<p class="soft">{len(variants)} files, each measured as it would be shipped; FID, KID, '
-        f"precision and recall on {samples:,} samples. Higher is better for precision, recall and "
-        "PSNR, lower for all other costs and distances.</p>",
+        f"precision and recall on {samples:,} samples{by}. Higher is better for precision, recall "
+        "and PSNR, lower for all other costs and distances.</p>",
         _chosen(chosen, variants) if chosen else "",
         "<h2>Figures</h2>",
         _table(report, name),
@@ -147,7 +152,9 @@ def _facts(this: Mapping[str, Any], base: Mapping[str, Any]) -> list[tuple[str, 
 
 
 def _table(report: Mapping[str, Any], chosen: str) -> str:
-    head = "".join(f"<th>{title}</th>" for _, title, _ in _COLUMNS)
+    net = escape(report["protocol"].get("feature_net", ""))
+    titles = (label(title, net) if key in _BY_NET else title for key, title, _ in _COLUMNS)
+    head = "".join(f"<th>{title}</th>" for title in titles)
     rows = [_row("", "", report["keras"] | {"name": "keras"}, "")]
     for i, v in enumerate(report["variants"]):
         dot = f'<i class="dot" style="background:{charts.colour(v["name"])}"></i>'

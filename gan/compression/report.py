@@ -15,6 +15,7 @@ from gan import images
 from gan.compression import charts, cost, isolated, page, placement, runner
 from gan.compression.runner import LiteRTSampler, LiteRTTranslator
 from gan.files import write_json, write_whole
+from gan.metrics.declared import label
 from gan.metrics.evaluation import Evaluator
 from gan.sampling import KerasSampler, Sampler, balanced_labels, latents
 
@@ -159,7 +160,8 @@ def write_report(
     )
     chart = None
     if charts.available():
-        chart = charts.png(variants, chosen=(chosen or {}).get("name", ""))
+        net = evaluator.protocol.get("feature_net", "")
+        chart = charts.png(variants, chosen=(chosen or {}).get("name", ""), feature_net=net)
         write_whole(out / "report.png", chart)
     # The same number of pixels for all: 5 x 5 samples of up to 64 pixels, fewer of larger ones.
     side = max(2, min(5, 400 // max(next(iter(rows.values())).shape[1:3])))
@@ -251,13 +253,16 @@ def _samples(
 
 _TABLE = ("variant", "gzip kB", "vs f32", "params", "MACs", "sparsity", "ms", "FID", "ratio",
           "recall", "PSNR")  # fmt: skip
+_BY_NET = ("FID", "recall")
 
 
 def table(report: Mapping[str, Any]) -> str:
     """The report as lines for a terminal, the chosen variant marked; ratio is FID's to float32."""
     base = next(v for v in report["variants"] if v["name"] == "float32")
     chosen = (report.get("chosen") or {}).get("name")
-    rows = [_TABLE, _cells("keras", report["keras"], base)]
+    net = report["protocol"].get("feature_net", "")
+    head = tuple(label(title, net) if title in _BY_NET else title for title in _TABLE)
+    rows = [head, _cells("keras", report["keras"], base)]
     rows += [_cells(v["name"], v, base) for v in report["variants"]]
     widths = [max(len(row[i]) for row in rows) for i in range(len(_TABLE))]
     lines = (

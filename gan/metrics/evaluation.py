@@ -315,7 +315,12 @@ class Evaluator:
 
     def label(self, key: str) -> str:
         """A key as it is printed, with the net it was measured by: `fid[fashion]`."""
-        return label(key, self._net.name if self._net else "")
+        return label(key, self.feature_net)
+
+    @property
+    def feature_net(self) -> str:
+        """The name of the net; "" for points."""
+        return self._net.name if self._net else ""
 
     @property
     def protocol(self) -> dict[str, Any]:
