@@ -9,7 +9,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from gan import images
-from gan.metrics import declared
+from gan.metrics import keys
 
 # Okabe and Ito's colours, which the colour-blind can tell apart.
 _COLOURS = {"float32": "#000000", "float16": "#CC79A7", "dynamic": "#E69F00", "int8": "#0072B2"}
@@ -73,7 +73,7 @@ def png(variants: Sequence[Mapping[str, Any]], *, chosen: str = "", feature_net:
         _draw(ax, points, numbered, chosen)
         _dress(ax, points, name)
         ax.set_title(title, loc="left", fontsize=11)
-    left.set_ylabel(f"{declared.label('FID', feature_net)}, lower is better")
+    left.set_ylabel(f"{keys.label('FID', feature_net)}, lower is better")
     handles = [_handle(v, v["name"] == chosen) for _, v in numbered]
     names = [f"{n:\u2007>2}  {v['name']}" for n, v in numbered]
     figure.legend(

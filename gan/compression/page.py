@@ -7,7 +7,7 @@ from html import escape
 from typing import Any
 
 from gan.compression import charts
-from gan.metrics.declared import label
+from gan.metrics.keys import label
 
 _STYLE = """
 :root { --ink: #1d2127; --soft: #656d78; --line: #dfe3e8; --mark: #d55e00; --back: #fff6ee; }

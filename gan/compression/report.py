@@ -15,8 +15,8 @@ from gan import images
 from gan.compression import charts, cost, isolated, page, placement, runner
 from gan.compression.runner import LiteRTSampler, LiteRTTranslator
 from gan.files import write_json, write_whole
-from gan.metrics.declared import label
 from gan.metrics.evaluation import Evaluator
+from gan.metrics.keys import label
 from gan.sampling import KerasSampler, Sampler, balanced_labels, latents
 
 # What an Evaluator with metrics=METRICS finds, and what of it the report shows.
@@ -260,7 +260,7 @@ def table(report: Mapping[str, Any]) -> str:
     """The report as lines for a terminal, the chosen variant marked; ratio is FID's to float32."""
     base = next(v for v in report["variants"] if v["name"] == "float32")
     chosen = (report.get("chosen") or {}).get("name")
-    net = report["protocol"].get("feature_net", "")
+    net = report.get("protocol", {}).get("feature_net", "")
     head = tuple(label(title, net) if title in _BY_NET else title for title in _TABLE)
     rows = [head, _cells("keras", report["keras"], base)]
     rows += [_cells(v["name"], v, base) for v in report["variants"]]

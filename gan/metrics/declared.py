@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 from gan.errors import UserError
 from gan.metrics import scores
-from gan.metrics.keys import Key, declares
+from gan.metrics.keys import Key, declares, label
 
 __all__ = ["Key", "declared", "declares", "key_of", "label"]
 
@@ -46,16 +46,6 @@ def key_of(name: str, metrics: Iterable[str] = ()) -> Key:
         The key; without a direction where nobody declares it.
     """
     return declared(metrics).get(name) or _BUILT_IN.get(name) or Key(name)
-
-
-def label(key: str, net: str) -> str:
-    """A key as it is printed, with the feature net that its value is relative to: `fid[fashion]`.
-
-    Args:
-        key: as it stands in files.
-        net: a protocol's `feature_net`; "" for points, which are judged as they are.
-    """
-    return f"{key}[{net}]" if net else key
 
 
 _BUILT_IN = declared([*scores.METRICS, *scores.OWN])

@@ -61,3 +61,13 @@ def declares(*keys: Key) -> Callable[[_Function], _Function]:
         return function
 
     return attach
+
+
+def label(key: str, net: str) -> str:
+    """A key as it is printed, with the feature net that its value is relative to: `fid[fashion]`.
+
+    Args:
+        key: as it stands in files.
+        net: a protocol's `feature_net`; "" for points, which are judged as they are.
+    """
+    return f"{key}[{net}]" if net else key
