@@ -106,9 +106,10 @@ def reported(
     except OSError as error:
         if only and error.errno not in only:
             raise
-        raise UserError(
-            f"--{flag}={os.fspath(path)!r} cannot be written: {error.strerror or error}."
-        ) from error
+        reason = error.strerror or error
+        if isinstance(error, (FileExistsError, NotADirectoryError)):
+            reason = "a file is where a folder is needed"
+        raise UserError(f"--{flag}={os.fspath(path)!r} cannot be written: {reason}.") from error
 
 
 def _finite(value: Any) -> Any:

@@ -5,7 +5,7 @@ It reads flags.txt, metrics.jsonl and evaluation.json only.
 
 import json
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ from gan.errors import UserError
 from gan.metrics import scores
 from gan.metrics.declared import declared, key_of
 from scripts import experiment
-from trainers import evaluations
+from trainers import evaluations, workdir
 
 # Metric -> the keys that it declares. Those of others are known by the lines that they stand in:
 # to ask their modules would be to run code that a run's folder names.
@@ -98,9 +98,9 @@ def read(folder: Path) -> Run:
     Raises:
         UserError: no run's folder, nothing evaluated in it, or an evaluation.json that is none.
     """
-    if not (folder / "flags.txt").is_file():
+    if not (folder / workdir.FLAGS).is_file():
         raise UserError(
-            f"{str(folder)!r} is no run's folder: {folder / 'flags.txt'} is missing; "
+            f"{str(folder)!r} is no run's folder: {folder / workdir.FLAGS} is missing; "
             "expected the --workdir of a run of scripts.train."
         )
     run = Run(folder, experiment.flag_texts(folder))
@@ -114,23 +114,11 @@ def read(folder: Path) -> Run:
     return run
 
 
-def _events(run: Run) -> Iterator[dict[str, Any]]:
-    """The whole lines of metrics.jsonl."""
-    path = run.folder / "metrics.jsonl"
-    lines = path.read_text(errors="replace").splitlines() if path.is_file() else []
-    for i, line in enumerate(lines):
-        try:
-            event = json.loads(line)
-            int(event["images"])
-        except (ValueError, TypeError, KeyError):
-            which = "its half-written last line" if i == len(lines) - 1 else f"damaged line {i + 1}"
-            run.notes.append(f"{path}: {which} is left out")
-            continue
-        yield event
-
-
 def _read_curves(run: Run) -> None:
-    events = list(_events(run))
+    path = run.folder / workdir.METRICS
+    log = workdir.read_log(path)
+    run.notes += log.notes(path)
+    events = log.events
     trained = [set(event) for event in events if "loss" in event]
     # A key that every line of losses has is one of the training, unless it declares itself.
     common = set.intersection(*trained) if trained else set()

@@ -139,7 +139,7 @@ def subjects(evaluator: Evaluator, run: experiment.Experiment | None) -> Iterato
         }
         yield Subject(about, "", lambda seed: evaluator.evaluate(sampler, seed))
     else:
-        yield from _of_run(evaluator, run)
+        yield from of_run(evaluator, run, FLAGS.workdir, FLAGS.checkpoint)
 
 
 def _of_pictures(evaluator: Evaluator) -> Subject:
@@ -157,26 +157,33 @@ def _of_pictures(evaluator: Evaluator) -> Subject:
     return Subject(about | ({"transform": chosen} if chosen else {}), "", judge)
 
 
-def _of_run(evaluator: Evaluator, run: experiment.Experiment) -> Iterator[Subject]:
+def of_run(
+    evaluator: Evaluator, run: experiment.Experiment, workdir: str, checkpoint: str
+) -> Iterator[Subject]:
+    """A run's checkpoints; one that cannot be read, or not any more, is left out with a line.
+
+    Args:
+        evaluator: to judge by.
+        run: with the checkpoint's state.
+        workdir: of the run.
+        checkpoint: "all", or what the state is of.
+    """
     trainer, evaluation = run.trainer, Evaluation(evaluator)
     if not trainer.spec.is_translation:
-        require_shape(
-            tuple(trainer.sampler().shape), f"--workdir={FLAGS.workdir!r}", evaluator.source
-        )
-    checkpoints = Checkpoints(FLAGS.workdir)
-    every = [str(step) for step in checkpoints.steps()] if FLAGS.checkpoint == "all" else [""]
-    for step in every:
-        if step:
+        require_shape(tuple(trainer.sampler().shape), f"--workdir={workdir!r}", evaluator.source)
+    checkpoints = Checkpoints(workdir)
+    for step in checkpoints.steps() if checkpoint == "all" else [None]:
+        if step is not None:
             try:
-                checkpoints.restore(trainer, step)
-            except UserError:
-                if checkpoints.path(int(step)).is_dir():
-                    raise
-                print(f"step {step} is left out: the running training has dropped it.", flush=True)
+                checkpoints.restore(trainer, str(step))
+            except UserError as error:
+                gone = not checkpoints.path(step).is_dir()
+                why = "the running training has dropped it." if gone else str(error)
+                print(f"step {step} is left out: {why}", flush=True)
                 continue
         about = {
             "kind": "checkpoint",
-            "run": Path(FLAGS.workdir).resolve().name,
+            "run": Path(workdir).resolve().name,
             "step": trainer.step,
             "images": trainer.images,
             "ema": bool(trainer.ema),

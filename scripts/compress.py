@@ -7,6 +7,7 @@ looks for the variant to take; --variants makes those that are named. A stopped 
 it was.
 """
 
+import contextlib
 import dataclasses
 import math
 import sys
@@ -24,6 +25,7 @@ from gan.errors import UserError
 from gan.metrics.evaluation import Evaluator
 from scripts import _students, cli, experiment
 from scripts._compression import Compression
+from trainers.lock import locked
 
 FLAGS = flags.FLAGS
 
@@ -204,7 +206,7 @@ def check(run: experiment.Experiment, wanted: Sequence[Variant], searching: bool
 def aware_if_needed(work: Compression, limits: Limits) -> None:
     """Trains the best int8 student once more with rounding, if rounding cost more than 3% FID."""
     best, _ = search.choose(work.judged, limits)
-    if best is None or not best["name"].endswith("_int8"):
+    if best is None or variants.parse(best["name"]).precision != "int8":
         return
     student = variants.parse(best["name"]).student
     whole = work.make(variants.variant(student, "float32"))
@@ -236,21 +238,22 @@ def main(argv: Sequence[str]) -> int:
         cache=True,
     )
     work = Compression(run, out, evaluator)
-    fresh = not (out / "flags.txt").is_file()
-    # Everything was looked at: from here on the folder is written to.
-    experiment.make_folder("out", FLAGS.out)
-    with files.reported("out", FLAGS.out):
-        work.begin()
-        experiment.write_flags(out / "flags.txt", values)
-        # It is the sign that all is there: an earlier one must not vouch for files made anew.
-        (out / "report.json").unlink(missing_ok=True)
-    try:
-        with files.reported("out", FLAGS.out, only=files.DISK_ERRORS):
-            return make_all(work, wanted, limits, searching)
-    except UserError:
-        if fresh and not work.bound:  # other flags are as good for what is there
-            (out / "flags.txt").unlink(missing_ok=True)
-        raise
+    with contextlib.ExitStack() as held:
+        # Everything was looked at: from here on the folder is written to, by one process at a time.
+        with files.reported("out", FLAGS.out):
+            held.enter_context(locked(out, flag="out"))
+            work.begin()
+            fresh = not (out / "flags.txt").is_file()
+            experiment.write_flags(out / "flags.txt", values)
+            # It is the sign that all is there: an earlier one must not vouch for files made anew.
+            (out / "report.json").unlink(missing_ok=True)
+        try:
+            with files.reported("out", FLAGS.out, only=files.DISK_ERRORS):
+                return make_all(work, wanted, limits, searching)
+        except UserError:
+            if fresh and not work.bound:  # other flags are as good for what is there
+                (out / "flags.txt").unlink(missing_ok=True)
+            raise
 
 
 def make_all(work: Compression, wanted: Sequence[Variant], limits: Limits, searching: bool) -> int:

@@ -3,7 +3,6 @@
 make demo runs it. What is already there is not made again; a run that was stopped goes on.
 """
 
-import json
 import signal
 import subprocess
 import sys
@@ -46,7 +45,8 @@ def main(argv: Sequence[str]) -> int:
     del argv
     start, out = time.monotonic(), Path(FLAGS.out)
     run, device, grid = out / "train", out / "device", out / "int8_samples.png"
-    fresh = not (grid.is_file() and (device / "report.json").is_file())
+    shown = report.read(device / "report.json")
+    fresh = not (grid.is_file() and shown)
     if fresh:
         step(
             "Training a GAN on Fashion-MNIST",
@@ -58,7 +58,7 @@ def main(argv: Sequence[str]) -> int:
         )
     else:
         print(f"{out} is already there; delete it to train again.")
-    if not (device / "report.json").is_file():
+    if shown is None:
         step(
             "Pruning and quantizing the generator",
             "compress",
@@ -71,7 +71,7 @@ def main(argv: Sequence[str]) -> int:
         model = device / "pruned_int8.tflite"
         step("Generating with the pruned int8 file", "generate", model=model, out=grid)
     print()
-    print(report.table(json.loads((device / "report.json").read_text())))
+    print(report.table(report.read(device / "report.json") or {}))
     last = max((run / "samples").glob("fake_*.png"), default=run / "samples")
     print(f"\nSamples in training        {last}")
     print(f"Samples of the int8 file   {grid}")

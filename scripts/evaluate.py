@@ -96,7 +96,7 @@ def main(argv: Sequence[str]) -> int:
         with files.reported(*out):
             evaluations.add(out[1], entry)
     if subject is None:
-        raise UserError("the running training dropped every checkpoint before it could be judged.")
+        raise UserError("no checkpoint could be judged: the lines above say why.")
     print(f"Written with its protocol to {out[1]}")
     if "neighbours" in FLAGS.metrics and source.spec.is_image:
         name = "" if run else f"_{Path(subject.about['name']).stem}"

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import numpy as np
 from absl import flags
 
-from gan import data, images, sampling
+from gan import data, files, images, sampling
 from gan.compression.runner import LiteRTTranslator
 from gan.errors import UserError
 from gan.generators import load_model, open_exported
@@ -30,6 +30,7 @@ OPTIONS = {
     "seed": (0, "of the latents"),
     "scale": (2, "each pixel is drawn this many pixels wide"),
 }
+_MOST_PIXELS = 2**28
 
 
 def labels(classes: Sequence[str], sampler: sampling.Sampler, count: int) -> np.ndarray | None:
@@ -43,7 +44,7 @@ def labels(classes: Sequence[str], sampler: sampling.Sampler, count: int) -> np.
             raise UserError(f"--classes={','.join(classes)}: this generator is not conditional.")
         return None
     for text in classes:
-        if not text.isdigit() or int(text) >= sampler.num_classes:
+        if not (text.isascii() and text.isdigit()) or int(text) >= sampler.num_classes:
             raise UserError(f"--classes={text!r}: expected 0 to {sampler.num_classes - 1}.")
     chosen = [int(text) for text in classes] or list(range(sampler.num_classes))
     return np.sort(np.resize(np.asarray(chosen, np.int32), count), kind="stable")
@@ -74,38 +75,81 @@ def translated(model: str, folder: str, count: int) -> np.ndarray:
         raise UserError(f"--images={folder!r}: {model!r} draws from z and takes no pictures.")
     height, width, channels = translator.input_shape
     square = height == width
-    pictures = data.load(
-        f"folder:{folder}",
-        image_size=height if square else 0,
-        center_crop=square,
-        channels=channels,
-    )
+    try:
+        pictures = data.load(
+            f"folder:{folder}",
+            image_size=height if square else 0,
+            center_crop=square,
+            channels=channels,
+        )
+        if pictures.spec.shape != translator.input_shape:
+            raise UserError(f"they are {pictures.spec.shape[1]}x{pictures.spec.shape[0]}.")
+    except UserError as error:
+        reason = str(error).replace(f"folder:{folder}: ", "")
+        if not square:  # to which nothing here resizes
+            reason = f"{model!r} takes pictures of {width}x{height} pixels: {reason.split(':')[0]}"
+        raise UserError(f"--images={folder!r}: {reason}") from None
     inputs = np.asarray(next(iter(pictures.ordered(count)))[pictures.spec.domains[0]])
     return beside(inputs, translator(inputs))
+
+
+def check_flags() -> None:
+    """Raises UserError for flags that do not go together, or values that cannot work."""
+    if bool(FLAGS.workdir) == bool(FLAGS.model):
+        raise UserError("Say which generator: either --workdir=RUN or --model=FILE.")
+    if not FLAGS.out:
+        raise UserError("--out is missing: the PNG to write, such as --out=grid.png.")
+    if not FLAGS.out.endswith(".png"):
+        raise UserError(f"--out={FLAGS.out!r}: expected a file that ends in .png.")
+    for name, most in (("count", 100_000), ("scale", 100)):
+        if not 1 <= FLAGS[name].value <= most:
+            raise UserError(f"--{name}={FLAGS[name].value}: expected 1 to {most:,}.")
+    if not 0 <= FLAGS.columns <= FLAGS.count:
+        raise UserError(
+            f"--columns={FLAGS.columns}: expected at least 1 and at most --count={FLAGS.count}, "
+            "or 0 for a square."
+        )
+    if not 0 <= FLAGS.seed < 2**31:
+        raise UserError(f"--seed={FLAGS.seed}: expected 0 to {2**31 - 1}.")
+    if FLAGS.images and not FLAGS.model.endswith(".tflite"):
+        raise UserError(f"--images={FLAGS.images!r} is for a translator's --model=FILE.tflite.")
+    if FLAGS.model and FLAGS["checkpoint"].present:
+        raise UserError(f"--checkpoint={FLAGS.checkpoint} is for a run, not for --model.")
+    files.check_output("out", FLAGS.out)
+
+
+def save(samples: np.ndarray, columns: int) -> None:
+    """Writes the grid.
+
+    Raises:
+        UserError: more pixels than a picture should have, or it cannot be written.
+    """
+    height, width = samples.shape[1:3]
+    pixels = len(samples) * (height + 2) * (width + 2) * FLAGS.scale**2
+    if pixels > _MOST_PIXELS:
+        raise UserError(
+            f"--count={FLAGS.count} --scale={FLAGS.scale}: a picture of {pixels:,} pixels; "
+            f"expected at most {_MOST_PIXELS:,}."
+        )
+    with files.reported("out", FLAGS.out):
+        images.save_png(FLAGS.out, images.grid(samples, columns), scale=FLAGS.scale)
 
 
 def main(argv: Sequence[str]) -> int:
     """Loads, draws, writes."""
     del argv
-    if bool(FLAGS.workdir) == bool(FLAGS.model):
-        raise UserError("Say which generator: either --workdir=RUN or --model=FILE.")
-    if not FLAGS.out.endswith(".png"):
-        raise UserError(f"--out={FLAGS.out!r}: expected a file that ends in .png.")
-    if FLAGS.count < 1 or FLAGS.scale < 1:
-        raise UserError(f"--count={FLAGS.count} --scale={FLAGS.scale}: expected at least 1.")
-    if FLAGS.images and not FLAGS.model.endswith(".tflite"):
-        raise UserError(f"--images={FLAGS.images!r} is for a translator's --model=FILE.tflite.")
-    if FLAGS.columns < 0:
-        raise UserError(f"--columns={FLAGS.columns}: expected at least 1, or 0.")
+    check_flags()
     columns = FLAGS.columns or int(np.ceil(np.sqrt(FLAGS.count)))
     run = experiment.restore(FLAGS.workdir, FLAGS.checkpoint) if FLAGS.workdir else None
     if FLAGS.images or (run and run.source.spec.is_translation):
+        if FLAGS.classes:
+            raise UserError(f"--classes={','.join(FLAGS.classes)}: a translator has no classes.")
         pairs = (
             translated(FLAGS.model, FLAGS.images, FLAGS.count)
             if run is None
             else translations(run, FLAGS.count)
         )
-        images.save_png(FLAGS.out, images.grid(pairs, columns), scale=FLAGS.scale)
+        save(pairs, columns)
         print(f"{FLAGS.out}: {len(pairs)} inputs, each with its translation")
         return 0
     sampler = run.trainer.sampler() if run else load_model(FLAGS.model)
@@ -116,7 +160,7 @@ def main(argv: Sequence[str]) -> int:
     samples = sampler(z, label)
     if samples.ndim != 4:
         raise UserError("This generator draws points, not images; scripts.evaluate judges them.")
-    images.save_png(FLAGS.out, images.grid(samples, columns), scale=FLAGS.scale)
+    save(samples, columns)
     print(f"{FLAGS.out}: {FLAGS.count} samples, seed {FLAGS.seed}")
     return 0
 

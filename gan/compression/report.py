@@ -2,6 +2,7 @@
 
 import gzip
 import hashlib
+import json
 import math
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -9,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from absl import logging
 from keras import Model as KerasModel
 
 from gan import images
@@ -170,6 +172,21 @@ def write_report(
     # The sign that all is there, so it comes last.
     write_json(out / "report.json", report)
     return report
+
+
+def read(path: str | os.PathLike[str]) -> dict[str, Any] | None:
+    """What a `report.json` holds; None where there is none, or, with a warning, a damaged one."""
+    try:
+        found = json.loads(Path(path).read_text())
+        table(found)
+    except FileNotFoundError:
+        return None
+    # What a table makes of a damaged report is no finite list.
+    except Exception as error:
+        reason = f"{type(error).__name__}: {error}".splitlines()[0][:200]
+        logging.warning("%s is damaged (%s); it is made anew.", path, reason)
+        return None
+    return dict(found)
 
 
 def _same_inputs(

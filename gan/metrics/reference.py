@@ -63,7 +63,9 @@ def _read(path: pathlib.Path, text: str) -> Features | None:
             moments = Moments(len(archive["mean"]))
             moments.count = int(archive["count"])
             moments.mean, moments.scatter = archive["mean"], archive["scatter"]
-            return Features(moments, archive["rows"], archive.get("logits"))
+            return Features(
+                moments, archive["rows"], archive.get("logits"), archive.get("class_counts")
+            )
     # What NumPy and zipfile raise at a damaged file is no finite list.
     except Exception as error:
         reason = f"{type(error).__name__}: {error}".splitlines()[0][:200]

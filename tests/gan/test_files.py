@@ -5,6 +5,7 @@ import os
 import pytest
 
 from gan import files
+from gan.errors import UserError
 
 
 def test_a_file_is_written_with_its_folders_and_replaced(tmp_path):
@@ -28,6 +29,32 @@ def test_a_failure_leaves_the_old_file_and_nothing_else(tmp_path, monkeypatch, b
         files.write_whole(path, b"new")
     assert path.read_bytes() == b"old"
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_an_output_is_looked_at_before_the_work(tmp_path):
+    (tmp_path / "file").write_text("mine")
+    for path, folder in (("new/grid.png", False), ("file", False), ("new/run", True), (".", True)):
+        files.check_output("out", tmp_path / path, folder=folder)
+    for path, folder, why in (
+        (".", False, "is a folder; expected the path of a file"),
+        ("file", True, "is a file; expected a folder"),
+        ("file/grid.png", False, "cannot be written: a file is where a folder is needed"),
+        ("file/run", True, "cannot be written: a file is where a folder is needed"),
+    ):
+        with pytest.raises(UserError, match=why):
+            files.check_output("out", tmp_path / path, folder=folder)
+    assert [p.name for p in tmp_path.iterdir()] == ["file"]
+
+
+def test_a_full_disk_is_a_line_and_other_errors_are_not(tmp_path):
+    with (
+        pytest.raises(UserError, match=r"--out='o' cannot be written: No space left on device\."),
+        files.reported("out", "o", only=files.DISK_ERRORS),
+        open("/dev/full", "wb", buffering=0) as full,
+    ):
+        full.write(b"1")
+    with pytest.raises(FileNotFoundError), files.reported("out", "o", only=files.DISK_ERRORS):
+        (tmp_path / "nothing").read_bytes()
 
 
 def test_json_is_what_any_reader_takes(tmp_path):

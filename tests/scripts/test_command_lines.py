@@ -66,8 +66,11 @@ MISTAKES = [
     ([TRAIN, W, "--width=0"], "--width=0"),
     ([TRAIN, W, "--steps_per_loop=0"], "--steps_per_loop=0"),
     ([TRAIN, W, "--flagfile=nowhere.flags"], "nowhere.flags"),
-    ([TRAIN, "--workdir=file.txt"], "'file.txt' cannot be a folder"),
-    ([TRAIN, "--workdir=file.txt/run"], "'file.txt/run' cannot be a folder"),
+    ([TRAIN, "--workdir=file.txt"], "--workdir='file.txt' cannot be written: a file is where"),
+    (
+        [TRAIN, "--workdir=file.txt/run"],
+        "--workdir='file.txt/run' cannot be written: a file is where",
+    ),
     ([TRAIN, W, "--eval_every_kimg=-1"], "--eval_every_kimg=-1"),
     ([TRAIN, W, "--total_kimg=inf"], "--total_kimg=inf"),
     ([TRAIN, W, "--beta_1=1.5"], "--beta_1=1.5"),
@@ -111,6 +114,15 @@ MISTAKES = [
     ([GENERATE, "--model=file.tflite", "--out=a.png"], "file.tflite"),
     ([GENERATE, "--model=file.keras", "--out=a.jpg"], "--out='a.jpg'"),
     ([GENERATE, W, "--columns=-1", "--out=a.png"], "--columns=-1"),
+    ([GENERATE, W], "--out is missing"),
+    ([GENERATE, W, "--out=d.png"], "--out='d.png' is a folder; expected the path of a file"),
+    (
+        [GENERATE, W, "--out=file.txt/a.png"],
+        "--out='file.txt/a.png' cannot be written: a file is where",
+    ),
+    ([GENERATE, W, f"--count={10**20}", "--out=a.png"], "expected 1 to 100,000"),
+    ([GENERATE, W, "--seed=-1", "--out=a.png"], "--seed=-1: expected 0 to"),
+    ([GENERATE, "--model=a.keras", "--checkpoint=9", "--out=a.png"], "is for a run, not for"),
     ([GENERATE, W, "--images=p", "--out=a.png"], "is for a translator's --model=FILE.tflite"),
     ([GENERATE, "--model=no.tflite", "--images=p", "--out=a.png"], "no such file"),
     ([COMPRESS, W], "--out"),
@@ -122,6 +134,13 @@ MISTAKES = [
     ([COMPRESS, W, "--out=trained"], "--out='trained' is a run's folder; take another"),
     ([COMPRESS, W, "--out=o", "--variants=float16", "--keep_float=dense"], "names none"),
     ([COMPRESS, W, "--out=o", "--quantizer=best"], "--quantizer='best'"),
+    ([COMPRESS, W, "--out=file.txt"], "--out='file.txt' is a file; expected a folder"),
+    ([COMPRESS, W, "--out=file.txt/o"], "--out='file.txt/o' cannot be written"),
+    ([COMPRESS, W, "--out=o", "--allocation=each"], "--allocation='each'"),
+    ([COMPRESS, W, "--out=o", "--seed=-1"], "--seed=-1: expected 0 to"),
+    ([COMPRESS, W, "--out=o", "--eval_samples=1"], "--eval_samples=1: expected 2 to"),
+    ([COMPRESS, W, "--out=o", "--output_weight=-1"], "--output_weight=-1"),
+    ([COMPRESS, W, "--out=o", "--quantizer=litert", "--keep_float=a"], "not with litert"),
     ([TRAIN, W, "--trainer=distillation"], "--teacher is missing"),
     ([TRAIN, W, "--trainer=distillation", "--teacher=no.keras"], "--teacher='no.keras'"),
     ([WEB], "--model is missing"),
@@ -136,7 +155,8 @@ def answers(tmp_path_factory):
     for name in ("file.txt", "file.keras", "file.tflite"):
         (folder / name).write_text("not what it says")
     (folder / "trained" / "checkpoints").mkdir(parents=True)
-    (folder / "d.json").mkdir()
+    for name in ("d.json", "d.png"):
+        (folder / name).mkdir()
     return folder, run_all([line for line, _ in MISTAKES], folder)
 
 
@@ -229,6 +249,7 @@ def whole_way(tmp_path_factory):
             COMPRESS, "--workdir=images", "--out=device", "--finetune_kimg=0.2",
             "--eval_samples=40", "--calibration=100", "--steps_per_loop=2",
         ],
+        "late": [COMPRESS, "--workdir=images", "--out=late", "--keep_float=nothere"],
         "int8 fid": [
             EVALUATE, "--workdir=images", "--model=device/int8.tflite", "--num_samples=40",
         ],
@@ -394,6 +415,21 @@ def test_compress_writes_the_report(whole_way):
     assert abs(report["variants"][2]["sparsity"] - 0.7) < 0.01
     for name in ("comparison.png", "report.png", "report.html"):
         assert (folder / "device" / name).is_file()
+
+
+def test_what_does_not_fit_the_run_is_found_before_anything_is_written(whole_way):
+    folder, out, err = outcome(whole_way, "late", status=2)
+    assert "--keep_float='nothere': 'generator' has no such layer; the nearest are" in err
+    assert not out and not (folder / "late").exists()
+
+
+def test_a_report_says_where_it_comes_from(whole_way):
+    folder, _, _ = outcome(whole_way, "compress")
+    about = json.loads((folder / "device" / "report.json").read_text())["about"]
+    assert (about["run"], about["step"], about["images"]) == ("images", 15, 300)
+    assert about["command"].startswith("python -m scripts.compress --workdir=images --out=device")
+    assert about["date"].endswith("+00:00") and about["machine"]["cpu"]
+    assert str(folder) not in json.dumps(about)
 
 
 def test_import_paths_and_their_flags_work_from_a_users_folder(whole_way):

@@ -232,13 +232,18 @@ def test_a_metric_nobody_knows_is_one_and_a_loss_is_none(tmp_path):
     run = read(write_run(tmp_path / "a", logged([1.0, 2.0], name="my_score")))
     assert set(run.curves) == {"my_score", "kid"}
     # Lines of evaluations only: names decide.
-    lines = [{"step": 1, "images": 8, "loss": 1.0, "fid": None}, {"images": 9, "fid": 2.0}]
+    lines = [
+        {"step": 1, "images": 8, "loss": 1.0, "fid": None},
+        {"step": 2, "images": 9, "fid": 2.0},
+    ]
     run = read(write_run(tmp_path / "b", lines))
     assert run.curves == {"fid": {9: 2.0}}
 
 
 def test_damaged_lines_are_counted(tmp_path):
-    folder = write_run(tmp_path / "a", logged([1.0]), tail='\x00\n{"images": 100, "fid": 2.0}\n[1]')
+    folder = write_run(
+        tmp_path / "a", logged([1.0]), tail='\x00\n{"step": 3, "images": 100, "fid": 2.0}\n[1]'
+    )
     run = read(folder)
     assert run.curves["fid"] == {0: 1.0, 100: 2.0}
     assert [note.split(": ")[1] for note in run.notes] == [

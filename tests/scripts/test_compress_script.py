@@ -159,3 +159,30 @@ def test_conditional_generators_and_translators_become_files(tmp_path):
     refused = run("compress", *flags, "--variants=slim_int8")
     assert refused.returncode == 2
     assert "a run of --trainer=cyclegan has no students" in refused.stderr.splitlines()[-1]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("name", "flags", "variants"),
+    [
+        ("distillation", ["--trainer=distillation", "--teacher=TEACHER"], "int8,slim0.5_int8"),
+        ("packed", ["--pack=2"], "slim0.5_int8"),
+        ("half", ["--precision=mixed_float16"], "float16,slim0.5_pruned_int8"),
+        ("penalty", ["--loss=wasserstein", "--penalty=wgan_gp", "--n_critic=2"], "slim0.5_int8"),
+    ],
+)
+def test_runs_of_every_kind_have_students(workdir, tmp_path, name, flags, variants):
+    """A student's student learns from the student, not from its teacher."""
+    flags = [flag.replace("TEACHER", str(workdir / "generator.keras")) for flag in flags]
+    kind = train(tmp_path / name, "--total_kimg=0.4", "--batch_size=20", *flags)
+    out = tmp_path / "device"
+    result = run(
+        "compress", f"--workdir={kind}", f"--out={out}", f"--variants={variants}",
+        "--finetune_kimg=0.2", "--eval_samples=100", "--calibration=10",
+    )  # fmt: skip
+    assert result.returncode == 0, result.stderr
+    found = report(out)
+    assert list(found["variants"]) == ["float32", *variants.split(",")]
+    assert found["about"]["run"] == name
+    small = found["variants"][variants.rpartition(",")[2]]
+    assert small["macs"] < 0.6 * found["variants"]["float32"]["macs"]

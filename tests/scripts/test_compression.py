@@ -1,5 +1,6 @@
 """What a folder of scripts.compress keeps, and in which order a search goes about it."""
 
+import dataclasses
 import json
 import types
 from pathlib import Path
@@ -87,7 +88,8 @@ def test_damaged_features_of_a_reference_are_found_anew_with_a_warning(
 
     def compute():
         calls.append(1)
-        return Features.of([(rows, None)], keep_rows=True)
+        found = Features.of([(rows, None)], keep_rows=True)
+        return dataclasses.replace(found, class_counts=np.array([4, 2]))
 
     reference.cached({"data": 1}, compute)
     (path,) = (tmp_path / "reference").iterdir()
@@ -100,6 +102,7 @@ def test_damaged_features_of_a_reference_are_found_anew_with_a_warning(
     for content in [whole[:-30], b"", b"\x93NUMPY\x01\x00", *broken]:
         path.write_bytes(content)
         found = reference.cached({"data": 1}, compute)
+        np.testing.assert_array_equal(found.class_counts, [4, 2])
         np.testing.assert_array_equal(found.moments.mean, rows.mean(axis=0, dtype=np.float64))
     assert "is damaged" in caplog.text and len(calls) > 30
 
@@ -175,3 +178,16 @@ def test_what_fits_without_training_is_enough_where_no_student_does():
 def test_without_a_base_there_is_nothing_to_compare_with():
     with pytest.raises(UserError, match=r"float32\.tflite has no FID"):
         compress.seek(Workshop(KB, lambda v: None), Limits(kb=150), trials=1)
+
+
+def test_rounding_that_costs_much_is_trained_in():
+    work = Workshop(KB, lambda v: 1.0 + (v.precision == "int8" and not v.student.aware))
+    compress.seek(work, Limits(kb=150), trials=1)
+    # The best is no int8 file: dynamic costs nothing.
+    assert [v.name for v in work.made if v.student.aware] == []
+    dear = KB | {"dynamic": 1e6, "float16": 1e6, "float32": 1e6}
+    work = Workshop(
+        dear, lambda v: 1.0 + 0.1 * (v.precision == "int8") + 0.1 * (v.student.width < 1)
+    )
+    compress.seek(work, Limits(kb=150), trials=1)
+    assert [v.name for v in work.made if v.student.aware] == ["qat_int8"]

@@ -271,3 +271,17 @@ def test_a_report_of_before_is_shown_as_far_as_it_goes():
     old = {k: v for k, v in variant("float32").items() if k not in ("macs", "params", "recall")}
     text = report.table({"variants": [old], "keras": {"fid": 0.8}})
     assert text.splitlines()[2].split()[:4] == ["float32", "1,618.5", "1/1.0", "0.0%"]
+
+
+def test_a_damaged_report_is_none_with_a_warning(judged, tmp_path, caplog):
+    path = tmp_path / "report.json"
+    assert report.read(path) is None and not caplog.records
+    whole = {"variants": judged, "keras": {"fid": 1.0}, "protocol": {}, "chosen": None}
+    path.write_text(json.dumps(whole))
+    assert report.read(path) == whole
+    for text in (path.read_text()[:-9], "[]", '{"variants": []}', json.dumps(whole | {"keras": 1})):
+        path.write_text(text)
+        assert report.read(path) is None
+    path.write_bytes(b"\xff")
+    assert report.read(path) is None
+    assert caplog.text.count("is damaged") == 5

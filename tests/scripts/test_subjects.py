@@ -1,0 +1,30 @@
+"""Which of a run's checkpoints scripts.evaluate judges while the run goes on."""
+
+import shutil
+import types
+
+from toys import ToySource, toy_gan
+
+from scripts._subjects import of_run
+from trainers.checkpoints import Checkpoints
+
+
+def test_a_checkpoint_that_goes_meanwhile_is_left_out_with_a_line(tmp_path, capsys):
+    source, trainer = ToySource(), toy_gan()
+    checkpoints = Checkpoints(tmp_path, keep=9)
+    for step in (1, 2, 3, 4):
+        trainer._step.assign(step)
+        checkpoints.save(trainer)
+    run = types.SimpleNamespace(trainer=trainer, source=source)
+    evaluator = types.SimpleNamespace(source=source)
+    found = of_run(evaluator, run, str(tmp_path), "all")
+    assert next(found).about["step"] == 1
+    shutil.rmtree(checkpoints.path(2))  # as the training does that it runs beside
+    (checkpoints.path(3) / "state.json").write_text("{")
+    assert [subject.about["step"] for subject in found] == [4]
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == "step 2 is left out: the running training has dropped it."
+    assert lines[1].startswith("step 3 is left out: No checkpoint") and len(lines) == 2
+    (subject,) = of_run(evaluator, run, str(tmp_path), "latest")
+    assert subject.about["step"] == 4 and len(subject.about["sha256"]) == 64
+    assert subject.title == "step 4, 0 kimg"
