@@ -1,48 +1,54 @@
 """Says that a GAN has collapsed while something can still be done about it."""
 
 import json
-from collections.abc import Mapping
-from pathlib import Path
+from itertools import islice
 from typing import Any
 
 import keras
 import numpy as np
 from absl import logging
-from scipy.spatial.distance import pdist
 
+from callbacks import _collapse_signals as signals
 from callbacks._cadence import Cadence
 from gan.data.source import Source
 from gan.errors import UserError
-from gan.sampling import balanced_labels, latents
+from gan.metrics.evaluation import Evaluator
+from gan.sampling import latents
+from trainers import workdir
 from trainers.checkpoints import Checkpoints
 from trainers.distribution import any_worker, is_chief
 from trainers.progress import whole_images
 
 ACTIONS = ("warn", "stop", "rollback")
-# What an evaluation may say about the share of the data that is found, higher is better.
-_COVERAGES = ("recall", "coverage", "modes")
-_SIDE = 8  # Images are compared by averages over this many by this many tiles.
+_SCAN = 16  # times as many real examples are looked through where there are many classes
+_OF_A_CLASS = 8  # samples at least, where it can be had
 
 
 class CollapseAlarm(keras.callbacks.Callback):
     """Watches how different samples are from one another, and how much of the data they cover.
 
-    Three signals, each of which must persist for `patience` measurements in a row:
+    Four signals, each of which must persist for `patience` measurements in a row. The first two
+    are measured every `alarm_every_kimg` on the inference weights:
 
     - Diversity: the mean distance between samples, relative to that between as many real
-      examples (see `diversity`), is below `min_diversity`: the generator says one thing, whatever
-      z is. It is measured every `alarm_every_kimg` on the inference weights. A generator that
-      keeps a few modes that lie far apart passes, and so does a conditional one that collapses
-      within each class; the next signal is for those.
-    - Coverage: an evaluation found a `recall`, `coverage` or `modes` below `min_coverage` of the
-      run's best.
+      examples (see `_collapse_signals.diversity`), is below `min_diversity`: the generator says one
+      thing, whatever z is.
+    - Distinct samples: fewer of them differ (see `_collapse_signals.distinct`) than `min_distinct`
+      of the real examples do: the generator knows a few images, far apart as they may be, or a few
+      of each class. Classes are those of the real examples; where there are many, it is the
+      commonest of `_SCAN` times as many examples.
+    - Coverage: an evaluation found a metric that says how much of the data is found (recall,
+      coverage, modes; see `gan.metrics.keys.Key.covers`) below `min_coverage` of the run's best.
+      Both this and distinct samples are counts, and must be lower than chance explains: see
+      `_collapse_signals.has_fallen`, a test at the level of 0.001.
     - D has won: `discriminator_accuracy` (see `trainers.gan.accuracy`) is on average above
       `max_accuracy` while diversity is below `fallen` of its best (at most 1). A perfect D alone
       is no collapse: it is the rule early on, and with strong critics.
 
-    It adds `diversity`, and `collapse` (1 from an alarm until every signal is quiet, else 0), to
-    the logs; put it behind `Evaluation` and before `MetricsLog`. An alarm is one warning with all
-    figures and one line of `workdir/collapses.jsonl`; what follows is the action:
+    It adds `diversity`, `distinct` (as a share of the samples) and `collapse` (1 from an alarm
+    until every signal is quiet, else 0) to the logs; put it behind `Evaluation` and before
+    `MetricsLog`. An alarm is one warning with all figures and one line of
+    `workdir/collapses.jsonl`; what follows is the action:
 
     - warn: nothing more. It warns again only after it had recovered.
     - stop: the run ends after this graph call and is saved as usual; `stopped` says why.
@@ -60,13 +66,15 @@ class CollapseAlarm(keras.callbacks.Callback):
     Args:
         source: where real examples come from.
         checkpoints: those of the workdir.
+        evaluator: what evaluations are made by; without it coverage is not watched.
         action: "warn", "stop" or "rollback".
         alarm_every_kimg: thousands of images between measurements of diversity.
         warmup_kimg: thousands of images before which nothing counts: an untrained generator has
             little diversity, and may have much recall.
         patience: measurements in a row that make an alarm.
         min_diversity: alarm below this share of the reals' diversity, 0 to 1.
-        min_coverage: alarm below this share of the best recall, coverage or modes, 0 to 1.
+        min_distinct: alarm below this share of the distinct real examples, 0 to 1.
+        min_coverage: alarm below this share of the best coverage, 0 to 1.
         max_accuracy: D has won above this, 0.5 to 1...
         fallen: ... with a diversity below this share of its best, 0 to 1.
         max_rollbacks: of a run.
@@ -82,11 +90,13 @@ class CollapseAlarm(keras.callbacks.Callback):
         source: Source,
         checkpoints: Checkpoints,
         *,
+        evaluator: Evaluator | None = None,
         action: str = "warn",
         alarm_every_kimg: float = 10.0,
         warmup_kimg: float = 20.0,
         patience: int = 3,
         min_diversity: float = 0.2,
+        min_distinct: float = 0.5,
         min_coverage: float = 0.5,
         max_accuracy: float = 0.99,
         fallen: float = 0.5,
@@ -97,8 +107,11 @@ class CollapseAlarm(keras.callbacks.Callback):
         super().__init__()
         if action not in ACTIONS:
             raise UserError(f"--on_collapse={action!r}: expected off, {', '.join(ACTIONS)}.")
-        shares = {"min_diversity": min_diversity, "min_coverage": min_coverage}
-        for name, share in (shares | {"max_accuracy": max_accuracy, "fallen": fallen}).items():
+        shares = {
+            "min_diversity": min_diversity, "min_distinct": min_distinct,
+            "min_coverage": min_coverage, "max_accuracy": max_accuracy, "fallen": fallen,
+        }  # fmt: skip
+        for name, share in shares.items():
             if not 0 <= share <= 1:
                 raise UserError(f"{name}={share}: expected 0 to 1.")
         for name, count, least in (("patience", patience, 1), ("samples", samples, 2)):
@@ -109,7 +122,8 @@ class CollapseAlarm(keras.callbacks.Callback):
         self._workdir = checkpoints.directory.parent
         self._cadence = Cadence(alarm_every_kimg)
         self._warmup, self._patience = whole_images(warmup_kimg), patience
-        self._min_diversity, self._min_coverage = min_diversity, min_coverage
+        self._min_diversity, self._min_distinct = min_diversity, min_distinct
+        self._min_coverage, self._evaluator = min_coverage, evaluator
         self._max_accuracy, self._fallen = max_accuracy, fallen
         self._max_rollbacks, self._count, self._seed = max_rollbacks, samples, seed
         self._reals = np.zeros((0,))
@@ -120,7 +134,11 @@ class CollapseAlarm(keras.callbacks.Callback):
         if not len(self._reals):
             self._prepare()
         self._cadence.start(self.model.images)
-        self._best, self._figures = _so_far(self._workdir / "metrics.jsonl", self.model.step)
+        watched = ["diversity", "distinct", *self._coverages()]
+        events = workdir.read_log(self._workdir / workdir.METRICS).events
+        before = [event for event in events if 0 < event["step"] <= self.model.step]
+        self._best, last = signals.best_and_last(before, watched)
+        self._figures = {n: v for n, v in last.items() if n in ("diversity", "distinct")}
         self._streaks: dict[str, int] = {}
         self._accuracies: list[float] = []
         self._alarmed = False
@@ -138,21 +156,37 @@ class CollapseAlarm(keras.callbacks.Callback):
         """Reads what an evaluation found."""
         logs = {} if logs is None else logs
         late = self.model.images >= self._warmup
-        for name in (n for n in _COVERAGES if late and np.isfinite(logs.get(n, np.nan))):
-            value = float(logs[name])
-            best = self._note(name, value)
-            text = f"{name} {value:.3g} is below {self._min_coverage:g} of its best, {best:.3g}"
-            self._judge(name, value < self._min_coverage * best, text)
+        for name, trials in self._coverages().items() if late else ():
+            if np.isfinite(logs.get(name, np.nan)):
+                value = float(logs[name])
+                best = self._note(name, value)
+                text = f"{name} {value:.3g} is below {self._min_coverage:g} of its best, {best:.3g}"
+                counts = value * trials, best * trials
+                self._judge(name, signals.has_fallen(*counts, self._min_coverage), text)
         self._add(logs)
 
+    def _coverages(self) -> dict[str, int]:
+        """The keys that say how much of the data is found -> what makes counts of them."""
+        if self._evaluator is None:
+            return {}
+        # Shares are of as many reference images as there are samples.
+        trials = min(self._evaluator.num_samples, self._evaluator.num_reference)
+        keys = self._evaluator.keys.values()
+        return {k.name: 1 if k.covers == "count" else trials for k in keys if k.covers}
+
     def _check_diversity(self) -> None:
-        """Measures diversity and judges it, alone and beside the discriminator's accuracy."""
-        value = diversity(self.model.sampler()(self._inputs, self._label), self._reals)
+        """Judges diversity, alone and beside the discriminator's accuracy, and distinct samples."""
+        samples = self.model.sampler()(self._inputs, self._label)
+        value = signals.diversity(samples, self._reals)
         if not np.isfinite(value):
             return  # NaNGuard's business.
         best = self._note("diversity", value)
         why = f"diversity {value:.3g} is below {self._min_diversity:g}"
         self._judge("diversity", value < self._min_diversity, why)
+        found, real = (signals.distinct(x, self._reals) for x in (samples, self._reals))
+        self._note("distinct", found / len(samples))
+        why = f"only {found} of {len(samples)} samples differ, and {real} of as many real examples"
+        self._judge("distinct", signals.has_fallen(found, real, self._min_distinct), why)
         if self._accuracies:
             accuracy = float(np.mean(self._accuracies))
             self._figures["discriminator_accuracy"], self._accuracies = accuracy, []
@@ -197,7 +231,7 @@ class CollapseAlarm(keras.callbacks.Callback):
         if is_chief(trainer.distribute_strategy):
             record = {"step": trainer.step, "images": trainer.images, "why": why, "then": then}
             self._workdir.mkdir(parents=True, exist_ok=True)
-            with open(self._workdir / "collapses.jsonl", "a", encoding="utf-8") as file:
+            with open(self._workdir / workdir.COLLAPSES, "a", encoding="utf-8") as file:
                 file.write(json.dumps(record | self._figures) + "\n")
 
     def _act(self, why: str) -> str:
@@ -225,75 +259,31 @@ class CollapseAlarm(keras.callbacks.Callback):
         return f"Training stops{': ' if reason else ''}{reason}."
 
     def _add(self, logs: dict[str, Any]) -> None:
-        if "diversity" in self._figures:
-            logs["diversity"] = self._figures["diversity"]
+        measured = ("diversity", "distinct")
+        logs |= {name: self._figures[name] for name in measured if name in self._figures}
         logs["collapse"] = float(self._alarmed)
 
     def _prepare(self) -> None:
         """Chooses the reals, and the inputs that are drawn for again and again."""
         trainer, source = self.model, self._source
         count = min(self._count, source.spec.size)
-        batch = next(iter(source.pipeline(count, seed=self._seed)))
-        self._reals = _tiled(np.asarray(batch[source.spec.domains[-1]]))
-        sampler = trainer.sampler()
+        domains = source.spec.domains
+        batches = source.pipeline(count, seed=self._seed).as_numpy_iterator()
+        batch = next(batches)
+        self._reals = signals.rows(batch[domains[-1]])
         self._label: np.ndarray | None = None
         if trainer.spec.is_translation:
-            self._inputs = np.asarray(batch[source.spec.domains[0]])
+            self._inputs = batch[domains[0]]
             return
+        sampler = trainer.sampler()
         self._inputs = latents(count, sampler.latent_dim, self._seed)
-        if sampler.num_classes:
-            self._label = balanced_labels(count, sampler.num_classes)
-
-
-def diversity(samples: np.ndarray, reals: np.ndarray) -> float:
-    """How different samples are from one another: 0 for copies of one, about 1 for real data.
-
-    The mean Euclidean distance over all pairs of samples, divided by that over all pairs of reals.
-    Images are first averaged over 8 x 8 tiles, so that noise in the pixels does not pass for
-    variety; points are taken as they are.
-
-    Args:
-        samples: float (N, H, W, C) or (N, d), N at least 2.
-        reals: (M, ...) of the same kind, M at least 2.
-
-    Returns:
-        The ratio, at least 0.
-    """
-    return _distance(samples) / max(_distance(reals), 1e-12)
-
-
-def _distance(x: np.ndarray) -> float:
-    """The mean Euclidean distance over all pairs of rows."""
-    rows = _tiled(np.asarray(x, np.float64)).reshape(len(x), -1)
-    return float(pdist(rows).mean())
-
-
-def _tiled(x: np.ndarray) -> np.ndarray:
-    """Images (N, H, W, C) averaged over at most 8 x 8 tiles, as even as H and W allow."""
-    for axis in (1, 2) if x.ndim == 4 else ():
-        size = x.shape[axis]
-        edges = np.arange(min(_SIDE, size) + 1) * size // min(_SIDE, size)
-        shape = [-1 if i == axis else 1 for i in range(4)]
-        x = np.add.reduceat(x, edges[:-1], axis=axis) / np.diff(edges).reshape(shape)
-    return x
-
-
-def _so_far(path: Path, step: int) -> tuple[dict[str, float], dict[str, float]]:
-    """Of the log's lines up to a step: the highest diversity and coverage; the last diversity."""
-    best: dict[str, float] = {}
-    last: dict[str, float] = {}
-    lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
-    for line in lines:
-        try:
-            event: Mapping[str, Any] = json.loads(line)
-        except json.JSONDecodeError:
-            break  # The machine died while writing it.
-        if not 0 < event["step"] <= step:
-            continue
-        for name in ("diversity", *_COVERAGES):
-            value = event.get(name)
-            if value is not None:
-                best[name] = max(value, best.get(name, value))
-        if event.get("diversity") is not None:
-            last["diversity"] = event["diversity"]
-    return best, last
+        if not sampler.num_classes:
+            return
+        label = batch["label"]
+        if len(np.unique(label)) * _OF_A_CLASS > count:
+            rest = islice(batches, min(_SCAN, source.spec.size // count) - 1)
+            more = [(signals.rows(b[domains[-1]]), b["label"]) for b in rest]
+            reals, label = (np.concatenate(x) for x in zip((self._reals, label), *more))
+            chosen = signals.seen_often(label, count)
+            self._reals, label = reals[chosen], label[chosen]
+        self._label = label

@@ -49,7 +49,7 @@ def _tag(name: str) -> str:
         return f"loss_scale/{name}"
     if name == "sparsity":
         return "progress/sparsity"
-    if name in ("discriminator_accuracy", "diversity", "collapse"):
+    if name in ("discriminator_accuracy", "diversity", "distinct", "collapse"):
         return f"collapse/{name}"
     if name.endswith("_logits"):
         return f"logits/{name.removesuffix('_logits')}"

@@ -23,7 +23,7 @@ from trainers import evaluations, workdir
 _DECLARED = {name: set(declared([name])) for name in (*scores.METRICS, *scores.OWN)}
 # What stands in lines without losses too, and is no metric.
 _TRAINING = {
-    "step", "images", "epoch", "seconds", "images_per_second", "diversity", "collapse",
+    "step", "images", "epoch", "seconds", "images_per_second", "diversity", "distinct", "collapse",
 }  # fmt: skip
 
 # Flags that say how a curve was measured; metrics.jsonl itself does not.

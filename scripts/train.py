@@ -126,6 +126,7 @@ def callbacks_of(
             CollapseAlarm(
                 run.source,
                 checkpoints,
+                evaluator=evaluator,
                 action=FLAGS.on_collapse,
                 alarm_every_kimg=FLAGS.alarm_every_kimg,
                 max_rollbacks=FLAGS.max_rollbacks,

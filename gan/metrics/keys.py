@@ -19,8 +19,8 @@ class Key:
         unit: printed behind it; "" for none.
         decides: whether it may say what is best where nobody names a key. Leave it out where a bad
             generator can have a good value: precision, say, is best for one perfect image.
-        covers: whether it says how much of the data is found, the more the higher: such a key is
-            what a collapse lowers.
+        covers: "share" or "count" where it says how much of the data is found, the more the higher:
+            such a key is what a collapse lowers. "" for all others.
         form: how it prints, a format specification.
         spread_of: the key whose standard deviation this is; "" for a number of its own.
     """
@@ -29,7 +29,7 @@ class Key:
     better: str = ""
     unit: str = ""
     decides: bool = False
-    covers: bool = False
+    covers: str = ""
     form: str = ".4g"
     spread_of: str = ""
 

@@ -9,7 +9,7 @@ HIGH_QUALITY = 3.0  # standard deviations
 
 # One mode, well drawn, is of high quality; and many states share a whole number of modes.
 @declares(
-    Key("modes", better="higher", covers=True),
+    Key("modes", better="higher", covers="count"),
     Key("high_quality", better="higher"),
     Key("reverse_kl", better="lower", unit="nats", decides=True),
 )

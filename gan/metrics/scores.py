@@ -55,7 +55,7 @@ def kid(
     return {"kid": mean, "kid_std": std}
 
 
-@declares(Key("precision", better="higher"), Key("recall", better="higher", covers=True))
+@declares(Key("precision", better="higher"), Key("recall", better="higher", covers="share"))
 def pr(reference: Features, samples: Features, *, k: int = 3, seed: int = 0) -> dict[str, float]:
     """Improved precision and recall, see `precision_recall`: 0 to 1, higher is better.
 
@@ -67,7 +67,7 @@ def pr(reference: Features, samples: Features, *, k: int = 3, seed: int = 0) -> 
 
 
 @declares(
-    Key("density", better="higher"), Key("coverage", better="higher", decides=True, covers=True)
+    Key("density", better="higher"), Key("coverage", better="higher", decides=True, covers="share")
 )
 def dc(reference: Features, samples: Features, *, k: int = 5, seed: int = 0) -> dict[str, float]:
     """Density and coverage, see `density_coverage`: about 1 for equal distributions.

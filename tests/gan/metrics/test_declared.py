@@ -75,7 +75,7 @@ def test_declarations_that_cannot_be():
     with pytest.raises(UserError, match=r"better=''\): expected 'lower' or 'higher'\."):
         Key("a", decides=True)
     with pytest.raises(UserError, match=r"better='lower'\): expected 'higher'\."):
-        Key("a", better="lower", covers=True)
+        Key("a", better="lower", covers="share")
 
 
 def test_the_page_on_evaluation_says_what_is_declared():
