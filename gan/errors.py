@@ -20,6 +20,10 @@ class CodeError(UserError):
     """
 
 
+class MissingError(UserError):
+    """A data set's folder is not where its name says."""
+
+
 class ReadError(UserError):
     """Data that could be read no longer ended what was reading it."""
 

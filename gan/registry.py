@@ -131,6 +131,11 @@ def options(function: Callable[..., Any]) -> dict[str, inspect.Parameter]:
     return found
 
 
+def is_path(parameter: inspect.Parameter) -> bool:
+    """Whether an option names a file or folder: its annotation then allows for `os.PathLike`."""
+    return "Path" in str(parameter.annotation)
+
+
 def _signatures(function: Callable[..., Any]) -> list[Callable[..., Any]]:
     """A function itself; of a class its constructor, and its bases' while **options pass on."""
     if not inspect.isclass(function):

@@ -61,7 +61,7 @@ def reference(run: experiment.Experiment | None) -> tuple[Source, str, dict[str,
     """
     values: dict[str, Any] = {}
     if FLAGS.workdir:
-        values = run.values if run else experiment.read_flags(FLAGS.workdir)
+        values = run.values if run else experiment.read_flags(FLAGS.workdir, dataset=FLAGS.dataset)
     chosen = chosen_transform()
     transform = {n: values[n] for n in TRANSFORM if n in values} | chosen
     if FLAGS.reference:

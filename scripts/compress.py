@@ -10,6 +10,7 @@ it was.
 import contextlib
 import dataclasses
 import math
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -33,6 +34,7 @@ COMPRESS = {
     "workdir": ("", "folder of the trained run"),
     "out": ("", "folder of the exported files and the report"),
     "checkpoint": ("latest", "which of the run's checkpoints: latest, best or a step"),
+    "dataset": ("", "where the run's data is now, such as folder:DIR, if it was moved"),
     "variants": (
         ("float32", "int8", "pruned_int8"),
         "files to make: words joined by _, slim or slim0.25, pruned or pruned0.9 or pruned2of4, "
@@ -67,8 +69,8 @@ COMPRESS = {
 }
 # What may differ when a stopped compression goes on: the rest is in what files hold.
 _FREE = {
-    "out", "variants", "budget_kb", "max_latency_ms", "max_fid_ratio", "trials", "debug_layers",
-    "steps_per_loop",
+    "out", "dataset", "variants", "budget_kb", "max_latency_ms", "max_fid_ratio", "trials",
+    "debug_layers", "steps_per_loop",
 }  # fmt: skip
 
 
@@ -221,9 +223,11 @@ def main(argv: Sequence[str]) -> int:
     check_flags()
     limits = Limits(FLAGS.budget_kb, FLAGS.max_latency_ms, FLAGS.max_fid_ratio)
     wanted, searching = named(FLAGS.variants), limits.any and not FLAGS["variants"].present
-    run, out = experiment.restore(FLAGS.workdir, FLAGS.checkpoint), Path(FLAGS.out)
+    run = experiment.restore(FLAGS.workdir, FLAGS.checkpoint, dataset=FLAGS.dataset)
+    out = Path(FLAGS.out)
     check(run, wanted, searching)
-    values = {name: FLAGS[name].value for name in COMPRESS} | {"checkpoint": str(run.trainer.step)}
+    values = {name: FLAGS[name].value for name in COMPRESS}
+    values |= {"checkpoint": str(run.trainer.step), "workdir": os.path.abspath(FLAGS.workdir)}
     experiment.check_resumable(out, values, free=_FREE, flag="out")
     # The run's own, so that the report and the run's best checkpoint speak of one scale.
     net = {n: FLAGS[n].value for n in ("feature_net", "feature_weights") if FLAGS[n].present}

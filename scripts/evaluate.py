@@ -33,6 +33,7 @@ FLAGS = flags.FLAGS
 OPTIONS: dict[str, tuple[Any, str]] = {
     "workdir": ("", "run to judge, or whose data to judge by"),
     "checkpoint": ("latest", "of the run: latest, best, all or a step"),
+    "dataset": ("", "where the run's data is now, such as folder:DIR, if it was moved"),
     "model": ("", "judge this .keras or .tflite file instead"),
     "images": ("", "judge the pictures in this folder instead, all of them"),
     "reference": ("", "data set to judge by, such as folder:DIR; the run's by default"),
@@ -73,7 +74,9 @@ def main(argv: Sequence[str]) -> int:
     run = None
     if not FLAGS.images and not FLAGS.model:
         run = experiment.restore(
-            FLAGS.workdir, "latest" if FLAGS.checkpoint == "all" else FLAGS.checkpoint
+            FLAGS.workdir,
+            "latest" if FLAGS.checkpoint == "all" else FLAGS.checkpoint,
+            dataset=FLAGS.dataset,
         )
         if run.source.spec.is_translation:
             check_translator()

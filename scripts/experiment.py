@@ -15,8 +15,10 @@ from typing import Any
 import tensorflow as tf
 
 from gan import files, origin, registry
-from gan.data import Source, load, options_owner
-from gan.errors import UserError
+from gan.data import Source, load, options_owner, same_but_place
+from gan.data import absolute as absolute_name
+from gan.errors import MissingError, UserError
+from scripts import _rundata
 from trainers.base import Trainer
 from trainers.checkpoints import Checkpoints
 from trainers.distribution import make_strategy
@@ -69,19 +71,27 @@ def owners(values: Mapping[str, Any]) -> dict[str, list[Callable[..., Any]]]:
     return found
 
 
-def build(values: Mapping[str, Any], strategy: tf.distribute.Strategy | None = None) -> Experiment:
+def build(
+    values: Mapping[str, Any],
+    strategy: tf.distribute.Strategy | None = None,
+    *,
+    workdir: str | Path = "",
+) -> Experiment:
     """Builds data, networks and trainer.
 
     Args:
         values: option -> value; what is absent takes its default.
         strategy: where the trainer's variables live; one device by default.
+        workdir: of a run whose data this has to be.
 
     Raises:
-        UserError: anything in the values that is wrong.
+        UserError: anything in the values that is wrong, or data that has changed.
     """
     parts = owners(values)
     values = dict(values)
     source = load_source(values)
+    if workdir:
+        _rundata.check(workdir, source)
     architecture = functools.partial(
         parts["Architecture"][0], **_own(values, *parts["Architecture"])
     )
@@ -110,6 +120,12 @@ def load_source(values: Mapping[str, Any]) -> Source:
     """
     name = values["dataset"]
     return load(name, **_own(values, load, options_owner(name)))
+
+
+def absolute(values: Mapping[str, Any]) -> dict[str, Any]:
+    """The values with all paths made absolute: so a run's folder can be used from anywhere."""
+    names = _rundata.paths(owners(values))
+    return {name: _rundata.absolute(name, value, names) for name, value in values.items()}
 
 
 def _own(values: Mapping[str, Any], *functions: Callable[..., Any]) -> dict[str, Any]:
@@ -153,8 +169,12 @@ def _text(value: Any) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
-def read_flags(workdir: str | Path) -> dict[str, Any]:
+def read_flags(workdir: str | Path, *, dataset: str = "") -> dict[str, Any]:
     """The typed values of a run's `flags.txt`.
+
+    Args:
+        workdir: of the run.
+        dataset: the same data in another place, if it was moved.
 
     Raises:
         UserError: not a run's folder.
@@ -173,7 +193,11 @@ def read_flags(workdir: str | Path) -> dict[str, Any]:
             for name, parameter in registry.options(function).items():
                 if name in texts:
                     values[name] = _typed(name, texts[name], parameter)
-    return values
+    if dataset and not same_but_place(values["dataset"], dataset):
+        raise UserError(
+            f"--dataset={dataset!r}: the run's is {values['dataset']!r}; say where that is now."
+        )
+    return values | ({"dataset": absolute_name(dataset)} if dataset else {})
 
 
 def feature_net(values: Mapping[str, Any]) -> dict[str, Any]:
@@ -198,17 +222,25 @@ def _typed(name: str, text: str, parameter: inspect.Parameter) -> Any:
         raise UserError(f"flags.txt: --{name}={text}: expected {kind.__name__}.") from None
 
 
-def restore(workdir: str | Path, checkpoint: str = "latest") -> Experiment:
+def restore(workdir: str | Path, checkpoint: str = "latest", *, dataset: str = "") -> Experiment:
     """The experiment of a workdir with a checkpoint's state, on one device.
 
     Args:
         workdir: of a run.
         checkpoint: "latest", "best" or a step.
+        dataset: where the run's data is now, if it was moved.
 
     Raises:
-        UserError: no run, or no such checkpoint.
+        UserError: no run, no such checkpoint, or its data is not there or has changed.
     """
-    experiment = build(read_flags(workdir))
+    values = read_flags(workdir, dataset=dataset)
+    try:
+        experiment = build(values, workdir=workdir)
+    except MissingError as error:
+        raise UserError(
+            f"{error} {str(workdir)!r} was trained on it; if it was moved, say where to with "
+            f"--dataset={values['dataset'].partition(':')[0]}:..."
+        ) from None
     best_by = flag_texts(workdir).get("best_by", "")
     if Checkpoints(workdir, best_by=best_by).restore(experiment.trainer, checkpoint) is None:
         raise UserError(f"--workdir={str(workdir)!r} has no checkpoint yet.")
@@ -232,8 +264,12 @@ def check_resumable(
     if not (workdir / "flags.txt").is_file():
         return
     before = flag_texts(workdir)
+    names = _rundata.paths(owners(values) if "trainer" in values else {})
     for name, value in sorted(values.items()):
-        if name not in free and name in before and before[name] != _text(value):
+        if name in free or name not in before:
+            continue
+        then, now = (_text(_rundata.absolute(name, v, names)) for v in (before[name], value))
+        if then != now and not _rundata.moved(name, then, now, workdir, names):
             raise UserError(
                 f"--{name}={_text(value)} differs from --{name}={before[name]}, with which the run "
                 f"in {str(workdir)!r} was started; take that value or another --{flag}."

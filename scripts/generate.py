@@ -22,6 +22,7 @@ OPTIONS = {
     "workdir": ("", "run whose generator to use (its moving average where it has one)"),
     "model": ("", "or a generator's file, .keras or .tflite"),
     "checkpoint": ("latest", "of the run: latest, best or a step"),
+    "dataset": ("", "where the run's data is now, such as folder:DIR, if it was moved"),
     "images": ("", "folder of pictures for a translator's .tflite file"),
     "out": ("", "PNG to write"),
     "count": (64, "how many samples"),
@@ -140,7 +141,9 @@ def main(argv: Sequence[str]) -> int:
     del argv
     check_flags()
     columns = FLAGS.columns or int(np.ceil(np.sqrt(FLAGS.count)))
-    run = experiment.restore(FLAGS.workdir, FLAGS.checkpoint) if FLAGS.workdir else None
+    run = None
+    if FLAGS.workdir:
+        run = experiment.restore(FLAGS.workdir, FLAGS.checkpoint, dataset=FLAGS.dataset)
     if FLAGS.images or (run and run.source.spec.is_translation):
         if FLAGS.classes:
             raise UserError(f"--classes={','.join(FLAGS.classes)}: a translator has no classes.")

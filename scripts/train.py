@@ -29,7 +29,7 @@ from gan import files
 from gan.errors import UserError
 from gan.metrics.declared import declared
 from gan.metrics.evaluation import Evaluator
-from scripts import cli, experiment
+from scripts import _rundata, cli, experiment
 from scripts.experiment import Experiment
 from trainers.base import Trainer
 from trainers.checkpoints import Checkpoints
@@ -97,8 +97,9 @@ def define_part_flags(argv: Sequence[str]) -> None:
 
 
 def values() -> dict[str, object]:
-    """Every flag's value by name."""
-    return {n: FLAGS[n].value for names in cli.sections().values() for n in names}
+    """Every flag's value by name, paths absolute."""
+    every = {n: FLAGS[n].value for names in cli.sections().values() for n in names}
+    return experiment.absolute(every)
 
 
 def callbacks_of(
@@ -180,7 +181,7 @@ def main(argv: Sequence[str]) -> int:
         return 0
     with contextlib.ExitStack() as held:
         lock(held, strategy)
-        return train(experiment.build(values(), strategy))
+        return train(experiment.build(values(), strategy, workdir=FLAGS.workdir))
 
 
 def check_best_by() -> None:
@@ -230,6 +231,7 @@ def train(run: Experiment) -> int:
     callbacks = callbacks_of(run, workdir, checkpoints)
     if chief:
         experiment.write_flags(workdir / "flags.txt", run.values)
+        _rundata.record(workdir, run.source, anew=resumed is None)
     print(f"Watch it: tensorboard --logdir={workdir}", flush=True)
     try:
         # What ends a run is part of it: trained to its end, this makes the last line and pictures.

@@ -247,11 +247,29 @@ class Checkpoints:
     def _read(self, trainer: Trainer, step: int) -> None:
         path, host = self.path(step), self._host(step)
         trainer.check_host_state(host)
+        self._check_shapes(trainer, path)
         status = tf.train.Checkpoint(**trainer.state()).read(str(path / "variables"))
         status.assert_consumed()
         if trainer.step != step:
             raise ValueError(f"its variables are those of step {trainer.step}")
         trainer.set_host_state(host)
+
+    def _check_shapes(self, trainer: Trainer, path: Path) -> None:
+        """Raises UserError for the state of other networks, which is whole, but not this one's."""
+        saved = tf.train.load_checkpoint(str(path / "variables")).get_variable_to_shape_map()
+        for name, variables in trainer.state().items():
+            suffix = "/.ATTRIBUTES/VARIABLE_VALUE"
+            there = [saved.get(f"{name}/{i}{suffix}") for i in range(len(variables))]
+            here = [v.shape.as_list() for v in variables]
+            more = f"{name}/{len(variables)}{suffix}" in saved
+            if there != here or more:
+                wrong = [f"{a} for {b}" for a, b in zip(there, here) if a != b]
+                raise UserError(
+                    f"{path} holds another {name} than this run's "
+                    f"({wrong[0] if wrong else 'of more arrays'}): the data's shape or classes, or "
+                    "the architecture's code, has changed since. Put them back as they were, or "
+                    "start another --workdir."
+                )
 
     def _host(self, step: int) -> dict[str, Any]:
         """The content of a state.json.

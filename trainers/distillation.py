@@ -6,6 +6,7 @@ on playing against the discriminator, which keeps its samples sharp and varied.
 """
 
 import functools
+import os
 from typing import Any, NamedTuple
 
 import keras
@@ -33,7 +34,7 @@ class Distillation(GAN):
         architecture: Architecture,
         spec: Spec,
         *,
-        teacher: str | keras.Model = "",
+        teacher: str | os.PathLike[str] | keras.Model = "",
         output_weight: float = 10.0,
         feature_weight: float = 10.0,
         adversarial_weight: float = 1.0,
@@ -147,7 +148,7 @@ def _relative(features: tf.Tensor, target: tf.Tensor) -> tf.Tensor:
     return tf.reduce_mean(tf.abs(features - target)) / (size + 1e-6)
 
 
-def _load(teacher: str | keras.Model) -> keras.Model:
+def _load(teacher: str | os.PathLike[str] | keras.Model) -> keras.Model:
     if not isinstance(teacher, keras.Model):
         if not teacher:
             raise UserError(

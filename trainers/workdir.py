@@ -12,6 +12,7 @@ from absl import logging
 from gan.files import write_whole
 
 FLAGS = "flags.txt"
+DATA = "data.json"
 METRICS = "metrics.jsonl"
 CHECKPOINTS = "checkpoints"
 COLLAPSES = "collapses.jsonl"

@@ -1,7 +1,9 @@
 """Data sources: `load(name)` gives a `Source`, whose `spec` says what it holds.
 
 A module here lists its sources in `__all__`; each is a function whose keyword-only arguments are
-its options. A new source is a new module, or an import path to a function anywhere.
+its options. What may follow a colon is its positional argument: one called `path` is a folder or a
+file, one called `base` another data set. A new source is a new module, or an import path to a
+function anywhere.
 """
 
 from __future__ import annotations
@@ -9,6 +11,7 @@ from __future__ import annotations
 import difflib
 import importlib
 import inspect
+import os
 import pkgutil
 from collections.abc import Callable
 from typing import Any
@@ -19,7 +22,7 @@ from gan.data.spec import Spec
 from gan.data.transforms import Transform
 from gan.errors import UserError
 
-__all__ = ["Source", "Spec", "load", "options_owner"]
+__all__ = ["Source", "Spec", "absolute", "load", "options_owner", "same_but_place"]
 
 # Modules that hold no source.
 _SUPPORT = {"identity", "order", "reading", "source", "spec", "transforms"}
@@ -73,10 +76,38 @@ def load(
         options["split"] = split
     elif split != "train":
         raise UserError(f"split={split!r}: {name} has only 'train'.")
+    if "memory_mb" in options and options["memory_mb"] < 0:
+        raise UserError(f"memory_mb={options['memory_mb']}: give MiB, or 0 to keep nothing.")
     if "transform" in taken:
         return function(*arguments, transform=transform, **options)
     source = function(*arguments, **options)
+    if not isinstance(source, Source):
+        raise UserError(
+            f"--dataset={name!r} gives a {type(source).__name__}, not a gan.data.Source."
+        )
     return source if transform == Transform() else source.transformed(transform)
+
+
+def absolute(name: str) -> str:
+    """A data set's name with its path, if it holds one, made absolute; `~` is the user's own."""
+    return _with_path(name, lambda path: os.path.abspath(os.path.expanduser(path)))
+
+
+def same_but_place(a: str, b: str) -> bool:
+    """Whether two names differ in their path at most: the same data may lie there."""
+    return _with_path(a, lambda path: "") == _with_path(b, lambda path: "")
+
+
+def _with_path(name: str, change: Callable[[str], str]) -> str:
+    word, colon, argument = name.partition(":")
+    functions = _functions()
+    if argument and word in functions:
+        wanted = _positional(functions[word])
+        if wanted == ["path"]:
+            argument = change(argument)
+        elif wanted == ["base"]:
+            argument = _with_path(argument, change)
+    return f"{word}{colon}{argument}"
 
 
 def _resolve(name: str) -> tuple[Callable[..., Source], tuple[str, ...]]:
@@ -95,12 +126,33 @@ def _resolve(name: str) -> tuple[Callable[..., Source], tuple[str, ...]]:
             if not callable(function):
                 kind = type(function).__name__
                 raise UserError(f"--dataset={name!r} is a {kind}, not a function.")
+            _check_callable(function, name)
             return function, ()
         except UserError:
             # `floder:DIR` looks like an import path too.
             if "." in word or not difflib.get_close_matches(word, functions, n=1):
                 raise
     raise UserError(registry.unknown("--dataset", word, sorted(functions)))
+
+
+def _check_callable(function: Callable[..., Any], name: str) -> None:
+    """Raises UserError unless options are all that a function must be given."""
+    try:
+        parameters = inspect.signature(function).parameters.values()
+    except (TypeError, ValueError):  # Some that are written in C.
+        raise UserError(f"--dataset={name!r} does not say what it takes.") from None
+    wanted = [
+        p.name
+        for p in parameters
+        if p.default is p.empty
+        and p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)
+        and p.name != "transform"
+    ]
+    if wanted:
+        raise UserError(
+            f"--dataset={name!r} wants an argument {wanted[0]!r}; a data source is a function of "
+            "options with defaults."
+        )
 
 
 def _functions() -> dict[str, Callable[..., Source]]:

@@ -7,7 +7,7 @@ import os
 import pathlib
 import stat
 
-from gan.errors import UserError
+from gan.errors import MissingError, UserError
 
 
 def open_regular(path: str | os.PathLike[str]) -> io.BufferedReader:
@@ -34,13 +34,13 @@ def existing_folder(path: str, name: str) -> pathlib.Path:
         name: of the data set, for messages.
 
     Raises:
-        UserError: it is not there; the message says where it was looked for.
+        MissingError: it is not there; the message says where it was looked for.
     """
     folder = pathlib.Path(os.path.expanduser(path))
     if not os.path.isdir(folder):
         where = "" if path == os.path.abspath(path) else f" (looked in {os.path.abspath(folder)})"
         kind = "is a file, not a folder" if os.path.isfile(folder) else "no such folder"
-        raise UserError(f"{name}: {kind}{where}.")
+        raise MissingError(f"{name}: {kind}{where}.")
     return folder
 
 

@@ -62,4 +62,4 @@ def stacked(base: str, *, split: str = "train") -> Source:
         feature_net=spec.feature_net,
     )
     x = np.concatenate([images[column] for column in chosen.T], axis=-1)
-    return ArraySource(stack, {"x": x, "label": labels[chosen] @ places})
+    return ArraySource(stack, {"x": x, "label": labels[chosen] @ places}, origin=source.identity())

@@ -16,6 +16,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from gan.data.identity import Identity
+from gan.data.reading import memory
 from gan.data.source import ArraySource, Source, StreamSource
 from gan.data.spec import Spec
 from gan.data.transforms import Transform, convert_channels, parallel
@@ -31,7 +33,7 @@ def tfds(
     *,
     transform: Transform | None = None,
     split: str = "train",
-    data_dir: str = "",
+    data_dir: str | os.PathLike[str] = "",
     download: bool = True,
     memory_mb: int = 1024,
 ) -> Source:
@@ -56,6 +58,7 @@ def tfds(
         UserError: no such data set, split or image, or it is not on disk and cannot be fetched.
     """
     transform = transform or Transform()
+    data_dir = os.path.expanduser(os.fspath(data_dir))
     builder = _local(name, data_dir) or _fetched(name, data_dir, download)
     part = _split(name, builder, split)
     keys = _keys(name, builder)
@@ -71,9 +74,10 @@ def tfds(
     def finish(image: np.ndarray) -> np.ndarray:
         return transform(convert_channels(image, transform.channels or shape[2]))
 
-    if spec.size * math.prod(shape) <= memory_mb * 2**20:
+    origin = Identity.of_files(spec, _files(part))
+    if spec.size * math.prod(shape) <= min(memory_mb * 2**20, memory()):
         arrays = _read_all(builder, split, keys, spec, finish)
-        return ArraySource(spec, arrays, flip=transform.flip)
+        return ArraySource(spec, arrays, flip=transform.flip, origin=origin)
     records = _Records(name, builder, part)
 
     def read(index: int) -> tuple[np.ndarray, int]:
@@ -82,7 +86,7 @@ def tfds(
 
     # A prepared data set of one name and version has one content.
     content = repr((builder.info.full_name, split, part.num_examples, transform))
-    return StreamSource(spec, read, flip=transform.flip, content=content)
+    return StreamSource(spec, read, flip=transform.flip, origin=origin, content=content)
 
 
 @functools.cache
@@ -105,7 +109,7 @@ def _local(name: str, data_dir: str) -> Any:
     _library()
     from tensorflow_datasets.core import read_only_builder, registered
 
-    where = {"data_dir": os.path.expanduser(data_dir)} if data_dir else {}
+    where = {"data_dir": data_dir} if data_dir else {}
     try:
         return read_only_builder.builder_from_files(name, **where)
     except registered.DatasetNotFoundError:
@@ -120,7 +124,7 @@ def _fetched(name: str, data_dir: str, download: bool) -> Any:
     from tensorflow_datasets.core import registered
 
     try:
-        where = {"data_dir": os.path.expanduser(data_dir)} if data_dir else {}
+        where = {"data_dir": data_dir} if data_dir else {}
         builder = library.builder(name, try_gcs=False, **where)
     except registered.DatasetNotFoundError:
         known = library.list_builders(with_community_datasets=False)
@@ -203,6 +207,15 @@ def _split(name: str, builder: Any, split: str) -> Any:
         raise UserError(
             f"split={split!r}: tfds:{name} has {has}, and parts such as train[:10%]."
         ) from error
+
+
+def _files(part: Any) -> dict[str, int]:
+    """The files of a split, and which of their records; not all file formats have sizes."""
+    found = {}
+    for piece in part.file_instructions:
+        name = f"{os.path.basename(piece.filename)}[{piece.skip}:{piece.skip + piece.take}]"
+        found[name] = os.path.getsize(piece.filename) if os.path.isfile(piece.filename) else 0
+    return found
 
 
 class _Keys(NamedTuple):

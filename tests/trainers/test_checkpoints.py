@@ -306,3 +306,12 @@ def test_a_checkpoint_replaced_while_it_is_read_is_read_again(tmp_path, monkeypa
     reader = gan()[1]
     assert Checkpoints(tmp_path).restore(reader) == trainer.step
     assert reader.rollbacks == 5
+
+
+def test_the_state_of_other_networks_is_not_called_damage(tmp_path):
+    Checkpoints(tmp_path).save(toy_gan())
+    for other in (toy_gan(ToySource((3,))), toy_gan(networks={"batch_norm": True})):
+        with pytest.raises(UserError, match="holds another generator than this run's") as caught:
+            Checkpoints(tmp_path).restore(other)
+        assert "damaged" not in str(caught.value) and "delete" not in str(caught.value)
+    assert Checkpoints(tmp_path).restore(toy_gan()) == 0

@@ -1,0 +1,77 @@
+"""A run's data: where it lies, seen from anywhere, and whether it is still what it was."""
+
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from absl import logging
+
+from gan import data, files, registry
+from gan.data import Source
+from gan.data.identity import Identity
+from gan.errors import UserError
+from trainers import workdir as room
+from trainers.checkpoints import Checkpoints
+
+# Flags of scripts that name files; parts say it of theirs, see `registry.is_path`.
+_PATHS = {"workdir", "feature_weights"}
+
+
+def paths(owners: Mapping[str, list[Any]]) -> set[str]:
+    """The names of the values that name files or folders, by the parts whose options they are."""
+    options = [registry.options(function) for found in owners.values() for function in found]
+    return _PATHS | {n for own in options for n, p in own.items() if registry.is_path(p)}
+
+
+def absolute(name: str, value: Any, names: set[str]) -> Any:
+    """A value as it is meant from anywhere: the data set's path and paths made absolute."""
+    if name == "dataset" and value:
+        return data.absolute(value)
+    if name in names and isinstance(value, str) and value:
+        return os.path.abspath(os.path.expanduser(value))
+    return value
+
+
+def moved(name: str, before: str, now: str, workdir: Path, names: set[str]) -> bool:
+    """Whether a value that differs may be the same thing in another place.
+
+    Of the data, `check` will say; another file is taken where the one before is gone.
+    """
+    if name == "dataset":
+        return (workdir / room.DATA).is_file() and data.same_but_place(before, now)
+    gone = not os.path.exists(before) and os.path.exists(now)
+    return gone and name in names and name != "workdir"
+
+
+def check(workdir: str | os.PathLike[str], source: Source) -> None:
+    """Refuses other data than a run was trained on; nothing was where there is no checkpoint.
+
+    Raises:
+        UserError: the data has changed; the message names what.
+    """
+    path = Path(workdir) / room.DATA
+    if not path.is_file() or not Checkpoints(workdir).steps():
+        return
+    try:
+        before = Identity.from_record(json.loads(path.read_text()))
+    except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
+        logging.warning(
+            "%s is damaged (%s: %s): whether the data has changed cannot be told.",
+            path, type(error).__name__, error,
+        )  # fmt: skip
+        return
+    changes = before.changes(source.identity())
+    if changes:
+        raise UserError(
+            f"{changes}. Put it back as it was, or take another --workdir; to go on with the data "
+            f"as it is, delete {path}."
+        )
+
+
+def record(workdir: str | os.PathLike[str], source: Source, *, anew: bool) -> None:
+    """Leaves what `check` goes by, once; `anew` where the run begins."""
+    path = Path(workdir) / room.DATA
+    if anew or not path.is_file():
+        files.write_json(path, source.identity().record())

@@ -1,0 +1,123 @@
+"""A run's data: found from anywhere, moved, changed, gone."""
+
+import logging
+import shutil
+
+import pytest
+from PIL import Image
+
+from gan.data import load
+from gan.errors import UserError
+from scripts import _rundata, experiment
+
+
+@pytest.fixture
+def photos(tmp_path, monkeypatch):
+    """Three pictures in ./photos, and a run in ./run that has a checkpoint."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "photos").mkdir()
+    for i in range(3):
+        Image.new("L", (8, 8), i).save(tmp_path / "photos" / f"{i}.png")
+    values = start("folder:photos")
+    experiment.write_flags(tmp_path / "run" / "flags.txt", values)
+    _rundata.record("run", experiment.load_source(values), anew=True)
+    (tmp_path / "run" / "checkpoints" / "step-0000000001").mkdir(parents=True)
+    return tmp_path / "photos"
+
+
+def start(dataset, **more):
+    """The values of the command that began the run."""
+    return experiment.absolute({**experiment.PARTS, "dataset": dataset, "workdir": "run", **more})
+
+
+def test_the_same_command_resumes_and_the_same_words_elsewhere_mean_other_data(
+    photos, tmp_path, monkeypatch
+):
+    run = tmp_path / "run"
+    experiment.check_resumable(run, start("folder:photos"))
+    experiment.check_resumable(run, start(f"folder:{photos}"))
+    (run / "data.json").unlink()
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    with pytest.raises(
+        UserError, match=rf"elsewhere/photos differs from --dataset=folder:{photos}"
+    ):
+        experiment.check_resumable(run, start("folder:photos"))
+
+
+def test_a_run_is_used_from_anywhere(photos, tmp_path, monkeypatch):
+    monkeypatch.chdir("/")
+    values = experiment.read_flags(tmp_path / "run")
+    assert values["dataset"] == f"folder:{photos}"
+    assert experiment.load_source(values).spec.size == 3
+
+
+def test_data_that_moved_is_asked_for_and_taken_where_it_is_now(photos, tmp_path):
+    run = tmp_path / "run"
+    shutil.move(photos, tmp_path / "disk")
+    with pytest.raises(UserError) as caught:
+        experiment.restore(run)
+    assert str(caught.value) == (
+        f"folder:{photos}: no such folder. '{run}' was trained on it; if it was moved, say where "
+        "to with --dataset=folder:..."
+    )
+    experiment.check_resumable(run, start("folder:disk"))
+    values = experiment.read_flags(run, dataset="folder:disk")
+    assert values["dataset"] == f"folder:{tmp_path}/disk"
+    _rundata.check(run, experiment.load_source(values))
+    with pytest.raises(UserError, match=r"--dataset='ring': the run's is 'folder:"):
+        experiment.read_flags(run, dataset="ring")
+
+
+def test_data_that_changed_is_refused_before_anything_is_built(photos, tmp_path):
+    (photos / "1.png").unlink()
+    with pytest.raises(UserError) as caught:
+        experiment.restore(tmp_path / "run")
+    assert str(caught.value) == (
+        f"folder:{photos} held 3 examples of shape 8x8x1 when the run began, and now 2 examples of "
+        "shape 8x8x1: gone: 1.png. Put it back as it was, or take another --workdir; to go on with "
+        f"the data as it is, delete {tmp_path}/run/data.json."
+    )
+
+
+def test_nothing_was_learnt_from_data_without_a_checkpoint(photos, tmp_path):
+    shutil.rmtree(tmp_path / "run" / "checkpoints")
+    (photos / "1.png").unlink()
+    source = load(f"folder:{photos}")
+    _rundata.check("run", source)
+    _rundata.record("run", source, anew=True)
+    (tmp_path / "run" / "checkpoints" / "step-0000000001").mkdir(parents=True)
+    _rundata.check("run", source)
+
+
+@pytest.mark.parametrize("content", ["", "[]", '{"spec": 1}', "\x00"])
+def test_a_damaged_record_is_told_and_ends_nothing(photos, tmp_path, caplog, content):
+    (tmp_path / "run" / "data.json").write_text(content)
+    with caplog.at_level(logging.WARNING):
+        _rundata.check("run", load(f"folder:{photos}"))
+    assert "run/data.json is damaged" in caplog.text
+
+
+def test_files_that_options_name_are_absolute_too(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    values = start(
+        "tfds:mnist", trainer="distillation", teacher="t.keras", data_dir="~", feature_weights="w"
+    )
+    monkeypatch.setenv("HOME", "/home/me")
+    assert values["teacher"] == f"{tmp_path}/t.keras"
+    assert values["feature_weights"] == f"{tmp_path}/w"
+    assert values["workdir"] == f"{tmp_path}/run"
+    assert start("tfds:mnist", data_dir="~/x")["data_dir"] == "/home/me/x"
+    assert start("ring", data_dir="x")["data_dir"] == "x"
+
+
+def test_a_teacher_may_move_but_not_become_another(photos, tmp_path):
+    run = tmp_path / "run"
+    options = {"trainer": "distillation"}
+    (tmp_path / "a.keras").touch()
+    (tmp_path / "b.keras").touch()
+    experiment.write_flags(run / "flags.txt", start("folder:photos", teacher="a.keras", **options))
+    with pytest.raises(UserError, match=r"b\.keras differs from"):
+        experiment.check_resumable(run, start("folder:photos", teacher="b.keras", **options))
+    (tmp_path / "a.keras").unlink()
+    experiment.check_resumable(run, start("folder:photos", teacher="b.keras", **options))
