@@ -62,7 +62,12 @@ def scalars(workdir: Path) -> dict[str, list[tuple[int, float]]]:
 def test_a_line_an_event(make_gan: Callable[..., Any], source: Any, tmp_path: Path) -> None:
     losses = Losses()
     trainer = make_gan()
-    log = MetricsLog(tmp_path, log_every_kimg=0.032, sinks=[TensorBoardScalars(tmp_path)])
+    log = MetricsLog(
+        tmp_path,
+        log_every_kimg=0.032,
+        sinks=[TensorBoardScalars(tmp_path)],
+        feature_net="fashion",
+    )
     trainer.fit(
         source,
         total_kimg=0.144,
@@ -77,6 +82,8 @@ def test_a_line_an_event(make_gan: Callable[..., Any], source: Any, tmp_path: Pa
     assert [line.get("fid") for line in got] == [
         None, None, 100 / 64, None, None, 100 / 128, 100 / 144
     ]  # fmt: skip
+    # The net stands beside what it measured, and nowhere else.
+    assert all(line.get("feature_net") == ("fashion" if "fid" in line else None) for line in got)
     for line in got:
         want = losses.at[line["images"]]
         for name in ("loss", "generator_loss", "discriminator_loss"):

@@ -55,9 +55,10 @@ def test_evaluations_are_told(make_gan: Callable[..., Any], source: Any) -> None
             return {"fid": 12.3456}
 
     for file in (io.StringIO(), Terminal()):
+        bar = ProgressBar(file=file, label="{}[fashion]".format)
         make_gan().fit(
             source,
             total_kimg=0.016,
-            callbacks=[Evaluation(Found()), ProgressBar(file=file)],  # type: ignore[arg-type]
+            callbacks=[Evaluation(Found()), bar],  # type: ignore[arg-type]
         )
-        assert "0.016 kimg: fid 12.35\n" in file.getvalue()
+        assert "0.016 kimg: fid[fashion] 12.35\n" in file.getvalue()

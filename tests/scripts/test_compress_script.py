@@ -32,7 +32,7 @@ def train(workdir, *flags):
 
 @pytest.fixture(scope="module")
 def workdir(tmp_path_factory):
-    return train(tmp_path_factory.mktemp("run"), "--total_kimg=4")
+    return train(tmp_path_factory.mktemp("run"), "--total_kimg=4", "--feature_net=mnist")
 
 
 def report(out):
@@ -50,6 +50,7 @@ def test_a_run_becomes_files_and_a_report(workdir, tmp_path):
     found = report(tmp_path)
     variants = found["variants"]
     assert list(variants) == ["float32", *names.split(",")] and found["chosen"] is None
+    assert found["protocol"]["feature_net"] == "mnist"  # the run's own, whatever auto would take
     assert all(v["partitions"] == 1 for v in variants.values())
     assert variants["pruned_int8"]["sparsity"] == pytest.approx(0.7, abs=0.02)
     assert variants["pruned2of4_int8"]["sparsity"] == pytest.approx(0.5, abs=0.02)

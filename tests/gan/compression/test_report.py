@@ -265,6 +265,8 @@ def test_the_table_of_a_terminal():
     ]  # fmt: skip
     assert lines[5] == "* chosen: 20.0 of 100 kB"
     assert "*" not in report.table(result)
+    named = report.table(result | {"protocol": {"feature_net": "fashion"}}).splitlines()
+    assert "FID[fashion]" in named[0] and "recall[fashion]" in named[0]
 
 
 def test_a_report_of_before_is_shown_as_far_as_it_goes():
