@@ -51,23 +51,35 @@ def check(workdir: str | os.PathLike[str], source: Source) -> None:
     Raises:
         UserError: the data has changed; the message names what.
     """
-    path = Path(workdir) / room.DATA
-    if not path.is_file() or not Checkpoints(workdir).steps():
-        return
-    try:
-        before = Identity.from_record(json.loads(path.read_text()))
-    except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
-        logging.warning(
-            "%s is damaged (%s: %s): whether the data has changed cannot be told.",
-            path, type(error).__name__, error,
-        )  # fmt: skip
+    before = _recorded(workdir) if Checkpoints(workdir).steps() else None
+    if before is None:
         return
     changes = before.changes(source.identity())
     if changes:
         raise UserError(
             f"{changes}. Put it back as it was, or take another --workdir; to go on with the data "
-            f"as it is, delete {path}."
+            f"as it is, delete {Path(workdir) / room.DATA}."
         )
+
+
+def class_names(workdir: str | os.PathLike[str]) -> tuple[str, ...]:
+    """The classes a run was trained on, as far as its folder says."""
+    found = _recorded(workdir)
+    return found.spec.class_names if found else ()
+
+
+def _recorded(workdir: str | os.PathLike[str]) -> Identity | None:
+    path = Path(workdir) / room.DATA
+    if not path.is_file():
+        return None
+    try:
+        return Identity.from_record(json.loads(path.read_text()))
+    except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
+        logging.warning(
+            "%s is damaged (%s: %s): whether the data has changed cannot be told.",
+            path, type(error).__name__, error,
+        )  # fmt: skip
+        return None
 
 
 def record(workdir: str | os.PathLike[str], source: Source, *, anew: bool) -> None:

@@ -10,10 +10,11 @@ from absl import flags
 from callbacks.evaluation import Evaluation
 from gan import data, registry
 from gan.data import Source
+from gan.data.classes import aligned
 from gan.errors import UserError
 from gan.generators import load_model
 from gan.metrics.evaluation import Evaluator
-from scripts import _provenance, cli, experiment
+from scripts import _provenance, _rundata, cli, experiment
 from trainers.checkpoints import Checkpoints
 
 FLAGS = flags.FLAGS
@@ -71,7 +72,11 @@ def reference(run: experiment.Experiment | None) -> tuple[Source, str, dict[str,
     split = FLAGS.split or own
     if run and split == own and not chosen:
         return run.source, split, transform
-    return experiment.load_source(values | chosen | {"split": split}), split, transform
+    source = experiment.load_source(values | chosen | {"split": split})
+    if split != own:  # A split may lack a class; the generator's numbers are those of training.
+        names = run.source.spec.class_names if run else _rundata.class_names(FLAGS.workdir)
+        source = aligned(source, names)
+    return source, split, transform
 
 
 def chosen_transform() -> dict[str, Any]:

@@ -17,6 +17,7 @@ import tensorflow as tf
 from gan import files, origin, registry
 from gan.data import Source, load, options_owner, same_but_place
 from gan.data import absolute as absolute_name
+from gan.data.classes import require_examples
 from gan.errors import MissingError, UserError
 from scripts import _rundata
 from trainers.base import Trainer
@@ -92,6 +93,8 @@ def build(
     source = load_source(values)
     if workdir:
         _rundata.check(workdir, source)
+    if values.get("conditional"):
+        require_examples(source)
     architecture = functools.partial(
         parts["Architecture"][0], **_own(values, *parts["Architecture"])
     )

@@ -25,7 +25,7 @@ from gan.errors import UserError
 __all__ = ["Source", "Spec", "absolute", "load", "options_owner", "same_but_place"]
 
 # Modules that hold no source.
-_SUPPORT = {"identity", "order", "reading", "source", "spec", "transforms"}
+_SUPPORT = {"classes", "identity", "order", "reading", "source", "spec", "transforms"}
 
 
 def options_owner(name: str) -> Callable[..., Source]:

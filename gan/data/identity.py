@@ -13,6 +13,8 @@ from gan.errors import printable
 
 # Of more files than this only the fingerprint is recorded, and not each name.
 _MOST_FILES = 100_000
+# What of a spec must stay, beside what a message tells.
+_KIND = ("domains", "paired", "channel_classes")
 # Names that a message holds.
 _FEW = 3
 
@@ -72,9 +74,7 @@ class Identity:
         before, after = _facts(self.spec), _facts(now.spec)
         if before != after:
             head = f"held {before} when the run began, and now {after}"
-        elif details or dataclasses.replace(self.spec, name="") != dataclasses.replace(
-            now.spec, name=""
-        ):
+        elif details or any(getattr(self.spec, n) != getattr(now.spec, n) for n in _KIND):
             head = "is not what it was when the run began"
         else:
             return ""

@@ -13,6 +13,7 @@ import zlib
 
 import numpy as np
 
+from gan.data.classes import compact
 from gan.data.reading import check_memory, existing_folder, open_regular
 from gan.data.source import ArraySource, Source
 from gan.data.spec import Spec
@@ -32,7 +33,8 @@ def idx(path: str, *, split: str = "train") -> Source:
 
     The files are `train-images-idx3-ubyte` and `train-labels-idx1-ubyte`, `t10k-...` for the test
     split, gzipped (`.gz`) or raw, with a dot or a dash before `idx`. Something may stand in front,
-    as in `emnist-letters-train-images-idx3-ubyte.gz`.
+    as in `emnist-letters-train-images-idx3-ubyte.gz`. Labels without an example make no class:
+    those of 1 to 26 are 26 classes, named "1" to "26".
 
     Args:
         path: the folder.
@@ -45,11 +47,11 @@ def idx(path: str, *, split: str = "train") -> Source:
         UserError: no such folder, split or file, or a file that is damaged.
     """
     images, labels = read_split(path, split)
-    num_classes = int(labels.max()) + 1 if labels is not None else 0
-    spec = Spec(
-        name=f"idx:{path}", shape=images.shape[1:], num_classes=num_classes, size=len(images)
-    )
-    arrays = {"x": images} if labels is None else {"x": images, "label": labels}
+    names: tuple[str, ...] = ()
+    arrays = {"x": images}
+    if labels is not None:
+        arrays["label"], names = compact(labels)
+    spec = Spec(f"idx:{path}", images.shape[1:], len(names), len(images), class_names=names)
     return ArraySource(spec, arrays)
 
 

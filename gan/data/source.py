@@ -13,7 +13,7 @@ import math
 import os
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
@@ -127,6 +127,10 @@ class IndexedSource(Source):
     def identity(self) -> Identity:
         """See `Source.identity`."""
         return dataclasses.replace(self._origin or Identity(self.spec), spec=self.spec)
+
+    @abc.abstractmethod
+    def relabelled(self, numbers: Sequence[int], class_names: Sequence[str]) -> IndexedSource:
+        """The same with class i as `numbers[i]` of other `class_names`, some of them empty."""
 
     @abc.abstractmethod
     def fetch(self, index: tf.Tensor) -> dict[str, tf.Tensor]:
@@ -273,6 +277,16 @@ class ArraySource(IndexedSource):
             self._origin = Identity(self.spec, self.fingerprint())
         return super().identity()
 
+    def relabelled(self, numbers: Sequence[int], class_names: Sequence[str]) -> ArraySource:
+        """See `IndexedSource.relabelled`."""
+        label = np.asarray(numbers, np.int32)[self.arrays["label"]]
+        return ArraySource(
+            _with_classes(self.spec, class_names),
+            {**self.arrays, "label": label},
+            flip=self.flip,
+            origin=self.identity(),
+        )
+
     def transformed(self, transform: Transform) -> Source:
         """See `Source.transformed`; the work is done once, here."""
         if any(self.arrays[domain].dtype != np.uint8 for domain in self.spec.domains):
@@ -353,6 +367,21 @@ class StreamSource(IndexedSource):
         content = self._content.encode(errors="surrogateescape")
         return hashlib.sha256(content).hexdigest() if content else ""
 
+    def relabelled(self, numbers: Sequence[int], class_names: Sequence[str]) -> StreamSource:
+        """See `IndexedSource.relabelled`."""
+
+        def read(index: int) -> tuple[np.ndarray, int]:
+            image, label = self._read(index)
+            return image, numbers[label]
+
+        return StreamSource(
+            _with_classes(self.spec, class_names),
+            read,
+            flip=self.flip,
+            origin=self._origin,
+            content=self._content and repr((self._content, tuple(numbers))),
+        )
+
     def _read_batch(self, index: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         with _CALLS:
             try:
@@ -369,6 +398,11 @@ class StreamSource(IndexedSource):
         images.set_shape((*index.shape, *self.spec.shape))
         labels.set_shape(index.shape)
         return {"x": images, "label": labels} if self.spec.num_classes else {"x": images}
+
+
+def _with_classes(spec: Spec, class_names: Sequence[str]) -> Spec:
+    names = tuple(class_names)
+    return dataclasses.replace(spec, num_classes=len(names), class_names=names)
 
 
 def _decode(batch: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:

@@ -10,7 +10,8 @@ class Spec:
     Attributes:
         name: what the source calls itself, as it was asked for.
         shape: one example: (height, width, channels) of an image, (2,) of a 2-D mixture.
-        num_classes: classes of the labels; 0 means that examples have no label.
+        num_classes: classes of the labels, each with examples in training data; 0 means that
+            examples have no label.
         size: examples in an epoch.
         domains: keys of the example dict that hold data; ("a", "b") for translation.
         paired: whether "a" and "b" of one example show the same thing.

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from gan.data.classes import aligned
 from gan.data.source import ArraySource, Source, everything
 from gan.data.spec import Spec
 from gan.errors import UserError
@@ -26,7 +27,8 @@ CHANNELS = 3
 def stacked(base: str, *, split: str = "train") -> Source:
     """Random triples of another data set's grey images as red, green and blue.
 
-    The label of the classes a, b and c is (a * classes + b) * classes + c.
+    The label of the classes a, b and c is (a * classes + b) * classes + c; there are no labels if
+    some triple has no image.
 
     Args:
         base: the data set stacked, labelled and grey: `idx:DIR` with MNIST's files is Stacked
@@ -42,6 +44,8 @@ def stacked(base: str, *, split: str = "train") -> Source:
     if split not in SIZES:
         raise UserError(f"split={split!r}: stacked:{base} has 'train' and 'test'.")
     source = load(base, split=split)
+    if split != "train":  # The same classes, whether each has a test image or not.
+        source = aligned(source, load(base).spec.class_names)
     spec = source.spec
     if not spec.is_image or spec.shape[2] != 1 or not spec.num_classes:
         raise UserError(
@@ -53,13 +57,17 @@ def stacked(base: str, *, split: str = "train") -> Source:
     rng = np.random.default_rng(_DATA_SEED + (split == "test"))
     chosen = rng.integers(len(images), size=(SIZES[split], CHANNELS))
     places = spec.num_classes ** np.arange(CHANNELS)[::-1]
+    arrays = {"x": np.concatenate([images[column] for column in chosen.T], axis=-1)}
+    triples, count = labels[chosen] @ places, spec.num_classes**CHANNELS
+    # Of a base with rare classes some triple may never be drawn, and is no class to condition on.
+    complete = len(np.unique(triples)) == count
+    if complete:
+        arrays["label"] = triples
     stack = Spec(
         name=f"stacked:{base}",
         shape=(*spec.shape[:2], CHANNELS),
-        num_classes=spec.num_classes**CHANNELS,
+        num_classes=count if complete else 0,
         size=len(chosen),
         channel_classes=spec.num_classes,
-        feature_net=spec.feature_net,
     )
-    x = np.concatenate([images[column] for column in chosen.T], axis=-1)
-    return ArraySource(stack, {"x": x, "label": labels[chosen] @ places}, origin=source.identity())
+    return ArraySource(stack, arrays, origin=source.identity())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import difflib
 import functools
 import math
@@ -11,11 +12,12 @@ import struct
 import threading
 import time
 import urllib.parse
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from gan.data.classes import compact
 from gan.data.identity import Identity
 from gan.data.reading import memory
 from gan.data.source import ArraySource, Source, StreamSource
@@ -52,7 +54,8 @@ def tfds(
         memory_mb: the largest set, in MiB of decoded pixels, that is kept in memory.
 
     Returns:
-        A source of the first image feature, and of its class label if there is one.
+        A source of the first image feature, and of its class label if there is one; classes
+        without an example in the split are left out.
 
     Raises:
         UserError: no such data set, split or image, or it is not on disk and cannot be fetched.
@@ -63,13 +66,7 @@ def tfds(
     part = _split(name, builder, split)
     keys = _keys(name, builder)
     shape = _shape(name, builder.info.features[keys.image], transform)
-    spec = Spec(
-        name=f"tfds:{name}",
-        shape=shape,
-        num_classes=len(keys.class_names),
-        size=part.num_examples,
-        class_names=keys.class_names,
-    )
+    spec = Spec(f"tfds:{name}", shape, 0, part.num_examples)
 
     def finish(image: np.ndarray) -> np.ndarray:
         return transform(convert_channels(image, transform.channels or shape[2]))
@@ -77,16 +74,29 @@ def tfds(
     origin = Identity.of_files(spec, _files(part))
     if spec.size * math.prod(shape) <= min(memory_mb * 2**20, memory()):
         arrays = _read_all(builder, split, keys, spec, finish)
+        # Some sets number what has no label -1.
+        if keys.label and arrays["label"].min() < 0:
+            del arrays["label"]
+        if "label" in arrays:
+            arrays["label"], names = compact(arrays["label"], keys.class_names)
+            spec = _with_classes(spec, names)
         return ArraySource(spec, arrays, flip=transform.flip, origin=origin)
     records = _Records(name, builder, part)
+    found = records.labels(keys) if keys.label else []
+    number = {label: i for i, label in enumerate(found)}
+    spec = _with_classes(spec, [keys.class_names[label] for label in found])
 
     def read(index: int) -> tuple[np.ndarray, int]:
         example = builder.info.features.deserialize_example_np(records[index])
-        return finish(example[keys.image]), int(example[keys.label]) if keys.label else 0
+        return finish(example[keys.image]), number[int(example[keys.label])] if number else 0
 
     # A prepared data set of one name and version has one content.
     content = repr((builder.info.full_name, split, part.num_examples, transform))
     return StreamSource(spec, read, flip=transform.flip, origin=origin, content=content)
+
+
+def _with_classes(spec: Spec, names: Sequence[str]) -> Spec:
+    return dataclasses.replace(spec, num_classes=len(names), class_names=tuple(names))
 
 
 @functools.cache
@@ -292,6 +302,7 @@ class _Records:
                 f"tfds:{name}: too large for memory, and its {kind} files cannot be read by index "
                 "as TFRecord files can: give a larger --memory_mb."
             )
+        self._name = f"tfds:{name}"
         self._files = [str(instruction.filename) for instruction in part.file_instructions]
         places = []
         for number, instruction in enumerate(part.file_instructions):
@@ -306,8 +317,28 @@ class _Records:
 
     def __getitem__(self, index: int) -> bytes:
         number, start, length = self._places[index].tolist()
-        with open(self._files[number], "rb", buffering=0) as file:
-            return os.pread(file.fileno(), length, start)
+        try:
+            with open(self._files[number], "rb", buffering=0) as file:
+                return os.pread(file.fileno(), length, start)
+        except OSError as error:
+            raise UserError(
+                f"{self._name}: cannot read {self._files[number]} ({error.strerror})."
+            ) from error
+
+    def labels(self, keys: _Keys) -> list[int]:
+        """The labels that have an example, ascending; none if some examples have no label.
+
+        Reads records at random until each class was seen: few, unless one is rare or empty.
+        """
+        from tensorflow.train import Example
+
+        seen: set[int] = set()
+        for index in np.random.default_rng(0).permutation(len(self._places)):
+            features = Example.FromString(self[index]).features.feature
+            seen.add(int(features[keys.label].int64_list.value[0]))
+            if len(seen) == len(keys.class_names) or min(seen) < 0:
+                break
+        return sorted(seen) if min(seen) >= 0 else []
 
 
 def _places(path: str) -> np.ndarray:

@@ -8,6 +8,7 @@ import pytest
 from PIL import Image
 
 from gan.data import load
+from gan.data.classes import aligned
 from gan.errors import UserError
 
 
@@ -167,3 +168,13 @@ def test_an_empty_or_missing_folder(tmp_path):
         load(f"folder:{tmp_path}")
     with pytest.raises(UserError, match="no such folder"):
         load(f"folder:{tmp_path}/nowhere")
+
+
+def test_another_split_keeps_the_numbers_of_training(tmp_path):
+    for name in ("train/cat", "train/dog", "train/eel", "test/dog", "test/eel"):
+        save(tmp_path / name / "x.png", 9)
+    names = load(f"folder:{tmp_path}").spec.class_names
+    for memory_mb in (1024, 0):
+        test = aligned(load(f"folder:{tmp_path}", split="test", memory_mb=memory_mb), names)
+        assert test.spec.num_classes == 3
+        np.testing.assert_array_equal(next(iter(test.ordered(2)))["label"], [1, 2])

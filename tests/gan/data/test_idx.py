@@ -9,7 +9,7 @@ import zlib
 import numpy as np
 import pytest
 
-from gan.data import load, reading
+from gan.data import classes, load, reading
 from gan.errors import UserError
 
 IMAGES = np.random.default_rng(0).integers(0, 256, (7, 4, 5), np.uint8)
@@ -85,6 +85,25 @@ def test_damage_is_one_clear_line(tmp_path, data, says):
     with pytest.raises(UserError, match=says) as caught:
         load(f"idx:{tmp_path}")
     assert "\n" not in str(caught.value)
+
+
+def test_labels_without_an_example_make_no_class(tmp_path):
+    """EMNIST's letters are 1 to 26; another split may lack some of the classes."""
+    for split, labels in (("train", [1, 3, 26, 3, 1, 26, 1]), ("t10k", [3, 26, 26, 3, 3, 3, 26])):
+        (tmp_path / f"{split}-images-idx3-ubyte").write_bytes(encode(IMAGES))
+        (tmp_path / f"{split}-labels-idx1-ubyte").write_bytes(encode(np.array(labels, np.uint8)))
+    train, test = load(f"idx:{tmp_path}"), load(f"idx:{tmp_path}", split="test")
+    assert (train.spec.num_classes, train.spec.class_names) == (3, ("1", "3", "26"))
+    np.testing.assert_array_equal(train.arrays["label"], [0, 1, 2, 1, 0, 2, 0])
+    assert test.spec.class_names == ("3", "26")
+    same = classes.aligned(test, train.spec.class_names)
+    assert same.spec.class_names == train.spec.class_names
+    np.testing.assert_array_equal(same.arrays["label"], [1, 2, 2, 1, 1, 1, 2])
+    with pytest.raises(UserError, match="examples of class '1', of which there were none"):
+        classes.aligned(train, test.spec.class_names)
+    with pytest.raises(UserError, match=r"no example of 1 of its 3 classes \(0\)"):
+        classes.require_examples(same)
+    classes.require_examples(train)
 
 
 def test_no_more_is_unpacked_than_the_header_promises(tmp_path):

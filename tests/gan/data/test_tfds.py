@@ -1,5 +1,6 @@
 """Real data sets of tensorflow-datasets, prepared here on disk by the library itself."""
 
+import shutil
 import time
 
 import numpy as np
@@ -8,7 +9,7 @@ import tensorflow_datasets as tfds
 
 from gan.data import load
 from gan.data.tfds import _unreachable
-from gan.errors import UserError
+from gan.errors import UserError, from_graph
 
 COUNT = 30
 IMAGES = np.random.default_rng(0).integers(0, 256, (COUNT, 8, 6, 3), np.uint8)
@@ -70,6 +71,83 @@ def test_a_prepared_set_is_read_whole(prepared, split, expected, memory_mb):
     assert len(set(found)) == len(found) == spec.size == (10 if expected is None else len(expected))
     if expected is not None:
         assert sorted(found) == list(expected)
+
+
+class TapestryLetters(tfds.core.GeneratorBasedBuilder):
+    """Six images in two of four declared classes, and a split whose labels are not known."""
+
+    VERSION = tfds.core.Version("1.0.0")
+
+    def _info(self) -> tfds.core.DatasetInfo:
+        features = {
+            "image": tfds.features.Image(shape=(8, 6, 3)),
+            "label": tfds.features.ClassLabel(names=["none", "a", "b", "c"]),
+        }
+        return tfds.core.DatasetInfo(builder=self, features=tfds.features.FeaturesDict(features))
+
+    def _split_generators(self, dl_manager):
+        return {
+            "train": self._generate_examples([1, 3, 3, 1, 1, 3]),
+            "test": self._generate_examples([-1, -1, 1]),
+        }
+
+    def _generate_examples(self, labels):
+        for i, label in enumerate(labels):
+            yield i, {"image": IMAGES[i], "label": label}
+
+
+@pytest.mark.parametrize("memory_mb", [1024, 0])
+def test_classes_without_an_example_are_left_out(tmp_path, memory_mb):
+    options = {"data_dir": str(tmp_path), "memory_mb": memory_mb}
+    source = load("tfds:tapestry_letters", **options)
+    assert source.spec.class_names == ("a", "c")
+    batch = next(iter(source.ordered(6)))
+    table = {image.tobytes(): i for i, image in enumerate(IMAGES)}
+    pixels = np.rint((batch["x"].numpy() + 1) * 127.5).astype(np.uint8)
+    expected = [[0, 1, 1, 0, 0, 1][table[x.tobytes()]] for x in pixels]
+    np.testing.assert_array_equal(batch["label"], expected)
+    assert load("tfds:tapestry_letters", split="test", **options).spec.num_classes == 0
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "../../etc/passwd",
+        "a b",
+        "mnist/",
+        "mnist:",
+        "mnist:x.y",
+        "MNIST",
+        "é",
+        "x" * 300,
+        "~",
+        "/",
+    ],
+)
+def test_odd_names_are_one_line(name, tmp_path):
+    with pytest.raises(UserError) as caught:
+        load(f"tfds:{name}", data_dir=str(tmp_path), download=False)
+    assert "\n" not in str(caught.value) and len(str(caught.value)) < 1000
+
+
+def test_a_shard_that_vanishes_ends_reading_in_one_line(prepared, tmp_path):
+    import tensorflow as tf
+
+    shutil.copytree(prepared, tmp_path / "copy")
+    source = load("tfds:tapestry_toy", data_dir=str(tmp_path / "copy"), memory_mb=0)
+    for file in (tmp_path / "copy").rglob("*train.tfrecord*"):
+        file.unlink()
+    with pytest.raises(tf.errors.OpError) as caught:
+        next(iter(source.ordered(4)))
+    assert str(from_graph(caught.value)).endswith("(No such file or directory).")
+
+
+def test_a_copy_is_the_same_data_and_another_split_is_not(prepared, tmp_path):
+    shutil.copytree(prepared, tmp_path / "copy")
+    before = load("tfds:tapestry_toy", data_dir=prepared).identity()
+    copy = str(tmp_path / "copy")
+    assert before.changes(load("tfds:tapestry_toy", data_dir=copy, memory_mb=0).identity()) == ""
+    assert before.changes(load("tfds:tapestry_toy", data_dir=copy, split="train[:50%]").identity())
 
 
 def test_streamed_order_is_a_permutation_that_resumes(prepared):
