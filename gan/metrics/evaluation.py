@@ -9,16 +9,18 @@ import keras
 import numpy as np
 import scipy
 import tensorflow as tf
-from absl import logging
 from tqdm import tqdm
 
 from gan import images
 from gan.data.source import Source
 from gan.errors import UserError
 from gan.metrics import nets, scores
+from gan.metrics.checks import check_metrics, default_samples
 from gan.metrics.declared import declared, label
 from gan.metrics.distances import nearest
+from gan.metrics.extraction import check_shape, extract
 from gan.metrics.features import FeatureNet, Features
+from gan.metrics.labels import WAYS, draw_labels
 from gan.metrics.modes import mixture_modes, stacked_modes
 from gan.metrics.neighbours import neighbour_picture
 from gan.metrics.nets import choice
@@ -26,9 +28,8 @@ from gan.metrics.nets.channels import per_channel
 from gan.metrics.path_length import EPSILON, exact, sampled_path_length
 from gan.metrics.reference import cached
 from gan.metrics.subsets import Reservoir, subset
-from gan.sampling import Sampler, labels_by_shares, latents
+from gan.sampling import Sampler, latents
 
-LABELS = ("data", "balanced")  # how classes are drawn
 _CHUNK = 1000  # samples held at a time
 _REFERENCE_SEED = 0  # of which images are referred to, where not all are
 
@@ -89,8 +90,8 @@ class Evaluator:
                 this source or net has no basis for.
         """
         spec = source.spec
-        if labels not in LABELS:
-            raise UserError(f"labels={labels!r}: expected {' or '.join(LABELS)}.")
+        if labels not in WAYS:
+            raise UserError(f"labels={labels!r}: expected {' or '.join(WAYS)}.")
         domain = domain or spec.domains[-1]
         if domain not in spec.domains:
             valid = ", ".join(spec.domains)
@@ -103,9 +104,8 @@ class Evaluator:
         self.split = split
         self.seed = seed
         self.labels = labels
-        self.num_samples = num_samples or _default_samples(source)
+        self.num_samples = num_samples or default_samples(spec)
         self.num_reference = min(num_reference or spec.size, spec.size)
-        self._is_mixture = hasattr(source, "centers") and hasattr(source, "std")
         default = ("fid",) if spec.is_image else ("modes",)
         self.metrics = tuple(metrics) or default + (("modes",) if spec.channel_classes else ())
         self.keys = declared(self.metrics)
@@ -116,7 +116,8 @@ class Evaluator:
         self._net = self._load_net(feature_net, feature_weights)
         self._scored = {n: scores.find(n) for n in self.metrics if n not in scores.OWN}
         self._keep_rows = scores.needs_rows(self.metrics)
-        self._check_metrics()
+        is_mixture = hasattr(source, "centers") and hasattr(source, "std")
+        check_metrics(spec, self.metrics, self._net, is_mixture=is_mixture)
 
     def _load_net(self, feature_net: str | FeatureNet, weights: str) -> FeatureNet | None:
         spec = self.source.spec
@@ -131,43 +132,6 @@ class Evaluator:
         if spec.channel_classes:
             feature_net = per_channel(feature_net, spec.shape[-1])
         return feature_net
-
-    def _check_metrics(self) -> None:
-        spec = self.source.spec
-        if not spec.is_image and "modes" in self.metrics and not self._is_mixture:
-            raise UserError(
-                f"--dataset={spec.name!r} holds points of shape {spec.shape} without "
-                "the centers and std of a mixture to judge by: give its source both, or train with "
-                "--eval_every_kimg=0."
-            )
-        for name, wrong, why in (
-            ("modes", spec.is_image and not spec.channel_classes, "has no modes to count: that is "
-             "for ring, grid and stacked:BASE"),
-            ("is", not spec.is_image or bool(spec.channel_classes), "has no single class an image "
-             "to score"),
-            ("ppl", spec.is_translation, "is translated, not drawn from latents"),
-        ):  # fmt: skip
-            if name in self.metrics and wrong:
-                raise UserError(f"--metrics={name}: {spec.name} {why}.")
-        self._check_logits()
-
-    def _check_logits(self) -> None:
-        """Before hours of training, not after them at the first evaluation."""
-        spec = self.source.spec
-        name = next((n for n in ("is", "modes") if n in self.metrics), "")
-        if self._net is None or not name:
-            return
-        _, logits = self._net.outputs(np.zeros((1, *spec.shape), np.float32))
-        count = 0 if logits is None else logits.shape[1]
-        needed = spec.channel_classes * spec.shape[-1] if name == "modes" else count or 1
-        if count != needed:
-            what = f"{spec.channel_classes} classes a channel" if name == "modes" else "classes"
-            raise UserError(
-                f"--metrics={name} of {spec.name} needs a net that names {what}: feature net "
-                f"{self._net.name!r} has {count or 'no'} logits an image. Give one that returns "
-                "features and logits by --feature_net=package.module:attribute, or other metrics, "
-                "such as fid."
-            )
 
     @cached_property
     def reference(self) -> Features:
@@ -195,7 +159,9 @@ class Evaluator:
                     counts += np.bincount(batch["label"], minlength=len(counts))
                 yield batch[self.domain]
 
-        found, _ = self._features(counted(), self.num_reference, "reference")
+        bar = self._bar(self.num_reference, "reference")
+        spec = self.source.spec
+        found, _ = extract(counted(), self._net, spec, keep_rows=self._keep_rows, bar=bar)
         return dataclasses.replace(found, class_counts=counts if len(counts) else None)
 
     def _reference_batches(self) -> Iterator[dict[str, np.ndarray]]:
@@ -223,10 +189,14 @@ class Evaluator:
             UserError: the sampler's shape is not the source's, or its classes are others.
         """
         seed = self.seed if seed is None else seed
-        self._check_shape(tuple(sampler.shape))
+        spec = self.source.spec
+        check_shape(tuple(sampler.shape), spec)
         # What cannot be done is said before the work: here, and by the labels.
         smooth = exact(sampler) if "ppl" in self.metrics else sampler
-        label, how = self._labels(sampler.num_classes, seed)
+        classes = self.reference.class_counts if sampler.num_classes else None
+        label, how = draw_labels(
+            self.num_samples, sampler.num_classes, classes, self.labels, seed, spec.name
+        )
         z = latents(self.num_samples, sampler.latent_dim, seed)
         chunks = [slice(i, i + _CHUNK) for i in range(0, len(z), _CHUNK)]
         found = self.evaluate_images(
@@ -237,25 +207,6 @@ class Evaluator:
             found["ppl"] = sampled_path_length(smooth, net, self.num_samples, seed, label)
         self._judged |= {"seed": seed, "labels": how, "latents": "N(0, I), not truncated"}
         return found
-
-    def _labels(self, num_classes: int, seed: int) -> tuple[np.ndarray | None, str]:
-        """int32 (num_samples,) for a generator of classes, else None; and how they are drawn."""
-        if not num_classes:
-            return None, "none"
-        name, counts, how = self.source.spec.name, self.reference.class_counts, self.labels
-        if counts is None:
-            logging.warning(
-                "%s has no labels: the generator's %d classes are drawn evenly.", name, num_classes
-            )
-            how = "balanced"
-        elif len(counts) != num_classes and how == "data":
-            raise UserError(
-                f"generator of {num_classes} classes, and {name} has {len(counts)}: give the data "
-                "that it was trained on, or draw its classes evenly, labels=balanced."
-            )
-        shares = np.ones(num_classes) if counts is None or len(counts) != num_classes else counts
-        shares = shares if how == "data" else shares > 0
-        return labels_by_shares(self.num_samples, shares, seed), how
 
     def evaluate_images(self, batches: Iterable[np.ndarray]) -> dict[str, float]:
         """Judges samples from anywhere (a translator, PNG files), however many there are.
@@ -269,11 +220,21 @@ class Evaluator:
         Raises:
             UserError: samples of another shape than the source's, or fewer than two.
         """
-        samples, finite = self._features(batches, self.num_samples, "samples", keep=True)
+        # The images that `neighbours` asks about, for their picture.
+        kept = Reservoir(scores.NEIGHBOUR_QUERIES, scores.NEIGHBOUR_SEED)
+        samples, finite = extract(
+            batches,
+            self._net,
+            self.source.spec,
+            # Mode counts need points or logits, whatever the other metrics need.
+            keep_rows=self._keep_rows or "modes" in self.metrics,
+            kept=kept if "neighbours" in self.metrics else None,
+            bar=self._bar(self.num_samples, "samples"),
+        )
         if samples.count < 2:
             raise UserError(f"metrics of {samples.count} samples: need at least 2")
         self._judged = {"num_samples": samples.count}
-        self._samples = samples
+        self._samples, self._kept = samples, kept.rows
         found: dict[str, float] = {}
         for name in self.metrics:
             if name == "modes":
@@ -281,6 +242,10 @@ class Evaluator:
             elif name in self._scored:
                 found |= self._score(name, samples)
         return found if finite else dict.fromkeys(found, float("nan"))
+
+    def _bar(self, total: int, what: str) -> tqdm:
+        quiet = None if self._progress else True  # None: a bar on a terminal only
+        return tqdm(total=total, desc=what, unit="img", disable=quiet, leave=False)
 
     def _score(self, name: str, samples: Features) -> dict[str, float]:
         try:
@@ -362,46 +327,3 @@ class Evaluator:
                 "preprocessing": f"8 bits, {self._net.preprocessing}",
             }
         return setting
-
-    def _check_shape(self, shape: tuple[int, ...]) -> None:
-        spec = self.source.spec
-        if shape != tuple(spec.shape):
-            raise UserError(f"samples of shape {shape}: {spec.name} holds {tuple(spec.shape)}")
-
-    def _features(
-        self, batches: Iterable[np.ndarray], total: int, what: str, *, keep: bool = False
-    ) -> tuple[Features, bool]:
-        """The features of images or points, and whether every number was finite."""
-        finite = True
-        # The images that `neighbours` asks about, for their picture.
-        kept = Reservoir(scores.NEIGHBOUR_QUERIES, scores.NEIGHBOUR_SEED)
-
-        def outputs() -> Iterator[tuple[np.ndarray, np.ndarray | None]]:
-            nonlocal finite
-            quiet = None if self._progress else True  # None: a bar on a terminal only
-            with tqdm(total=total, desc=what, unit="img", disable=quiet, leave=False) as bar:
-                for batch in batches:
-                    x = np.asarray(batch, np.float32)
-                    self._check_shape(x.shape[1:])
-                    finite = finite and bool(np.isfinite(x).all())
-                    bar.update(len(x))
-                    if self._net is None:
-                        yield x, None
-                        continue
-                    rounded = images.to_uint8(x)
-                    if keep and "neighbours" in self.metrics:
-                        kept.add(rounded)
-                    yield self._net.outputs(images.from_uint8(rounded))
-
-        # Mode counts need points or logits, whatever the other metrics need.
-        keep_rows = self._keep_rows or (keep and "modes" in self.metrics)
-        found = Features.of(outputs(), keep_rows=keep_rows)
-        if keep:
-            self._kept = kept.rows
-        return found, finite
-
-
-def _default_samples(source: Source) -> int:
-    if source.spec.channel_classes:
-        return 26_000
-    return 10_000 if source.spec.is_image else 2_500
