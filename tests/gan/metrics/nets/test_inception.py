@@ -19,7 +19,7 @@ import pytest
 import tensorflow as tf
 
 from gan.errors import UserError
-from gan.metrics import inception as module
+from gan.metrics.nets import inception as module
 from gan.metrics.nets.inception import inception
 
 CHANNELS, CLASSES, PATCH = 6, 10, 13  # 299 = 23 * 13

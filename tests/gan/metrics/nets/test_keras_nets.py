@@ -13,7 +13,7 @@ from keras.src.applications import imagenet_utils
 from keras.src.utils import file_utils
 
 from gan.errors import UserError
-from gan.metrics import keras_nets
+from gan.metrics.nets import keras_nets
 from gan.metrics.nets.keras_nets import keras_net
 
 
