@@ -10,7 +10,7 @@ from absl import logging
 
 from gan import data, files, registry
 from gan.data import Source
-from gan.data.identity import Identity
+from gan.data.identity import Identity, facts
 from gan.errors import UserError
 from trainers import workdir as room
 from trainers.checkpoints import Checkpoints
@@ -60,6 +60,12 @@ def check(workdir: str | os.PathLike[str], source: Source) -> None:
             f"{changes}. Put it back as it was, or take another --workdir; to go on with the data "
             f"as it is, delete {Path(workdir) / room.DATA}."
         )
+
+
+def then(workdir: str | os.PathLike[str]) -> str:
+    """What to add to a complaint about a run's data: what it was, if that is known."""
+    found = _recorded(workdir) if workdir else None
+    return f" When the run began it held {facts(found.spec)}." if found else ""
 
 
 def class_names(workdir: str | os.PathLike[str]) -> tuple[str, ...]:

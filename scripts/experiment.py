@@ -90,7 +90,12 @@ def build(
     """
     parts = owners(values)
     values = dict(values)
-    source = load_source(values)
+    try:
+        source = load_source(values)
+    except MissingError:
+        raise
+    except UserError as error:
+        raise UserError(f"{error}{_rundata.then(workdir)}") from None
     if workdir:
         _rundata.check(workdir, source)
     if values.get("conditional"):
@@ -151,17 +156,24 @@ def make_folder(flag: str, path: str) -> None:
 
 
 def write_flags(path: Path, values: Mapping[str, Any]) -> None:
-    """Writes a flag file with a line a value."""
-    lines = [f"--{name}={_text(value)}\n" for name, value in sorted(values.items())]
-    files.write_whole(path, "".join(lines).encode())
+    """Writes a flag file with a line a value.
+
+    Raises:
+        UserError: a value has several lines.
+    """
+    texts = {name: _text(value) for name, value in sorted(values.items())}
+    for name, text in texts.items():
+        if "\n" in text or "\r" in text:
+            raise UserError(f"--{name}={text!r} holds a line break, which {path} cannot keep.")
+    lines = [f"--{name}={text}\n" for name, text in texts.items()]
+    # Names of files may be bytes that are no text.
+    files.write_whole(path, "".join(lines).encode(errors="surrogateescape"))
 
 
 def flag_texts(workdir: str | Path) -> dict[str, str]:
     """The values of a run's `flags.txt` as they stand there."""
-    lines = (
-        line.strip()
-        for line in (Path(workdir) / "flags.txt").read_text(errors="replace").splitlines()
-    )
+    content = (Path(workdir) / "flags.txt").read_text("utf-8", errors="surrogateescape")
+    lines = (line.lstrip() for line in content.split("\n"))
     pairs = (line[2:].partition("=") for line in lines if line.startswith("--"))
     return {name: value if equals else "true" for name, equals, value in pairs}
 

@@ -71,7 +71,7 @@ class Identity:
     def changes(self, now: Identity) -> str:
         """What differs in the data as it is now, as a sentence; "" if nothing does."""
         details = [*_classes(self.spec, now.spec), *self._files(now)]
-        before, after = _facts(self.spec), _facts(now.spec)
+        before, after = facts(self.spec), facts(now.spec)
         if before != after:
             head = f"held {before} when the run began, and now {after}"
         elif details or any(getattr(self.spec, n) != getattr(now.spec, n) for n in _KIND):
@@ -100,7 +100,8 @@ class Identity:
         return [f"{what}: {_some(names)}" for what, names in found.items() if names]
 
 
-def _facts(spec: Spec) -> str:
+def facts(spec: Spec) -> str:
+    """How much of what."""
     size = f"{spec.size:,} examples of shape {'x'.join(map(str, spec.shape))}"
     return f"{size} in {spec.num_classes:,} classes" if spec.num_classes else size
 

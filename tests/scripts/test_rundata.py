@@ -1,6 +1,7 @@
 """A run's data: found from anywhere, moved, changed, gone."""
 
 import logging
+import os
 import shutil
 
 import pytest
@@ -121,3 +122,17 @@ def test_a_teacher_may_move_but_not_become_another(photos, tmp_path):
         experiment.check_resumable(run, start("folder:photos", teacher="b.keras", **options))
     (tmp_path / "a.keras").unlink()
     experiment.check_resumable(run, start("folder:photos", teacher="b.keras", **options))
+
+
+def test_a_complaint_about_the_data_says_what_it_was(photos, tmp_path):
+    Image.new("L", (9, 8)).save(photos / "new.png")
+    with pytest.raises(UserError, match=r"2 sizes.* When the run began it held 3 examples of shap"):
+        experiment.restore(tmp_path / "run")
+
+
+def test_odd_names_come_back_from_flags_txt(tmp_path):
+    odd = {"dataset": f"folder:{os.fsdecode(bytes([255]))} \x85\u2028é= ", "x": "", "y": True}
+    experiment.write_flags(tmp_path / "flags.txt", odd)
+    assert experiment.flag_texts(tmp_path) == odd | {"y": "true"}
+    with pytest.raises(UserError, match="holds a line break"):
+        experiment.write_flags(tmp_path / "flags.txt", {"dataset": "folder:a\n--trainer=b:c"})

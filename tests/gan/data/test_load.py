@@ -5,8 +5,9 @@ import sys
 
 import numpy as np
 import pytest
+from PIL import Image
 
-from gan.data import Spec, load, options_owner
+from gan.data import Spec, load, options_owner, reading
 from gan.data.source import ArraySource
 from gan.errors import UserError
 
@@ -53,3 +54,28 @@ def test_looking_up_data_does_not_import_tensorflow():
     code = f"{load_one}; print('tensorflow' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "says"),
+    [
+        ("fashion_mnist_small", {"image_size": 10**9}, "give 1 to 16,384 pixels"),
+        ("fashion_mnist_small", {"image_size": 10**20}, "give 1 to 16,384 pixels"),
+        ("fashion_mnist_small", {"image_size": -1}, "give 1 to 16,384 pixels"),
+        ("folder:/", {"memory_mb": -1}, "give MiB"),
+    ],
+)
+def test_numbers_that_nothing_could_hold_are_refused(name, options, says):
+    with pytest.raises(UserError, match=says):
+        load(name, **options)
+
+
+def test_what_memory_cannot_hold_is_refused_before_it_is_made(monkeypatch):
+    monkeypatch.setattr(reading, "memory", lambda: 10**9)
+    with pytest.raises(UserError, match=r"6,000 images of 512x512x3: that takes 4.72 GB of memory"):
+        load("fashion_mnist_small", image_size=512, channels=3)
+
+
+def test_more_memory_than_there_is_may_be_allowed(tmp_path):
+    Image.new("L", (8, 8)).save(tmp_path / "a.png")
+    assert load(f"folder:{tmp_path}", memory_mb=10**20).spec.size == 1
