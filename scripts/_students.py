@@ -165,8 +165,13 @@ def make_trainer(run: experiment.Experiment, student: Student) -> Distillation:
     return Distillation(networks, run.source.spec, **options)
 
 
+def has(run: experiment.Experiment) -> bool:
+    """Whether its generator can have students: they learn against a discriminator of images."""
+    return isinstance(run.trainer, GAN)
+
+
 def _check_trainer(run: experiment.Experiment) -> None:
-    if not isinstance(run.trainer, GAN):
+    if not has(run):
         raise UserError(
             f"a run of --trainer={run.values['trainer']} has no students; its generator can be "
             "exported as it is: --variants=float32,float16,dynamic,int8."

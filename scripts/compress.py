@@ -67,6 +67,7 @@ COMPRESS = {
     "steps_per_loop": (50, "training steps in one graph call"),
     "seed": (0, "of the students' training, and of the z that files are judged on"),
 }
+_MOST = 1_000_000  # of anything that is counted
 # What may differ when a stopped compression goes on: the rest is in what files hold.
 _FREE = {
     "out", "dataset", "variants", "budget_kb", "max_latency_ms", "max_fid_ratio", "trials",
@@ -109,8 +110,10 @@ def check_flags() -> None:
         if not (FLAGS[name].value >= 0 and math.isfinite(FLAGS[name].value)):
             raise UserError(f"--{name}={FLAGS[name].value}: expected at least 0.")
     for name in ("finetune_kimg", "calibration", "steps_per_loop", "trials"):
-        if not (FLAGS[name].value > 0 and math.isfinite(FLAGS[name].value)):
-            raise UserError(f"--{name}={FLAGS[name].value}: expected more than 0.")
+        if not 0 < FLAGS[name].value <= _MOST:
+            raise UserError(
+                f"--{name}={FLAGS[name].value}: expected more than 0 and at most {_MOST:,}."
+            )
     for name in ("budget_kb", "max_latency_ms", "max_fid_ratio", "target_macs"):
         if not (FLAGS[name].value >= 0 and math.isfinite(FLAGS[name].value)):
             raise UserError(f"--{name}={FLAGS[name].value}: expected more than 0, or 0 for none.")
@@ -135,7 +138,7 @@ def seek(work: Compression, limits: Limits, trials: int) -> None:
     Args:
         work: makes and measures them.
         limits: to keep.
-        trials: students to train at most.
+        trials: students to train at most; 0 looks at the trained generator's own files alone.
 
     Raises:
         UserError: nothing is small or fast enough.
@@ -150,6 +153,8 @@ def seek(work: Compression, limits: Limits, trials: int) -> None:
     # The trained generator costs no training, so that it is tried first, whatever its precision.
     for precision in ("int8", "dynamic", "float16"):
         make_if_it_fits(work, variants.variant(Student(), precision), limits)
+    if not trials:
+        return
     found, smallest = search.candidates(limits, work.measure)
     if not found and len(work.made) == 1:
         raise UserError(
@@ -202,7 +207,9 @@ def check(run: experiment.Experiment, wanted: Sequence[Variant], searching: bool
         except UserError as error:
             raise UserError(f"--{error}") from None
     students = [variant.student for variant in wanted]
-    _students.check(run, [Student(width=0.5), Student(aware=True)] if searching else students)
+    if searching:  # without students, there are the generator's own files to choose from
+        students = [Student(width=0.5), Student(aware=True)] if _students.has(run) else []
+    _students.check(run, students)
 
 
 def aware_if_needed(work: Compression, limits: Limits) -> None:
@@ -254,7 +261,7 @@ def main(argv: Sequence[str]) -> int:
         try:
             with files.reported("out", FLAGS.out, only=files.DISK_ERRORS):
                 return make_all(work, wanted, limits, searching)
-        except UserError:
+        except BaseException:
             if fresh and not work.bound:  # other flags are as good for what is there
                 (out / "flags.txt").unlink(missing_ok=True)
             raise
@@ -267,7 +274,11 @@ def make_all(work: Compression, wanted: Sequence[Variant], limits: Limits, searc
             data = work.representative(work.generator)
             print(debugging.table(debugging.layer_losses(work.generator, data=data)))
         if searching:
-            seek(work, limits, FLAGS.trials)
+            trials = FLAGS.trials if _students.has(work.run) else 0
+            if not trials:
+                name = work.run.values["trainer"]
+                print(f"A run of --trainer={name} has no students: its own files are looked at.")
+            seek(work, limits, trials)
         else:
             for variant in wanted:
                 work.make(variant)

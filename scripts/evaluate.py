@@ -63,6 +63,7 @@ OPTIONS: dict[str, tuple[Any, str]] = {
 
 # More would not fit into memory; a seed is 31 bits.
 _MOST_SAMPLES = 10_000_000
+_MOST_SEEDS = 1000
 _LAST_SEED = 2**31 - 1
 
 
@@ -127,8 +128,8 @@ def check_flags() -> None:
     if not FLAGS.images and not FLAGS.reference:
         why = "is for --reference or --images: a run's own data is as it was in training"
         _refuse(TRANSFORM, why)
-    if FLAGS.seeds < 1:
-        raise UserError(f"--seeds={FLAGS.seeds}: expected at least 1.")
+    if not 1 <= FLAGS.seeds <= _MOST_SEEDS:
+        raise UserError(f"--seeds={FLAGS.seeds}: expected 1 to {_MOST_SEEDS:,}.")
     if not 0 <= FLAGS.seed <= _LAST_SEED - FLAGS.seeds + 1:
         raise UserError(f"--seed={FLAGS.seed}: expected 0 to {_LAST_SEED}.")
     for name in ("num_samples", "num_reference"):

@@ -94,6 +94,20 @@ def translated(model: str, folder: str, count: int) -> np.ndarray:
     return beside(inputs, translator(inputs))
 
 
+def opened(model: str) -> sampling.Sampler:
+    """The generator in a file.
+
+    Raises:
+        UserError: none that draws from z.
+    """
+    if not model.endswith(".tflite"):
+        return load_model(model)
+    found = open_exported(model)
+    if isinstance(found, LiteRTTranslator):
+        raise UserError(f"--model={model!r} translates pictures: give some by --images=DIR.")
+    return found
+
+
 def check_flags() -> None:
     """Raises UserError for flags that do not go together, or values that cannot work."""
     if bool(FLAGS.workdir) == bool(FLAGS.model):
@@ -155,7 +169,7 @@ def main(argv: Sequence[str]) -> int:
         save(pairs, columns)
         print(f"{FLAGS.out}: {len(pairs)} inputs, each with its translation")
         return 0
-    sampler = run.trainer.sampler() if run else load_model(FLAGS.model)
+    sampler = run.trainer.sampler() if run else opened(FLAGS.model)
     label = labels(FLAGS.classes, sampler, FLAGS.count)
     if label is not None and not FLAGS.columns:
         columns = int(np.ceil(FLAGS.count / len(np.unique(label))))

@@ -193,7 +193,7 @@ class Checkpoints:
             if best is None and steps:
                 raise UserError(f"--checkpoint=best: {self._no_best()} Take latest or a step.")
             return [best["step"]] if best else []
-        if which.isdigit() and int(which) in steps:
+        if which in map(str, steps):
             return [int(which)]
         raise UserError(
             f"--checkpoint={which!r}: expected latest, best or one of the steps {steps} "

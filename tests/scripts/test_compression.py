@@ -175,6 +175,12 @@ def test_what_fits_without_training_is_enough_where_no_student_does():
         compress.seek(Workshop(kb, lambda v: 1.0), Limits(kb=1), trials=1)
 
 
+def test_without_trials_there_are_the_generators_own_files():
+    work = Workshop(KB, lambda v: 1.0)
+    compress.seek(work, Limits(kb=150), trials=0)
+    assert [v.name for v in work.made] == ["float32", "int8", "dynamic"] and not work.trained
+
+
 def test_without_a_base_there_is_nothing_to_compare_with():
     with pytest.raises(UserError, match=r"float32\.tflite has no FID"):
         compress.seek(Workshop(KB, lambda v: None), Limits(kb=150), trials=1)
