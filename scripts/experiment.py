@@ -33,8 +33,8 @@ PARTS = {
 # What a run may change when it is resumed: none of it touches what was learnt so far.
 FREE = {
     "workdir", "total_kimg", "checkpoint_every_kimg", "eval_every_kimg", "image_every_kimg",
-    "log_every_kimg", "keep_checkpoints", "steps_per_loop", "strategy", "dry_run", "eval_samples",
-    "eval_at_start", "eval_metrics", "eval_labels", "eval_share", "best_by",
+    "log_every_kimg", "keep_checkpoints", "steps_per_loop", "strategy", "worker_timeout", "dry_run",
+    "eval_samples", "eval_at_start", "eval_metrics", "eval_labels", "eval_share", "best_by",
     "feature_net", "feature_weights", "on_collapse", "alarm_every_kimg", "max_rollbacks",
     "download", "data_dir",
 }  # fmt: skip

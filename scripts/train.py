@@ -69,6 +69,7 @@ RUN = {
     "lr_decay": ("constant", "how learning rates fall to 0: constant, linear or cosine"),
     "lr_decay_start": (0.5, "share of total_kimg before they begin to fall"),
     "strategy": ("auto", f"replicas: {', '.join(STRATEGIES)}"),
+    "worker_timeout": (600.0, "seconds that a worker waits for the others to start"),
     "deterministic": (False, "make every op deterministic: equal runs are equal to the bit"),
     "dry_run": (False, "print the resolved experiment and parameter counts, then stop"),
 }
@@ -175,7 +176,7 @@ def main(argv: Sequence[str]) -> int:
         experiment.check_resumable(Path(FLAGS.workdir), values())
     if FLAGS.deterministic:
         tf.config.experimental.enable_op_determinism()
-    strategy = make_strategy(FLAGS.strategy)
+    strategy = make_strategy(FLAGS.strategy, worker_timeout=FLAGS.worker_timeout)
     if FLAGS.dry_run:
         print(experiment.summary(experiment.build(values(), strategy)))
         return 0

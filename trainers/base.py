@@ -16,11 +16,12 @@ from gan.data import Source
 from gan.errors import ReadError, UserError, from_graph
 from trainers import averages, checks
 from trainers import precision as mixed
-from trainers.distribution import any_worker, distribute
+from trainers.distribution import any_worker, distribute, of_workers
 from trainers.interrupts import Interrupts
 from trainers.progress import whole_images
 from trainers.randomness import step_seed
 from trainers.state import Logs, State
+from trainers.workers import check_steps
 
 Batch = Mapping[str, tf.Tensor]
 
@@ -236,6 +237,7 @@ class Trainer(State):
         epoch_images = whole_images(eval_every_kimg) or self.spec.size
         self._epochs = -(-total // epoch_images)
         self.interrupted, self.rewind, self.call_seconds = None, None, 0.0
+        check_steps(strategy, self.step)
         with Interrupts(self):
             self._fit_on(source, callbacks, total, epoch_images, steps_per_loop)
             # As if the process had died and been resumed from another checkpoint.
@@ -243,6 +245,8 @@ class Trainer(State):
                 rewind, self.rewind = self.rewind, None
                 rewind()
                 self._fit_on(source, callbacks, total, epoch_images, steps_per_loop)
+            # One worker's signal has ended the run of all.
+            self.interrupted = max(of_workers(strategy, self.interrupted or 0)) or None
         return self.history
 
     def _fit_on(
@@ -273,6 +277,7 @@ class Trainer(State):
             verbose=1,
         )
         history.on_train_begin()
+        self._vote()
         lost = None
         try:
             while self.images < total and not self.stop_training:
@@ -313,13 +318,19 @@ class Trainer(State):
                 self._epoch_sums[name] = self._epoch_sums.get(name, 0.0) + steps * value
             self._epoch_steps += steps
             callbacks.on_train_batch_end(self.step - 1, logs | self.progress_logs())
-            # A signal reaches one worker, at its own time; all must leave the loop together.
-            self.stop_training = any_worker(self.distribute_strategy, self.stop_training)
+            self._vote()
         if self.images < end:
             return  # Stopped inside: the epoch goes on when the run is resumed.
         logs = {name: total / self._epoch_steps for name, total in self._epoch_sums.items()}
         self._epoch_sums, self._epoch_steps = {}, 0
         callbacks.on_epoch_end(epoch, logs | self.progress_logs())
+        self._vote()
+
+    def _vote(self) -> None:
+        """A signal reaches one worker, at its own time; all must leave the loop together."""
+        # One that comes during the vote is not undone by it: `interrupted` stands.
+        stop = self.stop_training or self.interrupted is not None
+        self.stop_training = any_worker(self.distribute_strategy, stop)
 
     def _steps_to(self, images: int) -> int:
         """Steps that see at least so many images."""

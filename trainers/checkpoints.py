@@ -24,6 +24,7 @@ from trainers.base import Trainer
 from trainers.distribution import any_worker, is_chief
 from trainers.judged import Judged, best_of
 from trainers.workdir import CHECKPOINTS
+from trainers.workers import restore_as_chief
 
 _NAME = re.compile(r"step-([0-9]{10})(?:\.([0-9]{1,6}))?")
 _STATE, _CHECKSUM = "state.json", "state.sha256"
@@ -85,18 +86,21 @@ class Checkpoints:
             judged: what an evaluation of just this state found; `best` goes by it.
         """
         step, strategy = trainer.step, trainer.distribute_strategy
+        name = f"step-{step:010d}"
         chief = is_chief(strategy)
         worker = "" if chief else f"worker-{strategy.cluster_resolver.task_id}-"
         if chief:  # What killed runs left half-written, or saved twice.
-            for left in self.directory.glob(".tmp-step-*"):
-                _remove(left)
+            for left in self.directory.glob(".tmp-*step-*"):
+                # Another worker may be writing this very step.
+                if left.name == f".tmp-{name}" or not left.name.endswith(name):
+                    _remove(left)
             for saves in self._found().values():
                 for older in saves[:-1]:
                     _remove(older)
         if not isinstance(judged, Judged):
             judged = Judged.of_logs(step, judged or {})
         host = {"step": step, "images": trainer.images, **trainer.host_state(), **judged.record()}
-        temporary = self.directory / f".tmp-{worker}step-{step:010d}"
+        temporary = self.directory / f".tmp-{worker}{name}"
         _remove(temporary)
         try:
             temporary.mkdir(parents=True)
@@ -135,6 +139,8 @@ class Checkpoints:
     def restore(self, trainer: Trainer, which: str = "latest") -> int | None:
         """Puts a checkpoint's state into a trainer built with the same options.
 
+        Every worker calls it, and all restore what the chief finds.
+
         Args:
             trainer: to restore into.
             which: "latest" (a damaged one is passed over with a warning), "best", or a step.
@@ -143,8 +149,13 @@ class Checkpoints:
             The step, or None where there is no checkpoint yet.
 
         Raises:
-            UserError: the one asked for is not there, or all are damaged.
+            UserError: the one asked for is not there, all are damaged, or workers see different
+                folders.
         """
+        strategy = trainer.distribute_strategy
+        return restore_as_chief(strategy, lambda w: self._restore(trainer, w), which, trainer.state)
+
+    def _restore(self, trainer: Trainer, which: str) -> int | None:
         tried: list[str] = []
         for _ in range(_LISTINGS):
             changed = False
@@ -256,6 +267,9 @@ class Checkpoints:
 
     def _check_shapes(self, trainer: Trainer, path: Path) -> None:
         """Raises UserError for the state of other networks, which is whole, but not this one's."""
+        everything = [v for variables in trainer.state().values() for v in variables]
+        if len({id(v) for v in everything}) < len(everything):
+            return  # What networks share is saved under the name of one of them.
         saved = tf.train.load_checkpoint(str(path / "variables")).get_variable_to_shape_map()
         for name, variables in trainer.state().items():
             suffix = "/.ATTRIBUTES/VARIABLE_VALUE"

@@ -3,48 +3,68 @@
 import functools
 import json
 import os
+import re
+import signal
+import threading
 
 import tensorflow as tf
 
 from gan.data import Source
 from gan.errors import UserError
+from trainers.rendezvous import wait_for_workers
 
 STRATEGIES = ("auto", "one", "mirrored", "multi_worker")
+_ADDRESS = re.compile(r".+:[0-9]{1,5}")
 
 
-def make_strategy(name: str = "auto") -> tf.distribute.Strategy:
+def make_strategy(name: str = "auto", *, worker_timeout: float = 600.0) -> tf.distribute.Strategy:
     """The `tf.distribute` strategy a name stands for.
 
     Args:
         name: "auto" (mirrored on two or more GPUs, else one), "one" (the default device),
             "mirrored" (all GPUs, or all logical CPUs where there is none), "multi_worker"
             (one process a worker, described by the TF_CONFIG variable).
+        worker_timeout: seconds to wait at most for the other workers.
 
     Raises:
-        UserError: an unknown name, or multi_worker without a usable TF_CONFIG.
+        UserError: an unknown name, multi_worker without a usable TF_CONFIG, or workers that do not
+            come in time.
     """
     if name not in STRATEGIES:
         raise UserError(f"--strategy={name!r}: expected one of {', '.join(STRATEGIES)}.")
     # Before anything lists devices: collectives must be configured at the program's start.
     if name == "multi_worker":
-        text = os.environ.get("TF_CONFIG", "")
-        try:
-            config = json.loads(text)
-            config["cluster"]["worker"][int(config["task"]["index"])]
-            if config["task"]["type"] != "worker" or set(config["cluster"]) != {"worker"}:
-                raise KeyError("worker")
-        except (ValueError, KeyError, IndexError, TypeError):
-            raise UserError(
-                f"--strategy=multi_worker: TF_CONFIG={text!r} does not name this worker; it should "
-                'look like {"cluster": {"worker": ["host:port", ...]}, '
-                '"task": {"type": "worker", "index": 0}}.'
-            ) from None
-        return tf.distribute.MultiWorkerMirroredStrategy()
+        return _multi_worker(worker_timeout)
     gpus = tf.config.list_logical_devices("GPU")
     if name == "one" or (name == "auto" and len(gpus) < 2):
         return tf.distribute.get_strategy()
     devices = gpus or tf.config.list_logical_devices("CPU")
     return _mirrored(tuple(d.name for d in devices))
+
+
+def _multi_worker(timeout: float) -> tf.distribute.Strategy:
+    text = os.environ.get("TF_CONFIG", "")
+    try:
+        config = json.loads(text)
+        workers, index = config["cluster"]["worker"], int(config["task"]["index"])
+        if config["task"]["type"] != "worker" or set(config["cluster"]) != {"worker"}:
+            raise KeyError("worker")
+        if not 0 <= index < len(workers) or not all(_ADDRESS.fullmatch(w) for w in workers):
+            raise IndexError(index)
+    except (ValueError, KeyError, IndexError, TypeError):
+        raise UserError(
+            f"--strategy=multi_worker: TF_CONFIG={text!r} does not name this worker; it should "
+            'look like {"cluster": {"worker": ["host:port", ...]}, '
+            '"task": {"type": "worker", "index": 0}}.'
+        ) from None
+    if timeout <= 0:
+        raise UserError(f"--worker_timeout={timeout:g}: expected more than 0 seconds.")
+    wait_for_workers(workers, index, timeout=timeout)
+    strategy = tf.distribute.MultiWorkerMirroredStrategy()
+    # TensorFlow has taken SIGTERM for itself, to tell of preemptions; the process would ignore it.
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, signal.getsignal(signal.SIGTERM) or signal.SIG_DFL)
+    return strategy
 
 
 @functools.lru_cache
@@ -61,11 +81,29 @@ def is_chief(strategy: tf.distribute.Strategy) -> bool:
 
 def any_worker(strategy: tf.distribute.Strategy, flag: bool) -> bool:
     """Whether the flag is set in any worker; all workers must ask, and all get one answer."""
-    resolver = strategy.cluster_resolver
-    if resolver is None or len(resolver.cluster_spec().as_dict().get("worker", ())) < 2:
+    if _workers(strategy) < 2:
         return flag
     votes = strategy.run(lambda: tf.constant(float(flag)))
     return bool(strategy.reduce(tf.distribute.ReduceOp.SUM, votes, axis=None) > 0)
+
+
+def of_workers(strategy: tf.distribute.Strategy, value: int) -> list[int]:
+    """Each worker's value, in their order; all workers must ask, and all get one answer.
+
+    Args:
+        strategy: of the trainer.
+        value: this worker's, of 63 bits.
+    """
+    workers = _workers(strategy)
+    if workers < 2:
+        return [value]
+    everyone = strategy.gather(strategy.run(lambda: tf.constant([value], tf.int64)), axis=0)
+    return [int(v) for v in everyone.numpy()[:: len(everyone) // workers]]
+
+
+def _workers(strategy: tf.distribute.Strategy) -> int:
+    resolver = strategy.cluster_resolver
+    return 1 if resolver is None else len(resolver.cluster_spec().as_dict().get("worker", ())) or 1
 
 
 def distribute(

@@ -79,6 +79,25 @@ def test_the_newest_and_the_best_are_kept(tmp_path):
         checkpoints.restore(trainer, "7")
 
 
+@pytest.mark.parametrize(
+    ("networks", "said"),
+    [
+        ({"batch_norm": False}, "another generator than this run's"),
+        (
+            {"batch_norm": True, "pack": 2},
+            r"another discriminator than this run's \(\[2, 8\] for \[4, 8\]\)",
+        ),
+    ],
+)
+def test_other_networks_are_refused_not_called_damage(tmp_path, caplog, networks, said):
+    """Such as those of an earlier version of an architecture."""
+    saved(tmp_path, 0.008)
+    options = {"penalty": ("wgan_gp",), "n_critic": 2, "batch_size": 4}
+    with pytest.raises(UserError, match=said) as error:
+        Checkpoints(tmp_path).restore(toy_gan(networks=networks, **options))
+    assert "\n" not in str(error.value) and "damaged" not in caplog.text
+
+
 def test_another_seed_is_refused_not_called_damage(tmp_path):
     saved(tmp_path, 0.008)
     with pytest.raises(UserError, match=r"--seed=4 differs from the checkpoint's --seed=0"):

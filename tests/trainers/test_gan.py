@@ -232,6 +232,24 @@ def test_a_signal_ends_the_run_after_the_graph_call():
     assert signal.getsignal(signal.SIGTERM) is before
 
 
+def test_a_signal_during_a_vote_is_not_undone_by_it(monkeypatch):
+    """The workers' vote takes a while, and its outcome was written over what came meanwhile."""
+    from trainers import base
+
+    struck = []
+
+    def vote(strategy, flag):
+        if trainer.step == 10 and not struck:
+            struck.append(os.kill(os.getpid(), signal.SIGTERM))
+        return flag
+
+    trainer = toy_gan()
+    monkeypatch.setattr(base, "any_worker", vote)
+    trainer.fit(ToySource(), total_kimg=0.8, steps_per_loop=5)
+    assert trainer.interrupted == signal.SIGTERM
+    assert trainer.step == 12  # An epoch of 96 images ends there.
+
+
 def test_penalties_are_lazy():
     trainer = toy_gan(penalty=("r1",), penalty_every=4)
     values = []
