@@ -124,7 +124,8 @@ def check_flags() -> None:
     if (FLAGS.images or FLAGS.model) and FLAGS["checkpoint"].present:
         raise UserError(f"--checkpoint={FLAGS.checkpoint} and {one}: give one of them.")
     if FLAGS.images:
-        _refuse(("num_samples", "seed", "seeds"), "with --images: pictures are judged as they are")
+        drawn = ("num_samples", "labels", "seed", "seeds")
+        _refuse(drawn, "with --images: pictures are judged as they are")
     if not FLAGS.images and not FLAGS.reference:
         why = "is for --reference or --images: a run's own data is as it was in training"
         _refuse(TRANSFORM, why)
@@ -145,6 +146,7 @@ def check_flags() -> None:
 def check_translator() -> None:
     """Raises UserError for flags that say nothing to a function from images to images."""
     _refuse(("seed", "seeds"), "with a translator: it draws no latents, so that no seed counts")
+    _refuse(("labels",), "with a translator: it has no classes")
     if FLAGS.reference:
         raise UserError(
             f"--reference={FLAGS.reference}: a translator is judged by the data it translates; "

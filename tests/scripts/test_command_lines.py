@@ -90,6 +90,10 @@ MISTAKES = [
     ([EVALUATE, "--images=no_where", "--reference=grid", "--out=o.json"], "'no_where': no such"),
     ([EVALUATE, "--images=a", "--model=b.keras", "--reference=ring"], "give one of them"),
     ([EVALUATE, "--images=a", "--reference=ring", "--seeds=2", "--out=o.json"], "--seeds=2"),
+    (
+        [EVALUATE, "--images=a", "--reference=ring", "--labels=data", "--out=o.json"],
+        "--labels=data",
+    ),
     ([EVALUATE, "--images=a", "--reference=rig", "--out=o.json"], "--reference 'rig' is not known"),
     ([EVALUATE, "--images=a", "--reference=ring", "--out=o"], "expected a file that ends in .json"),
     ([EVALUATE, "--images=a", "--reference=ring", "--out=d.json"], "--out='d.json' is a folder"),
@@ -99,6 +103,7 @@ MISTAKES = [
     ([EVALUATE, W, "--num_samples=1"], "--num_samples=1: expected 2 to"),
     ([TRAIN, W, "--eval_metrics=fidd"], "Did you mean 'fid'"),
     ([TRAIN, W, "--eval_metrics=modes"], "has no modes to count"),
+    ([TRAIN, W, "--eval_labels=even"], "labels='even': expected data or balanced"),
     ([TRAIN, W, "--eval_share=2"], "--eval_share=2.0"),
     ([TRAIN, W, "--feature_net=inceptoin"], "Did you mean 'inception'"),
     ([TRAIN, W, "--feature_net=inception", "--feature_weights=no.pb"], "no.pb"),
