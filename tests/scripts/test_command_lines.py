@@ -91,8 +91,8 @@ MISTAKES = [
     ([EVALUATE, "--images=a", "--model=b.keras", "--reference=ring"], "give one of them"),
     ([EVALUATE, "--images=a", "--reference=ring", "--seeds=2", "--out=o.json"], "--seeds=2"),
     (
-        [EVALUATE, "--images=a", "--reference=ring", "--labels=data", "--out=o.json"],
-        "--labels=data",
+        [EVALUATE, "--images=a", "--reference=ring", "--labels=balanced", "--out=o.json"],
+        "--labels=balanced",
     ),
     ([EVALUATE, "--images=a", "--reference=rig", "--out=o.json"], "--reference 'rig' is not known"),
     ([EVALUATE, "--images=a", "--reference=ring", "--out=o"], "expected a file that ends in .json"),
