@@ -147,7 +147,10 @@ MISTAKES = [
     ([COMPRESS, W, "--out=o", "--output_weight=-1"], "--output_weight=-1"),
     ([COMPRESS, W, "--out=o", "--quantizer=litert", "--keep_float=a"], "not with litert"),
     ([TRAIN, W, "--trainer=distillation"], "--teacher is missing"),
-    ([TRAIN, W, "--trainer=distillation", "--teacher=no.keras"], "--teacher='no.keras'"),
+    (
+        [TRAIN, W, "--trainer=distillation", "--teacher=no.keras"],
+        "/no.keras': there is no such file",
+    ),
     ([WEB], "--model is missing"),
     ([WEB, "--model=none.tflite"], "no such file"),
     ([WEB, "--model=file.tflite", "--port=99999"], "--port=99999"),
