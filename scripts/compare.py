@@ -231,7 +231,9 @@ def main(argv: Sequence[str]) -> int:
     groups, unsaid = grouped(runs)
     chosen = choose(groups, FLAGS.metrics)
     footnotes = Footnotes()
-    labels = footnotes.marks([group.protocol for group in groups])
+    curved = [g for g in groups if any(g.curve(metric) is not None for metric in chosen)]
+    mark_of = dict(zip(map(id, curved), footnotes.marks([group.protocol for group in curved])))
+    labels = [mark_of.get(id(group), "") for group in groups]
     notes = list(footnotes.lines)
     panels: dict[str, dict[str, Curve]] = {}
     for metric in chosen:

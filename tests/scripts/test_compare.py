@@ -59,6 +59,8 @@ def folder(tmp_path_factory):
     tail = '{"step": 40, "ima'
     write_run(at / "other", logged([3.0, 2.0]), tail=tail, dataset="grid", eval_samples="500")
     write_run(at / "untried", [{"step": 1, "images": 8, "seconds": 1.0, "loss": 1.0}])
+    for name, dataset in (("a", "ring"), ("b", "grid")):  # judged, without a curve
+        write_run(at / f"judged_{name}", evaluation=evaluation(1.0, n=name), dataset=dataset)
     write_run(at / "damaged", logged([1.0]), {"metrics": {}})
     (at / "file").write_text("")
     (at / "dir.png").mkdir()
@@ -71,6 +73,7 @@ WORKS = {
     "groups": [COMPARE, *SEEDS, "b", "--metrics=fid"],
     "all": [COMPARE, *SEEDS, "b", "other", "--against=seconds"],
     "two": [COMPARE, "--metrics", "fid", "a_seed0", "other"],
+    "uncurved": [COMPARE, "judged_a", "judged_b"],
 }
 PLOTS = {"plot": [COMPARE, *SEEDS, "b", "--metrics=fid,kid", "--out=plot.png"]}
 MISTAKES = [
@@ -161,6 +164,11 @@ def test_curves_by_different_protocols_say_so(without):
     assert {name[-4:] for name in table} == {" [a]", " [b]"}
     assert "[a] dataset=ring, eval_samples=0\n[b] dataset=grid, eval_samples=500" in out
     assert "other/metrics.jsonl: its half-written last line is left out" in err
+
+
+def test_letters_begin_with_the_first_that_is_explained(without):
+    _, out, _ = without[0]["uncurved"]
+    assert "[a] n=a\n[b] n=b" in out
 
 
 def test_all_metrics_and_only_metrics_against_seconds(without):
