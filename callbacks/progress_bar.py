@@ -33,34 +33,49 @@ class ProgressBar(keras.callbacks.Callback):
         self._seconds = seconds
         self._file = file or sys.stderr
         self._bar: Any = None
+        self._postfix = ""
 
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
-        """Starts at the images seen so far."""
+        """Starts at the images seen so far; a bar, which knows a rate, after the first steps."""
         self._start = self.model.images
         self._total = int((self.params or {}).get("total_images", 0))
-        self._began = self._printed = time.monotonic()
-        self._shown = self._start
-        self._postfix = ""
+        self._began = time.monotonic()
+        self._traced = False
+        self._last_line = -1
+
+    def on_train_batch_begin(self, batch: int, logs: dict[str, Any] | None = None) -> None:
+        """Says why nothing moves yet."""
+        if not self._traced:
+            print("Tracing the training step.", file=self._file, flush=True)
+
+    def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
+        """Renews the line, or prints one when due."""
+        self._postfix = _losses(logs or {})
+        if not self._traced:
+            self._trace_ended()
+        if self._bar is not None:
+            self._bar.set_postfix_str(self._postfix, refresh=False)
+            self._bar.update(self.model.images - self._bar.n)
+        elif time.monotonic() - self._printed >= self._seconds:
+            # The rate since the line before.
+            self._print(since=self._printed, images=self._shown)
+
+    def _trace_ended(self) -> None:
+        """Rates count from here: tracing made the first steps slow."""
+        self._traced, self._printed = True, time.monotonic()
+        self._shown = self.model.images
+        took = f"First steps after {self._printed - self._began:.0f} s."
+        print(took, file=self._file, flush=True)
         if self._file.isatty():
             self._bar = tqdm(
                 total=self._total or None,
-                initial=self._start,
+                initial=self._shown,
                 unit="img",
                 unit_scale=True,
                 smoothing=0.05,
                 dynamic_ncols=True,
                 file=self._file,
             )
-
-    def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
-        """Renews the line, or prints one when due."""
-        self._postfix = _losses(logs or {})
-        if self._bar is not None:
-            self._bar.set_postfix_str(self._postfix, refresh=False)
-            self._bar.update(self.model.images - self._bar.n)
-        elif time.monotonic() - self._printed >= self._seconds:
-            # The rate since the line before: compiling made the first steps slow.
-            self._print(since=self._printed, images=self._shown)
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         """Prints what an evaluation found, above the bar."""
@@ -76,7 +91,7 @@ class ProgressBar(keras.callbacks.Callback):
         if self._bar is not None:
             self._bar.close()
             self._bar = None
-        elif self._shown != self.model.images:
+        elif self._last_line != self.model.images and self._traced:
             self._print(since=self._began, images=self._start)
 
     def _print(self, since: float, images: int) -> None:
@@ -89,7 +104,7 @@ class ProgressBar(keras.callbacks.Callback):
         progress = f"{seen / 1000:.{digits}f}/{self._total / 1000:.{digits}f} kimg{share}"
         line = f"{progress}, {rate:.0f} img/s, {left} left, {self._postfix}"
         print(line, file=self._file, flush=True)
-        self._printed, self._shown = now, seen
+        self._printed, self._shown, self._last_line = now, seen, seen
 
 
 def _losses(logs: dict[str, Any]) -> str:
