@@ -8,6 +8,8 @@ from typing import Any
 
 from absl import logging
 
+from gan.files import DISK_ERRORS
+
 
 class BackgroundWriter:
     """Runs jobs in order on one thread, holding at most `pending` of them.
@@ -56,7 +58,9 @@ class BackgroundWriter:
         try:
             job(*args)
         except Exception as error:
-            logging.error("Background writing failed: %s: %s", type(error).__name__, error)
+            # A full disk ends the run, which then says so itself.
+            if getattr(error, "errno", None) not in DISK_ERRORS:
+                logging.error("Background writing failed: %s: %s", type(error).__name__, error)
             raise
         finally:
             self._slots.release()

@@ -1,6 +1,9 @@
 """What every entry point shares: one-line errors, exit status 2, a readable --help."""
 
 import inspect
+import os
+import shlex
+import shutil
 import sys
 import textwrap
 import traceback
@@ -38,7 +41,7 @@ def run(
             rest = FLAGS(argv, known_only=True)
             if wants_help:
                 print(help_text(main))
-                sys.exit(0)
+                _process.end(0)
             _reject(rest[1:])
             return rest
         except (UserError, flags.Error) as error:
@@ -81,7 +84,21 @@ def _fail(error: Exception) -> None:
     if FLAGS["verbosity"].present and FLAGS.verbosity > 0:
         traceback.print_exception(error)
     print(message(error), file=sys.stderr)
-    sys.exit(2)
+    _process.end(2)
+
+
+def command(module: str, **values: object) -> str:
+    """A command line with flags, for a user to paste into the shell that started this script."""
+    words = [_python(), "-m", module, *(f"--{name}={value}" for name, value in values.items())]
+    return shlex.join(words)
+
+
+def _python() -> str:
+    """This interpreter as that shell can call it, with a virtual environment active or not."""
+    if shutil.which("python") == sys.executable:
+        return "python"
+    relative = os.path.relpath(sys.executable)
+    return sys.executable if relative.startswith("..") else relative
 
 
 def _reject(rest: Sequence[str]) -> None:

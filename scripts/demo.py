@@ -3,6 +3,8 @@
 make demo runs it. What is already there is not made again; a run that was stopped goes on.
 """
 
+import contextlib
+import shlex
 import signal
 import subprocess
 import sys
@@ -12,8 +14,10 @@ from pathlib import Path
 
 from absl import flags
 
+from gan import files
 from gan.compression import report
 from scripts import cli
+from trainers.lock import locked
 
 FLAGS = flags.FLAGS
 RECIPE = Path(__file__).parent.parent / "recipes" / "demo.flags"
@@ -30,7 +34,7 @@ def step(title: str, script: str, **arguments: object) -> None:
     """Runs a script as a user would; its failure, or a Ctrl-C in it, ends the demo."""
     command = [sys.executable, "-m", f"scripts.{script}"]
     command += [f"--{name}={value}" for name, value in arguments.items()]
-    print(f"\n== {title}\n$ python {' '.join(command[1:])}", flush=True)
+    print(f"\n== {title}\n$ {cli.command(f'scripts.{script}', **arguments)}", flush=True)
     # Ctrl-C reaches the script too: it saves its state, and only then do we end.
     before = signal.signal(signal.SIGINT, signal.SIG_IGN)
     process = subprocess.Popen(command, preexec_fn=lambda: signal.signal(signal.SIGINT, before))
@@ -41,9 +45,18 @@ def step(title: str, script: str, **arguments: object) -> None:
 
 
 def main(argv: Sequence[str]) -> int:
-    """Runs what is missing, then shows the table and where the pictures are."""
+    """One demo a folder."""
     del argv
-    start, out = time.monotonic(), Path(FLAGS.out)
+    files.check_output("out", FLAGS.out, folder=True)
+    with contextlib.ExitStack() as held:
+        with files.reported("out", FLAGS.out):
+            held.enter_context(locked(FLAGS.out, flag="out"))
+        return run_missing(Path(FLAGS.out))
+
+
+def run_missing(out: Path) -> int:
+    """Runs what is missing, then shows the table and where the pictures are."""
+    start = time.monotonic()
     run, device, grid = out / "train", out / "device", out / "int8_samples.png"
     shown = report.read(device / "report.json")
     fresh = not (grid.is_file() and shown)
@@ -77,8 +90,9 @@ def main(argv: Sequence[str]) -> int:
     print(f"Samples of the int8 file   {grid}")
     print(f"Variants for the same z    {device / 'comparison.png'}")
     print(f"What each cost             {device / 'report.html'}")
-    print(f"In the browser             make web MODEL={device / 'pruned_int8.tflite'}")
-    print(f"Watch the training         .venv/bin/tensorboard --logdir={run}")
+    shown = shlex.quote(f"MODEL={device / 'pruned_int8.tflite'}")
+    print(f"In the browser             make web {shown}")
+    print(f"Watch the training         {cli.command('tensorboard.main', logdir=run)}")
     if fresh:
         print(f"Took {time.monotonic() - start:.0f} s.")
     return 0

@@ -12,7 +12,7 @@ from absl import flags
 
 from gan import data, files, images, sampling
 from gan.compression.runner import LiteRTTranslator
-from gan.errors import UserError
+from gan.errors import UserError, printable
 from gan.generators import load_model, open_exported
 from scripts import cli, experiment
 
@@ -167,7 +167,7 @@ def main(argv: Sequence[str]) -> int:
             else translations(run, FLAGS.count)
         )
         save(pairs, columns)
-        print(f"{FLAGS.out}: {len(pairs)} inputs, each with its translation")
+        print(f"{printable(FLAGS.out)}: {len(pairs)} inputs, each with its translation")
         return 0
     sampler = run.trainer.sampler() if run else opened(FLAGS.model)
     label = labels(FLAGS.classes, sampler, FLAGS.count)
@@ -178,7 +178,7 @@ def main(argv: Sequence[str]) -> int:
     if samples.ndim != 4:
         raise UserError("This generator draws points, not images; scripts.evaluate judges them.")
     save(samples, columns)
-    print(f"{FLAGS.out}: {FLAGS.count} samples, seed {FLAGS.seed}")
+    print(f"{printable(FLAGS.out)}: {FLAGS.count} samples, seed {FLAGS.seed}")
     return 0
 
 

@@ -7,6 +7,7 @@ named so far, so --trainer=cyclegan --help shows cyclegan's.
 
 import contextlib
 import math
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -174,6 +175,8 @@ def main(argv: Sequence[str]) -> int:
         raise UserError(f"--max_rollbacks={FLAGS.max_rollbacks}: expected at least 0.")
     if FLAGS.workdir:
         experiment.check_resumable(Path(FLAGS.workdir), values())
+        if not FLAGS.dry_run:
+            files.check_output("workdir", FLAGS.workdir, folder=True)
     if FLAGS.deterministic:
         tf.config.experimental.enable_op_determinism()
     strategy = make_strategy(FLAGS.strategy, worker_timeout=FLAGS.worker_timeout)
@@ -233,7 +236,7 @@ def train(run: Experiment) -> int:
     if chief:
         experiment.write_flags(workdir / "flags.txt", run.values)
         _rundata.record(workdir, run.source, anew=resumed is None)
-    print(f"Watch it: tensorboard --logdir={workdir}", flush=True)
+    print(f"Watch it: {cli.command('tensorboard.main', logdir=workdir)}", flush=True)
     try:
         # What ends a run is part of it: trained to its end, this makes the last line and pictures.
         trainer.fit(
@@ -246,6 +249,8 @@ def train(run: Experiment) -> int:
     except TrainingDiverged as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
+    except (OSError, tf.errors.OpError) as error:
+        raise _unwritable(error, checkpoints) from error
     alarms = [c for c in callbacks if isinstance(c, CollapseAlarm) and c.stopped]
     if chief and not alarms and trainer.images >= whole_images(FLAGS.total_kimg):
         for name in trainer.averaged:
@@ -259,7 +264,38 @@ def train(run: Experiment) -> int:
     for alarm in alarms:
         print(f"error: stopped by a {alarm.stopped}", file=sys.stderr)
         return 1
+    if chief:
+        print(ending(run, workdir))
     return 0
+
+
+def ending(run: Experiment, workdir: Path) -> str:
+    """Where a finished run's results are, and the commands that follow."""
+    pictures = sorted((workdir / SAMPLES).glob(f"*_{kimg_label(run.trainer.images)}kimg.png"))
+    found = [("Trained", f"{run.trainer.images / 1000:g} kimg, {run.trainer.step} steps")]
+    found += [("Last picture", str(path)) for path in pictures[:1]]
+    found += [("Generator", str(workdir / f"{name}.keras")) for name in run.trainer.averaged[:1]]
+    found.append(("Judge it", cli.command("scripts.evaluate", workdir=workdir)))
+    if run.source.spec.is_image:
+        out = workdir / "samples.png"
+        found.append(("Draw samples", cli.command("scripts.generate", workdir=workdir, out=out)))
+    if run.source.spec.is_image and not run.source.spec.is_translation:
+        out = workdir / "device"
+        found.append(("To a device", cli.command("scripts.compress", workdir=workdir, out=out)))
+    return "\n".join(f"{what:14}{text}" for what, text in found)
+
+
+def _unwritable(error: OSError | tf.errors.OpError, checkpoints: Checkpoints) -> Exception:
+    """A full disk as a line that says what is safe; another error as it is."""
+    for reason in map(os.strerror, files.DISK_ERRORS):
+        if reason in str(error):  # TensorFlow's own writers give no number.
+            steps = checkpoints.steps()
+            saved = f"is saved up to step {steps[-1]}" if steps else "has no checkpoint yet"
+            return UserError(
+                f"--workdir={FLAGS.workdir!r} cannot be written: {reason}. The run {saved}; "
+                "once there is room, the same command goes on from there."
+            )
+    return error
 
 
 def save_generator(trainer: Trainer, name: str, workdir: Path) -> None:

@@ -3,6 +3,9 @@
 The page (demo/web) draws the file's samples in the browser, with LiteRT.js; Ctrl-C ends it.
 """
 
+import functools
+import gzip
+import hashlib
 import json
 import os
 from collections.abc import Sequence
@@ -14,12 +17,13 @@ from typing import Any
 from absl import flags
 
 from gan.compression.runner import LiteRTTranslator, open_generator
-from gan.errors import UserError
+from gan.errors import UserError, printable
 from scripts import cli
 
 FLAGS = flags.FLAGS
 PAGE = Path(__file__).parent.parent / "demo" / "web"
 HOST = "127.0.0.1"
+NAMES = (HOST, "localhost", "[::1]")
 
 OPTIONS = {
     "model": ("", "generator's file, .tflite, as scripts.compress exports it"),
@@ -64,6 +68,27 @@ def describe(path: str | os.PathLike[str]) -> dict[str, Any]:
     }
 
 
+def accepts_gzip(header: str) -> bool:
+    """Whether an Accept-Encoding header allows gzip (RFC 9110, 12.5.3)."""
+    weights = {}
+    for item in header.lower().split(","):
+        coding, _, parameter = item.partition(";")
+        name, _, weight = parameter.strip().partition("=")
+        try:
+            weights[coding.strip()] = float(weight) if name.strip() == "q" else 1.0
+        except ValueError:
+            weights[coding.strip()] = 0.0
+    return weights.get("gzip", weights.get("*", 0.0)) > 0
+
+
+@functools.lru_cache(maxsize=128)
+def read(file: Path, changed_ns: int, packed: bool) -> bytes:
+    """A file's content, compressed once as long as it is not changed."""
+    del changed_ns  # part of the key
+    content = file.read_bytes()
+    return gzip.compress(content, mtime=0) if packed else content
+
+
 class Handler(SimpleHTTPRequestHandler):
     """The page's folder, plus what `memory` holds: path -> content."""
 
@@ -99,20 +124,52 @@ class Handler(SimpleHTTPRequestHandler):
 
     def do_GET(self) -> None:
         """What memory holds, else a file."""
-        path = self.path.partition("?")[0]
-        content = self.memory.get(path)
-        if content is None:
-            super().do_GET()
-            return
-        self.send_response(HTTPStatus.OK)
-        self.send_header("Content-Type", self.guess_type(path))
-        self.send_header("Content-Length", str(len(content)))
-        self.end_headers()
-        self.wfile.write(content)
+        self._answer()
 
-    def list_directory(self, path: str | os.PathLike[str]) -> None:
-        """Folders are not shown."""
-        self.send_error(HTTPStatus.NOT_FOUND)
+    def do_HEAD(self) -> None:
+        """The same without its content."""
+        self._answer(body=False)
+
+    def _answer(self, body: bool = True) -> None:
+        # A page from elsewhere whose name was made to point here (DNS rebinding) says that name.
+        # Any port: it may be forwarded.
+        if self.headers.get("Host", "").rpartition(":")[0] not in NAMES and (
+            self.headers.get("Host") not in NAMES
+        ):
+            self.send_error(HTTPStatus.MISDIRECTED_REQUEST, "This server is for this machine only")
+            return
+        found = self._content(packed=accepts_gzip(self.headers.get("Accept-Encoding", "")))
+        if found is None:
+            self.send_error(HTTPStatus.NOT_FOUND)
+            return
+        content, encoding, kind = found
+        tag = f'"{hashlib.sha256(content).hexdigest()[:32]}"'
+        same = self.headers.get("If-None-Match") == tag
+        self.send_response(HTTPStatus.NOT_MODIFIED if same else HTTPStatus.OK)
+        self.send_header("ETag", tag)
+        self.send_header("Vary", "Accept-Encoding")
+        if not same:
+            self.send_header("Content-Type", kind)
+            self.send_header("Content-Length", str(len(content)))
+            if encoding:
+                self.send_header("Content-Encoding", encoding)
+        self.end_headers()
+        if body and not same:
+            self.wfile.write(content)
+
+    def _content(self, packed: bool) -> tuple[bytes, str, str] | None:
+        """Content, its encoding and type; None where there is none. Folders are not shown."""
+        path = self.path.partition("?")[0]
+        kind, encoding = self.guess_type(path), "gzip" if packed else ""
+        if path in self.memory:
+            content = self.memory[path]
+            return gzip.compress(content, mtime=0) if packed else content, encoding, kind
+        file = Path(self.translate_path(path))
+        if path.endswith("/"):
+            file, kind = file / "index.html", self.extensions_map[".html"]
+        if not file.is_file():
+            return None
+        return read(file, file.stat().st_mtime_ns, packed), encoding, kind
 
     def log_message(self, format: str, *args: Any) -> None:
         """Requests are not logged: errors show on the page."""
@@ -163,7 +220,7 @@ def main(argv: Sequence[str]) -> int:
     with server:
         try:
             address = f"http://{HOST}:{server.server_address[1]}"
-            print(f"{FLAGS.model} at {address}  (Ctrl-C ends)", flush=True)
+            print(f"{printable(FLAGS.model)} at {address}  (Ctrl-C ends)", flush=True)
             server.serve_forever()
         except KeyboardInterrupt:
             print()

@@ -1,7 +1,10 @@
 """The page in a real browser, against the Python interpreter on the same file."""
 
 import contextlib
+import gzip
+import http.client
 import json
+import os
 import shutil
 import signal
 import socket
@@ -279,6 +282,80 @@ def test_served_files(files, packages):
         ):
             with pytest.raises(urllib.error.HTTPError, match="404"):
                 urllib.request.urlopen(address + path)
+
+
+@pytest.fixture
+def plain(files, tmp_path, monkeypatch):
+    """Asks a server of a page made here: (path, headers) -> the answer; needs no npm packages."""
+    (tmp_path / "node_modules/@litertjs/core/wasm").mkdir(parents=True)
+    (tmp_path / "main.js").write_text("// " + "compressible " * 1000)
+    (tmp_path / "index.html").write_text("<!doctype html>")
+    monkeypatch.setattr(web, "PAGE", tmp_path)
+    with serving(files / "int8.tflite") as (address, _):
+        host = address.removeprefix("http://")
+
+        def ask(path, method="GET", **headers):
+            connection = http.client.HTTPConnection(host)
+            connection.putrequest(method, path, skip_host=True, skip_accept_encoding=True)
+            for name, value in ({"Host": host} | headers).items():
+                connection.putheader(name.replace("_", "-"), value)
+            connection.endheaders()
+            answer = connection.getresponse()
+            answer.content = answer.read()
+            connection.close()
+            return answer
+
+        yield ask, host, tmp_path
+
+
+def test_only_this_machines_names_are_answered(plain):
+    """A name from elsewhere that was made to point here would hand the file to its page."""
+    ask, host, _ = plain
+    port = host.rpartition(":")[2]
+    for name in (host, f"localhost:{port}", f"[::1]:{port}", "localhost", "localhost:9000"):
+        assert ask("/model.tflite", Host=name).status == 200, name
+    for name in (
+        f"evil.example:{port}",
+        "evil.example",
+        f"localhost.evil.example:{port}",
+        "",
+        "::1",
+    ):
+        for method in ("GET", "HEAD"):
+            assert ask("/model.tflite", method, Host=name).status == 421, name
+
+
+@pytest.mark.parametrize("path", ["/main.js", "/", "/model.json", "/model.tflite"])
+def test_what_is_served_is_compressed_for_those_who_take_it(plain, path):
+    ask, _, _ = plain
+    whole = ask(path)
+    assert whole.headers["Content-Encoding"] is None
+    for accepted in ("gzip", "br, gzip;q=0.5", "GZIP", "*"):
+        packed = ask(path, Accept_Encoding=accepted)
+        assert packed.headers["Content-Encoding"] == "gzip"
+        assert gzip.decompress(packed.content) == whole.content
+        assert int(packed.headers["Content-Length"]) == len(packed.content)
+    if path == "/main.js":
+        assert len(packed.content) < len(whole.content) / 20
+    for refused in ("", "br", "gzip;q=0", "gzip; q=0.0, *", "*;q=0", "gzip;q=no"):
+        answer = ask(path, Accept_Encoding=refused)
+        assert (answer.headers["Content-Encoding"], answer.content) == (None, whole.content)
+    assert whole.headers["Vary"] == packed.headers["Vary"] == "Accept-Encoding"
+    head = ask(path, "HEAD")
+    assert (head.content, head.headers["Content-Length"]) == (b"", str(len(whole.content)))
+
+
+def test_a_file_is_sent_again_only_once_it_has_changed(plain):
+    ask, _, folder = plain
+    tags = {e: ask("/main.js", Accept_Encoding=e).headers["ETag"] for e in ("gzip", "identity")}
+    assert tags["gzip"] != tags["identity"]
+    for encoding, tag in tags.items():
+        again = ask("/main.js", Accept_Encoding=encoding, If_None_Match=tag)
+        assert (again.status, again.content) == (304, b"")
+    (folder / "main.js").write_text("new")
+    os.utime(folder / "main.js", ns=(1, 1))
+    answer = ask("/main.js", Accept_Encoding="gzip", If_None_Match=tags["gzip"])
+    assert (answer.status, gzip.decompress(answer.content)) == (200, b"new")
 
 
 def test_script_serves_until_ctrl_c(tab, files):
