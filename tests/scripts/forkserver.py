@@ -14,6 +14,7 @@ import traceback
 import scripts
 import scripts.compare
 import scripts.compress
+import scripts.demo
 import scripts.evaluate
 import scripts.generate
 import scripts.train

@@ -3,6 +3,7 @@
 import datetime
 import hashlib
 import json
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -17,7 +18,7 @@ from gan.metrics.evaluation import Evaluator
 
 TRAIN, EVALUATE = "scripts.train", "scripts.evaluate"
 GENERATE, COMPRESS, COMPARE = "scripts.generate", "scripts.compress", "scripts.compare"
-WEB = "scripts.web"
+WEB, DEMO = "scripts.web", "scripts.demo"
 
 
 def run_all(lines, cwd):
@@ -118,6 +119,7 @@ MISTAKES = [
     ([GENERATE, "--model=file.keras", "--out=a.png"], "cannot be read"),
     ([GENERATE, "--model=file.tflite", "--out=a.png"], "file.tflite"),
     ([GENERATE, "--model=file.keras", "--out=a.jpg"], "--out='a.jpg'"),
+    ([DEMO, "--out=file.txt"], "--out='file.txt' is a file"),
     ([GENERATE, W, "--columns=-1", "--out=a.png"], "--columns=-1"),
     ([GENERATE, W], "--out is missing"),
     ([GENERATE, W, "--out=d.png"], "--out='d.png' is a folder; expected the path of a file"),
@@ -299,6 +301,22 @@ def test_a_run_leaves_its_files(whole_way):
     assert [e["images"] for e in events if "fid" in e] == [100, 200, 300]
     best = min((e["fid"], e["step"]) for e in events if "fid" in e)[1]
     assert (run / "checkpoints" / f"step-{best:010d}").is_dir()
+
+
+def test_a_finished_run_names_what_it_left_and_what_follows(whole_way):
+    folder, out, _ = outcome(whole_way, "train")
+    named = dict(line.split("  ", 1) for line in out.splitlines() if "  " in line)
+    assert named["Trained"].split() == ["0.2", "kimg,", "10", "steps"]
+    for name in ("Last picture", "Generator"):
+        assert (folder / named[name].strip()).is_file()
+    for name, module in (
+        ("Judge it", EVALUATE),
+        ("Draw samples", GENERATE),
+        ("To a device", COMPRESS),
+    ):
+        python, _, script, *arguments = shlex.split(named[name])
+        assert (script, arguments[0]) == (module, "--workdir=images")
+        assert (folder / python).samefile(sys.executable)
 
 
 def test_the_same_command_resumes_and_then_says_that_it_is_done(whole_way):

@@ -1,7 +1,9 @@
 """What the README shows a researcher to write and run is written and run."""
 
+import importlib
 import json
 import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -9,8 +11,11 @@ from pathlib import Path
 from PIL import Image
 
 import scripts
+from gan import registry
+from scripts import cli, experiment, train
 
-README = (Path(scripts.__file__).parent.parent / "README.md").read_text()
+ROOT = Path(scripts.__file__).parent.parent
+README, MAKEFILE = (ROOT / "README.md").read_text(), (ROOT / "Makefile").read_text()
 
 
 def test_the_forked_trainer_trains_with_the_command_beside_it(tmp_path):
@@ -23,6 +28,67 @@ def test_the_forked_trainer_trains_with_the_command_beside_it(tmp_path):
     last = (tmp_path / "runs" / "idea" / "metrics.jsonl").read_text().splitlines()[-1]
     assert json.loads(last)["images"] == 64
     assert "--mirror_weight=0.3" in (tmp_path / "runs" / "idea" / "flags.txt").read_text()
+
+
+def commands(page):
+    """The shell lines of a page's blocks, comments left out."""
+    for language, block in re.findall(r"```(\w*)\n(.*?)```", page, re.S):
+        for line in block.splitlines() if language in ("", "sh") else ():
+            if re.match(r"(python|make|tensorboard|\. )", line):
+                yield line, shlex.split(line, comments=True)
+
+
+def known_flags(module, values):
+    if module == "scripts.train":
+        parts = experiment.owners(experiment.PARTS | values)
+        options = [o for found in parts.values() for part in found for o in registry.options(part)]
+        return {*experiment.PARTS, *train.RUN, *options, "flagfile", "help"}
+    tables = vars(importlib.import_module(module))
+    return {*(tables.get("OPTIONS") or tables["COMPRESS"]), "flagfile", "help"}
+
+
+def check(line, words):
+    """That a command could be typed as it stands."""
+    if words[0] == "make":
+        assert re.search(rf"^{words[1]}:", MAKEFILE, re.M), line
+        for word in words[2:]:
+            assert re.search(rf"^{word.partition('=')[0]} ?\?=", MAKEFILE, re.M), line
+    elif words[0] == "python":
+        flags = [w[2:].partition("=")[::2] for w in words[3:] if w.startswith("--")]
+        values = {k: v for k, v in flags if k in experiment.PARTS and ":" not in v}
+        trainers = {name for name, value in flags if name == "trainer" and ":" in value}
+        for name, _ in flags if not trainers else ():  # the README's own trainer is trained below
+            assert name in known_flags(words[2], values), line
+
+
+def test_every_command_could_be_typed():
+    found = list(commands(README))
+    assert len(found) > 12
+    # python is the project's once the environment is active, and not before.
+    activated = [words for _, words in found].index([".", ".venv/bin/activate"])
+    assert all(words[0] == "make" for _, words in found[:activated])
+    pages = (ROOT / "docs").glob("*.md")
+    for line, words in found + [c for page in pages for c in commands(page.read_text())]:
+        check(line, words)
+
+
+def test_a_printed_command_runs_from_the_shell_that_prints_it(tmp_path, monkeypatch):
+    home = tmp_path / "a b"
+    (home / ".venv" / "bin").mkdir(parents=True)
+    python = home / ".venv" / "bin" / "python"
+    python.write_text(f'#!/bin/sh\nexec "{sys.executable}" "$@"\n')
+    python.chmod(0o755)
+    monkeypatch.setattr(sys, "executable", str(python))
+    for cwd, path, word in (
+        (home, "/bin:/usr/bin", ".venv/bin/python"),  # as make runs it
+        (tmp_path, "/bin:/usr/bin", "'a b/.venv/bin/python'"),
+        (home / ".venv", f"{python.parent}:/bin:/usr/bin", "python"),  # activated
+    ):
+        monkeypatch.chdir(cwd)
+        monkeypatch.setenv("PATH", path)
+        line = cli.command("timeit", number=1, setup="a = 'it''s'")
+        assert line.startswith(f"{word} -m timeit ")
+        subprocess.run(["sh", "-c", line], check=True, stdout=subprocess.DEVNULL)
 
 
 def test_every_file_the_readme_names_is_there():
