@@ -18,6 +18,8 @@ help:
 	@echo "make slow   the tests that take minutes"
 	@echo "make lint   formatter, linter and type checker alone"
 	@echo "make lock   resolve requirements.lock anew from setup.cfg"
+	@echo "make clean  remove .venv and what tools left"
+	@echo "The scripts: . $(BIN)/activate, then python -m scripts.train --help"
 
 setup: $(VENV)/ready
 

@@ -41,6 +41,8 @@ def step(title: str, script: str, **arguments: object) -> None:
     status = process.wait()
     signal.signal(signal.SIGINT, before)
     if status:
+        if status < 0 or status > 128:  # by a signal
+            print("The same command goes on from here.", file=sys.stderr)
         sys.exit(status if status > 0 else 128 - status)
 
 

@@ -53,7 +53,7 @@ class Interrupts:
         first = self.__dict__.setdefault("_heard", mine)  # One step, whichever thread comes first.
         if first is mine and first[0]:
             say(
-                "Stopping: what is under way ends first (a graph call takes some "
+                "Stopping: what is under way ends first (a graph call takes up to "
                 f"{max(seconds, 0.1):.1f} s), then all is saved. Once more ends at once, unsaved."
             )
         return bool(first[0])

@@ -67,7 +67,7 @@ MISTAKES = [
     ([TRAIN, W, "--width=0"], "--width=0"),
     ([TRAIN, W, "--steps_per_loop=0"], "--steps_per_loop=0"),
     ([TRAIN, W, "--flagfile=nowhere.flags"], "nowhere.flags"),
-    ([TRAIN, "--workdir=file.txt"], "--workdir='file.txt' cannot be written: a file is where"),
+    ([TRAIN, "--workdir=file.txt"], "--workdir='file.txt' is a file; expected a folder"),
     (
         [TRAIN, "--workdir=file.txt/run"],
         "--workdir='file.txt/run' cannot be written: a file is where",

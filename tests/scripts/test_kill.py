@@ -81,16 +81,67 @@ def test_killed_and_resumed_equals_unbroken(tmp_path, options):
 
 
 @pytest.mark.slow
-def test_sigterm_saves_and_says_how_to_go_on(tmp_path):
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_saves_and_says_how_to_go_on(tmp_path, number):
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
     process = subprocess.Popen(
-        command([*GAN, "--checkpoint_every_kimg=0"], tmp_path), stdout=subprocess.PIPE, text=True
+        command([*GAN, "--checkpoint_every_kimg=0"], tmp_path),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
     )
+    signal.signal(signal.SIGINT, before)
     log = tmp_path / "metrics.jsonl"
     while not log.exists():
         assert process.poll() is None
         time.sleep(0.01)
-    process.terminate()
-    out, _ = process.communicate()
-    assert process.returncode == 128 + signal.SIGTERM
+    process.send_signal(number)
+    out, err = process.communicate()
+    ended = time.time()
+    assert process.returncode == 128 + number
     assert "the same command goes on from here" in out
-    assert list((tmp_path / "checkpoints").glob("step-*"))
+    assert "Stopping: what is under way ends first" in err
+    (saved,) = (tmp_path / "checkpoints").glob("step-*")
+    assert ended - saved.stat().st_mtime < 2.0  # seconds
+
+
+@pytest.mark.slow
+def test_a_reader_that_goes_away_ends_nothing(tmp_path):
+    """As in `train | head -1`; standard error goes into the same pipe."""
+    process = subprocess.Popen(
+        command([*GAN, "--total_kimg=1"], tmp_path),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+    )
+    process.stdout.readline()
+    process.stdout.close()
+    assert process.wait() == 0
+    assert (tmp_path / "generator.keras").is_file()
+    assert log_lines(tmp_path)[-1]["images"] == 1000
+
+
+@pytest.mark.slow
+def test_a_full_disk_is_one_line_and_what_was_saved_stays(tmp_path):
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=4m", "tmpfs", disk]
+    if subprocess.run(mount, stderr=subprocess.DEVNULL, check=False).returncode:
+        pytest.skip("a file system cannot be mounted here")
+    try:
+        done = subprocess.run(
+            command([*GAN, "--image_every_kimg=0.4"], disk / "run"),
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        lines = [line for line in done.stderr.splitlines() if line.startswith("error: ")]
+        assert done.returncode == 2
+        assert len(lines) == 1 and "Traceback" not in done.stderr
+        assert "cannot be written: No space left on device" in lines[0]
+        saved = sorted((disk / "run" / "checkpoints").iterdir())
+        assert [p.name[:5] for p in saved] == ["step-"] * len(saved)
+        assert f"saved up to step {int(saved[-1].name[-10:])};" in lines[0]
+        assert last_state(disk / "run")  # it can be read
+        assert not [p for p in (disk / "run").rglob("*") if "tmp" in p.name]
+    finally:
+        subprocess.run(["umount", disk], check=True)
