@@ -92,8 +92,8 @@ def run_missing(out: Path) -> int:
     print(f"Samples of the int8 file   {grid}")
     print(f"Variants for the same z    {device / 'comparison.png'}")
     print(f"What each cost             {device / 'report.html'}")
-    shown = shlex.quote(f"MODEL={device / 'pruned_int8.tflite'}")
-    print(f"In the browser             make web {shown}")
+    page = shlex.quote(f"MODEL={device / 'pruned_int8.tflite'}")
+    print(f"In the browser             make web {page}")
     print(f"Watch the training         {cli.command('tensorboard.main', logdir=run)}")
     if fresh:
         print(f"Took {time.monotonic() - start:.0f} s.")
