@@ -10,9 +10,11 @@ import keras
 import pytest
 from toys import ToySource, assert_equal, numbers, toy_gan, translators
 
+from gan.architectures import Networks
 from gan.errors import UserError
 from trainers.checkpoints import Checkpoints
 from trainers.cyclegan import CycleGAN
+from trainers.gan import GAN
 from trainers.judged import Judged
 
 
@@ -96,6 +98,22 @@ def test_other_networks_are_refused_not_called_damage(tmp_path, caplog, networks
     with pytest.raises(UserError, match=said) as error:
         Checkpoints(tmp_path).restore(toy_gan(networks=networks, **options))
     assert "\n" not in str(error.value) and "damaged" not in caplog.text
+
+
+def test_networks_that_share_a_layer_are_saved_and_restored(tmp_path):
+    def siblings(spec):
+        body = keras.layers.Dense(4)
+        z, x = keras.Input((3,), name="z"), keras.Input(spec.shape, name="x")
+        fake = keras.layers.Dense(2)(body(z))
+        logits = keras.layers.Dense(1)(body(keras.layers.Dense(3)(x)))
+        return Networks(keras.Model(z, fake), keras.Model(x, logits))
+
+    source = ToySource()
+    first, second = (GAN(siblings, source.spec, batch_size=8) for _ in range(2))
+    first.fit(source, total_kimg=0.016, steps_per_loop=2)
+    Checkpoints(tmp_path).save(first)
+    assert Checkpoints(tmp_path).restore(second) == 2
+    assert_equal(numbers(first), numbers(second))
 
 
 def test_another_seed_is_refused_not_called_damage(tmp_path):

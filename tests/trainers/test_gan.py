@@ -157,8 +157,10 @@ def test_micro_batches_are_a_simultaneous_step_on_the_whole_batch():
             assert not np.any(total.numpy())
 
 
-def test_two_replicas_take_the_step_of_one():
-    source = ToySource()
+@pytest.mark.parametrize("conditional", [False, True])
+def test_two_replicas_take_the_step_of_one(conditional):
+    source = ToySource(classes=3 if conditional else 0)
+    networks = functools.partial(points, conditional=conditional)
 
     class SameNoise(GAN):
         def normal(self, shape, name):
@@ -167,10 +169,10 @@ def test_two_replicas_take_the_step_of_one():
             return full[replica * shape[0] : (replica + 1) * shape[0]]
 
     options = {"batch_size": 16, "penalty": ("r1",)}
-    one = SameNoise(points, source.spec, **options)
+    one = SameNoise(networks, source.spec, **options)
     one.fit(source, total_kimg=0.048, steps_per_loop=3)
     with make_strategy("mirrored").scope():
-        two = SameNoise(points, source.spec, **options)
+        two = SameNoise(networks, source.spec, **options)
     two.fit(source, total_kimg=0.048, steps_per_loop=3)
     for a, b in zip(one.variables_of("discriminator"), two.variables_of("discriminator")):
         np.testing.assert_allclose(a.numpy(), b.numpy(), rtol=1e-4, atol=1e-6)
@@ -210,6 +212,19 @@ def test_the_loop_length_changes_no_weight(steps_per_loop):
         trainer.fit(ToySource(), total_kimg=0.16, steps_per_loop=k, eval_every_kimg=0.08)
         runs.append(numbers(trainer))
     assert_equal(*runs)
+
+
+def test_two_fits_are_one():
+    """State stays with the trainer; a loop longer than what is left ends where the budget does."""
+    options = {"networks": {"batch_norm": True}, "penalty": ("r1",), "penalty_every": 4}
+    once, twice = toy_gan(**options), toy_gan(**options)
+    once.fit(ToySource(), total_kimg=0.16, steps_per_loop=3)
+    twice.fit(ToySource(), total_kimg=0.056, steps_per_loop=50)
+    assert twice.step == 7
+    twice.fit(ToySource(), total_kimg=0.16, steps_per_loop=3)
+    assert_equal(numbers(once), numbers(twice))
+    assert twice.fit(ToySource(), total_kimg=0.16).history == {}
+    assert_equal(numbers(once), numbers(twice))
 
 
 def test_a_signal_ends_the_run_after_the_graph_call():
