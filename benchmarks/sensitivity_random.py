@@ -25,7 +25,7 @@ from gan.metrics.evaluation import Evaluator
 _DATASET = flags.DEFINE_string("dataset", "", "Of RGB images, as scripts.train takes it.")
 _IMAGE_SIZE = flags.DEFINE_integer("image_size", 0, "Size to resize to; 0 keeps it.")
 
-METRICS = ("fid", "kid", "pr", "dc")
+METRICS = ("fid", "pr", "dc")
 
 
 def coloured(grey: np.ndarray) -> np.ndarray:

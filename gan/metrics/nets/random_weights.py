@@ -22,8 +22,6 @@ SIZE = 64
 # 3x3 filters of each stage; a stage works on half the edge of the one before: 64, 32, ... 4.
 # Multiples of 16 fill vector registers, so that sums do not depend on an image's place in a batch.
 FILTERS = (16, 32, 32, 48, 64)
-# Distances between images then read in units; it makes no other difference.
-SCALE = 10.0
 _SEED = 20200731
 _BATCH = 100  # the padding of a batch costs as much as images do
 
@@ -34,12 +32,12 @@ def random_net() -> FeatureNet:
 
     A stage is a 3x3 convolution (zero padding, no bias), ReLU, and the mean of each 2x2. The
     features are the mean and the standard deviation over the image of each stage's channels after
-    the ReLU: 384 in all, times 10. Early ones see colour, sharpness and noise, late ones how parts
+    the ReLU: 384 in all. Early ones see colour, sharpness and noise, late ones how parts
     lie beside each other.
 
     The weights' variance of 2 / fan-in (He et al. 2015, equation 10) keeps a signal's second moment
     from stage to stage, so that all five weigh alike in a distance without a constant that some
-    data would have to set.
+    data would have to set, and features are of the size that KID's kernel was made for.
     """
     kernels = weights()
     constants = [tf.constant(kernel) for kernel in kernels]
@@ -51,7 +49,7 @@ def random_net() -> FeatureNet:
             mean, variance = tf.nn.moments(x, axes=(1, 2))
             features += [mean, tf.sqrt(variance)]
             x = tf.nn.avg_pool2d(x, 2, 2, padding="VALID")
-        return SCALE * tf.concat(features, axis=-1)
+        return tf.concat(features, axis=-1)
 
     return FeatureNet(
         outputs,
