@@ -95,7 +95,7 @@ def load_keras(path: str | os.PathLike[str], *, flag: str = "model") -> keras.Mo
             if damaged:
                 raise ValueError(f"{damaged} in it is damaged")
             size = archive.getinfo(_WEIGHTS).file_size
-        with _at_most(size):
+        with at_most(size, "wants more weights than the file holds"):
             model = keras.saving.load_model(file, compile=False, safe_mode=True)
         for operation in model.operations:
             for output in keras.tree.flatten(operation.output):
@@ -108,11 +108,15 @@ def load_keras(path: str | os.PathLike[str], *, flag: str = "model") -> keras.Mo
 
 
 @contextmanager
-def _at_most(values: int) -> Iterator[None]:
+def at_most(values: float, message: str) -> Iterator[None]:
     """Layers built inside may have so many weights in all; the next one is refused, not allocated.
 
+    Args:
+        values: how many.
+        message: what a layer does that goes beyond.
+
     Raises:
-        ValueError: they want more; Keras may wrap it.
+        UserError: they want more; Keras may wrap it.
     """
     original, left = keras.Layer.add_weight, values
 
@@ -120,7 +124,7 @@ def _at_most(values: int) -> Iterator[None]:
         nonlocal left
         left -= math.prod(kwargs.get("shape", args[0] if args else None) or ())
         if left < 0:
-            raise ValueError(f"{self.name} wants more weights than the file holds")
+            raise UserError(f"{self.name} {message}")
         return original(self, *args, **kwargs)
 
     keras.Layer.add_weight = add_weight

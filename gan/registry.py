@@ -4,16 +4,19 @@
 anyone's. Adding a loss, an architecture or a trainer is therefore one new file and no edit.
 """
 
+import contextlib
 import difflib
 import importlib
 import inspect
 import os
 import pkgutil
+import re
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container, Sequence
 from typing import Any
 
-from gan.errors import UserError
+from gan import origin
+from gan.errors import CodeError, UserError
 
 # Kind -> the package or module whose attributes, or whose modules' attributes, are its short names.
 ROOMS = {
@@ -22,6 +25,7 @@ ROOMS = {
     "architecture": "gan.architectures",
     "trainer": "trainers",
 }
+_PATH = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*")
 # A part of a family that is no family itself.
 _NOT_ALONE = {"patchgan"}
 
@@ -59,7 +63,10 @@ def resolve(kind: str, name: str) -> Any:
     if ":" in name:
         found = import_path(name, what=f"--{kind}")
         if not _fits(kind, found):
-            raise UserError(f"--{kind}={name!r} is a {type(found).__name__}, not {_WANTED[kind]}.")
+            what = f"a {type(found).__name__}"
+            with contextlib.suppress(TypeError, ValueError):
+                what = f"{what} of {inspect.signature(found)}" if kind != "trainer" else what
+            raise UserError(f"--{kind}={name!r} is {what}, not {_WANTED[kind]}.")
         return found
     if name not in names(kind):
         raise UserError(unknown(f"--{kind}", name, names(kind)))
@@ -69,19 +76,33 @@ def resolve(kind: str, name: str) -> Any:
 
 _WANTED = {
     "loss": "a gan.losses.Loss",
-    "penalty": "a function",
-    "architecture": "a function",
-    "trainer": "a class with train_step and fit",
+    "penalty": "a function of (discriminator, real, fake, *, seed, scale)",
+    "architecture": "a function of the data's spec",
+    "trainer": "a class that extends trainers.base.Trainer",
 }
 
 
 def _fits(kind: str, found: Any) -> bool:
     """Whether an imported object can be what it is imported as."""
     if kind == "loss":
-        return callable(getattr(found, "discriminator", None)) and hasattr(found, "generator")
+        return all(callable(getattr(found, n, None)) for n in ("discriminator", "generator"))
     if kind == "trainer":
-        return inspect.isclass(found) and hasattr(found, "train_step")
-    return callable(found)
+        members = ("train_step", "minimize", "build_networks")
+        return inspect.isclass(found) and all(hasattr(found, n) for n in members)
+    try:
+        signature = inspect.signature(found)
+        if kind == "penalty":
+            signature.bind(None, None, None, seed=None, scale=None)
+        else:
+            signature.bind_partial(None)
+    except (TypeError, ValueError):  # Not to be called, not so, or without a signature to read.
+        return False
+    return True
+
+
+def is_import_path(name: str) -> bool:
+    """Whether a name reads `package.module:attribute`."""
+    return _PATH.fullmatch(name) is not None
 
 
 def import_path(path: str, what: str) -> Any:
@@ -91,13 +112,19 @@ def import_path(path: str, what: str) -> Any:
         UserError: the module or the attribute is not there; a failing import names its own error.
     """
     module_name, _, attribute = path.partition(":")
-    if os.getcwd() not in sys.path:
+    if not is_import_path(path):
+        raise UserError(f"{what}={path!r}: an import path reads package.module:attribute.")
+    ours = module_name.partition(".")[0] in origin.PACKAGES
+    if not ours and os.getcwd() not in sys.path:
         sys.path.insert(0, os.getcwd())
     try:
         module = importlib.import_module(module_name)
     except Exception as error:
+        where = origin.raised_at(error)
+        theirs = f"{where}: " if where and origin.is_users(where.file) else ""
         raise UserError(
-            f"{what}={path!r}: cannot import {module_name!r} ({type(error).__name__}: {error})."
+            f"{what}={path!r}: cannot import {module_name!r} "
+            f"({theirs}{type(error).__name__}: {error})."
         ) from error
     try:
         return getattr(module, attribute)
@@ -114,17 +141,29 @@ def unknown(what: str, got: str, valid: Sequence[str]) -> str:
     return f"{what} {got!r} is not known.{guess}{listing}"
 
 
-def options(function: Callable[..., Any]) -> dict[str, inspect.Parameter]:
-    """The keyword-only parameters of a function or class that hold a simple, typed default.
+def options(
+    function: Callable[..., Any], given: Container[str] = ()
+) -> dict[str, inspect.Parameter]:
+    """The keyword-only parameters of a function or class: its command-line flags.
 
-    These are its command-line flags. What a caller must supply (no default, or a type that a
-    command line cannot spell) is left out.
+    Those that begin with _ are left out. A whole number where the annotation says float is one.
+
+    Args:
+        function: of a part, or a class.
+        given: parameters that its caller fills in.
+
+    Raises:
+        CodeError: one of a user's own cannot be a flag, see `check_options`.
     """
     found: dict[str, inspect.Parameter] = {}
     for owner in _signatures(function):
         parameters = inspect.signature(owner).parameters.values()
         for p in parameters:
-            if p.kind is p.KEYWORD_ONLY and isinstance(p.default, (bool, int, float, str, tuple)):
+            if p.kind is not p.KEYWORD_ONLY or p.name.startswith("_") or p.name in given:
+                continue
+            if p.annotation in (float, "float") and type(p.default) is int:
+                p = p.replace(default=float(p.default))
+            if _is_simple(p.default):
                 found.setdefault(p.name, p)
         if not any(p.kind is p.VAR_KEYWORD for p in parameters):
             break
@@ -134,6 +173,57 @@ def options(function: Callable[..., Any]) -> dict[str, inspect.Parameter]:
 def is_path(parameter: inspect.Parameter) -> bool:
     """Whether an option names a file or folder: its annotation then allows for `os.PathLike`."""
     return "Path" in str(parameter.annotation)
+
+
+def _is_simple(default: Any) -> bool:
+    """Whether a command line can spell such a value."""
+    if isinstance(default, tuple):
+        return len({type(v) for v in default}) < 2 and all(type(v) in _ITEMS for v in default)
+    return isinstance(default, (bool, int, float, str))
+
+
+_ITEMS = (int, float, str)
+
+
+def check_options(function: Callable[..., Any], given: Sequence[str], positional: int) -> None:
+    """Refuses a parameter that was meant as a flag and cannot be one.
+
+    Args:
+        function: of a part, or a class.
+        given: keyword-only parameters that its caller fills in.
+        positional: how many positional ones its caller fills in.
+
+    Raises:
+        CodeError: names it, its line and the mend.
+    """
+    for owner in _signatures(function):
+        parameters = list(inspect.signature(owner).parameters.values())
+        own = parameters[1:] if inspect.isclass(function) else parameters
+        extra = [p for p in own if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
+        where, name = origin.described(owner), getattr(function, "__name__", "")
+        for p in extra[positional:]:
+            raise CodeError(
+                f"{where}: option {p.name!r} of {name} is positional, and flags are keyword-only: "
+                "write it behind a * in the signature."
+            )
+        for p in own:
+            if p.kind is not p.KEYWORD_ONLY or p.name.startswith("_") or p.name in given:
+                continue
+            if p.default is p.empty:
+                why = f"has no default, and a flag needs one, as in {p.name}: float = 1.0"
+            elif p.default is None:
+                why = "has the default None, which has no type; take '' or 0 for none"
+            elif not _is_simple(p.default):
+                kind = type(p.default).__name__
+                why = f"is a {kind}; a flag is a bool, int, float, str or a tuple of one of them"
+            else:
+                continue
+            raise CodeError(
+                f"{where}: option {p.name!r} of {name} {why}. (If it is to be no flag, begin its "
+                "name with _.)"
+            )
+        if not any(p.kind is p.VAR_KEYWORD for p in parameters):
+            break
 
 
 def _signatures(function: Callable[..., Any]) -> list[Callable[..., Any]]:

@@ -3,7 +3,13 @@
 import os
 import sys
 
-from scripts import _process
+_ROOT = os.path.dirname(os.path.dirname(os.path.realpath(__file__)))
+# `python -m` imports from the current directory before all else, which may be a stranger's run:
+# nothing of it is imported unless an import path says so, see `registry.import_path`.
+if sys.argv[0] == "-m" and os.path.realpath(sys.path[0]) == os.path.realpath(os.getcwd()) != _ROOT:
+    del sys.path[0]
+
+from scripts import _process  # noqa: E402
 
 
 def _import_quietly() -> None:

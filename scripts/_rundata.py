@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ from gan import data, files, registry
 from gan.data import Source
 from gan.data.identity import Identity, facts
 from gan.errors import UserError
+from scripts.parts import Part
 from trainers import workdir as room
 from trainers.checkpoints import Checkpoints
 
@@ -19,10 +20,10 @@ from trainers.checkpoints import Checkpoints
 _PATHS = {"workdir", "feature_weights"}
 
 
-def paths(owners: Mapping[str, list[Any]]) -> set[str]:
+def paths(found: Iterable[Part]) -> set[str]:
     """The names of the values that name files or folders, by the parts whose options they are."""
-    options = [registry.options(function) for found in owners.values() for function in found]
-    return _PATHS | {n for own in options for n, p in own.items() if registry.is_path(p)}
+    options = [item for part in found for item in part.parameters.items()]
+    return _PATHS | {flag for flag, parameter in options if registry.is_path(parameter)}
 
 
 def absolute(name: str, value: Any, names: set[str]) -> Any:

@@ -62,7 +62,13 @@ def reference(run: experiment.Experiment | None) -> tuple[Source, str, dict[str,
     """
     values: dict[str, Any] = {}
     if FLAGS.workdir:
-        values = run.values if run else experiment.read_flags(FLAGS.workdir, dataset=FLAGS.dataset)
+        values = (
+            run.values
+            if run
+            else experiment.read_flags(
+                FLAGS.workdir, dataset=FLAGS.dataset, trust_code=FLAGS.trust_code
+            )
+        )
     chosen = chosen_transform()
     transform = {n: values[n] for n in TRANSFORM if n in values} | chosen
     if FLAGS.reference:

@@ -10,11 +10,13 @@ import traceback
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+import tensorflow as tf
 from absl import app, flags, logging
 
 from gan import registry
 from gan.errors import CodeError, UserError, from_graph, printable
-from scripts import _process
+from scripts import _process, _values
+from scripts.parts import Part
 
 FLAGS = flags.FLAGS
 
@@ -52,9 +54,12 @@ def run(
         if not FLAGS["verbosity"].present:
             logging.set_verbosity(logging.WARNING)
         try:
+            _values.settle([n for names in sections().values() for n in names], FLAGS)
             _process.end(main(argv) or 0)
         except UserError as error:
             _fail(error)
+        except (MemoryError, tf.errors.ResourceExhaustedError) as error:
+            _fail(UserError(f"out of memory: {next(iter(str(error).splitlines()), '')}"))
         except Exception as error:
             known = from_graph(error)  # Of data that could not be read on.
             if known is None:
@@ -115,10 +120,17 @@ def _reject(rest: Sequence[str]) -> None:
 def define(name: str, default: Any, help_text: str, section: str) -> None:
     """Defines a flag of the type of its default; a tuple is a comma-separated list.
 
-    Sections order --help. A name defined already keeps its first definition.
+    Sections order --help. A name may be defined again with the same default.
+
+    Raises:
+        UserError: it is defined with another.
     """
     if name in FLAGS:
-        return
+        before = FLAGS[name].default
+        same = list(map(str, default)) if isinstance(default, tuple) else default
+        if before == same and type(before) is type(same):
+            return
+        raise UserError(f"option {name!r} is a flag already, --{name}={before}; rename the option.")
     if isinstance(default, bool):
         flags.DEFINE_bool(name, default, help_text, module_name=section)
     elif isinstance(default, int):
@@ -126,7 +138,7 @@ def define(name: str, default: Any, help_text: str, section: str) -> None:
     elif isinstance(default, float):
         flags.DEFINE_float(name, default, help_text, module_name=section)
     elif isinstance(default, tuple):
-        flags.DEFINE_list(name, list(default), help_text, module_name=section)
+        flags.DEFINE_list(name, list(map(str, default)), help_text, module_name=section)
     else:
         flags.DEFINE_string(name, default, help_text, module_name=section)
 
@@ -135,6 +147,13 @@ def define_options(owner: Callable[..., Any], section: str) -> None:
     """Defines a flag for each keyword-only argument of a function or class."""
     for name, parameter in registry.options(owner).items():
         define(name, parameter.default, registry.describe(owner, name), section)
+
+
+def define_part(part: Part) -> None:
+    """Defines the flags of a part's options."""
+    for option, flag in part.flags.items():
+        about = registry.describe(part.function, option)
+        define(flag, part.parameters[flag].default, about, part.section)
 
 
 def sections() -> Mapping[str, list[str]]:

@@ -24,7 +24,7 @@ from gan.compression.search import Limits
 from gan.compression.variants import Student, Variant
 from gan.errors import UserError
 from gan.metrics.evaluation import Evaluator
-from scripts import _students, cli, experiment
+from scripts import _code, _students, cli, experiment
 from scripts._compression import Compression
 from trainers.lock import locked
 
@@ -35,6 +35,7 @@ COMPRESS = {
     "out": ("", "folder of the exported files and the report"),
     "checkpoint": ("latest", "which of the run's checkpoints: latest, best or a step"),
     "dataset": ("", "where the run's data is now, such as folder:DIR, if it was moved"),
+    "trust_code": _code.TRUST,
     "variants": (
         ("float32", "int8", "pruned_int8"),
         "files to make: words joined by _, slim or slim0.25, pruned or pruned0.9 or pruned2of4, "
@@ -71,7 +72,7 @@ _MOST = 1_000_000  # of anything that is counted
 # What may differ when a stopped compression goes on: the rest is in what files hold.
 _FREE = {
     "out", "dataset", "variants", "budget_kb", "max_latency_ms", "max_fid_ratio", "trials",
-    "debug_layers", "steps_per_loop",
+    "debug_layers", "steps_per_loop", "trust_code",
 }  # fmt: skip
 
 
@@ -230,7 +231,9 @@ def main(argv: Sequence[str]) -> int:
     check_flags()
     limits = Limits(FLAGS.budget_kb, FLAGS.max_latency_ms, FLAGS.max_fid_ratio)
     wanted, searching = named(FLAGS.variants), limits.any and not FLAGS["variants"].present
-    run = experiment.restore(FLAGS.workdir, FLAGS.checkpoint, dataset=FLAGS.dataset)
+    run = experiment.restore(
+        FLAGS.workdir, FLAGS.checkpoint, dataset=FLAGS.dataset, trust_code=FLAGS.trust_code
+    )
     out = Path(FLAGS.out)
     check(run, wanted, searching)
     values = {name: FLAGS[name].value for name in COMPRESS}

@@ -24,7 +24,7 @@ from gan import files
 from gan.errors import UserError
 from gan.images import save_png
 from gan.metrics.evaluation import Evaluator
-from scripts import _provenance, _subjects, cli, experiment
+from scripts import _code, _provenance, _subjects, cli, experiment
 from scripts._subjects import TRANSFORM, Subject
 from trainers import evaluations
 
@@ -34,6 +34,7 @@ OPTIONS: dict[str, tuple[Any, str]] = {
     "workdir": ("", "run to judge, or whose data to judge by"),
     "checkpoint": ("latest", "of the run: latest, best, all or a step"),
     "dataset": ("", "where the run's data is now, such as folder:DIR, if it was moved"),
+    "trust_code": _code.TRUST,
     "model": ("", "judge this .keras or .tflite file instead"),
     "images": ("", "judge the pictures in this folder instead, all of them"),
     "reference": ("", "data set to judge by, such as folder:DIR; the run's by default"),
@@ -74,10 +75,9 @@ def main(argv: Sequence[str]) -> int:
     out = check_out()
     run = None
     if not FLAGS.images and not FLAGS.model:
+        which = "latest" if FLAGS.checkpoint == "all" else FLAGS.checkpoint
         run = experiment.restore(
-            FLAGS.workdir,
-            "latest" if FLAGS.checkpoint == "all" else FLAGS.checkpoint,
-            dataset=FLAGS.dataset,
+            FLAGS.workdir, which, dataset=FLAGS.dataset, trust_code=FLAGS.trust_code
         )
         if run.source.spec.is_translation:
             check_translator()
@@ -168,7 +168,9 @@ def check_out() -> tuple[str, Path]:
     """
     if not FLAGS.out:
         if not (Path(FLAGS.workdir) / "flags.txt").is_file():
-            experiment.read_flags(FLAGS.workdir)  # says what is wrong with it
+            experiment.read_flags(
+                FLAGS.workdir, trust_code=FLAGS.trust_code
+            )  # says what is wrong with it
         path = Path(FLAGS.workdir) / evaluations.NAME
         files.check_output("workdir", path)
         try:

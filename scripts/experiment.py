@@ -5,9 +5,8 @@ They are written to `flags.txt`, itself a flag file, so that a run can be resume
 repeated from its folder alone.
 """
 
-import functools
-import inspect
-from collections.abc import Callable, Container, Mapping
+import math
+from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,11 +14,12 @@ from typing import Any
 import tensorflow as tf
 
 from gan import files, origin, registry
-from gan.data import Source, load, options_owner, same_but_place
+from gan.data import Source, load, same_but_place
 from gan.data import absolute as absolute_name
 from gan.data.classes import require_examples
+from gan.data.reading import check_memory
 from gan.errors import MissingError, UserError
-from scripts import _rundata
+from scripts import _code, _rundata, parts
 from trainers.base import Trainer
 from trainers.checkpoints import Checkpoints
 from trainers.distribution import make_strategy
@@ -55,23 +55,6 @@ class Experiment:
     trainer: Trainer
 
 
-def owners(values: Mapping[str, Any]) -> dict[str, list[Callable[..., Any]]]:
-    """The parts that a set of names stands for: section -> functions whose options are flags.
-
-    Raises:
-        UserError: a name is unknown.
-    """
-    trainer = registry.resolve("trainer", values["trainer"])
-    found: dict[str, list[Callable[..., Any]]] = {
-        "Trainer": [trainer],
-        "Architecture": [registry.resolve("architecture", values["architecture"])],
-        "Data": [load, options_owner(values["dataset"])],
-    }
-    if "penalty" in registry.options(trainer):
-        found["Penalty"] = [registry.resolve("penalty", p) for p in values.get("penalty") or ()]
-    return found
-
-
 def build(
     values: Mapping[str, Any],
     strategy: tf.distribute.Strategy | None = None,
@@ -88,7 +71,7 @@ def build(
     Raises:
         UserError: anything in the values that is wrong, or data that has changed.
     """
-    parts = owners(values)
+    trainer, architecture, *_ = found = parts.find(values)
     values = dict(values)
     try:
         source = load_source(values)
@@ -100,24 +83,28 @@ def build(
         _rundata.check(workdir, source)
     if values.get("conditional"):
         require_examples(source)
-    architecture = functools.partial(
-        parts["Architecture"][0], **_own(values, *parts["Architecture"])
-    )
-    options = trainer_options(values, parts["Trainer"][0])
+    options = trainer.arguments(values) | _penalties(found, values)
+    default = trainer.parameters.get("batch_size")
+    batch_size = options.get("batch_size", default.default if default else 1)
+    # Real images, generated ones and the gradient of either, in float32, at the least.
+    size = 3 * 4 * batch_size * math.prod(source.spec.shape)
+    check_memory(f"--batch_size={batch_size} examples of shape {source.spec.shape}", size)
     with (strategy or make_strategy("one")).scope():
-        trainer = origin.call(parts["Trainer"][0], architecture, source.spec, **options)
-    return Experiment(values, source, trainer)
+        built = origin.call(trainer.function, architecture.bound(values), source.spec, **options)
+    return Experiment(values, source, built)
 
 
 def trainer_options(values: Mapping[str, Any], trainer: Callable[..., Any]) -> dict[str, Any]:
-    """What of an experiment's values a trainer takes, penalties with their own values bound."""
-    options = _own(values, trainer)
-    if "penalty" in options:
-        options["penalty"] = tuple(
-            functools.partial(penalty, **_own(values, penalty))
-            for penalty in owners(values)["Penalty"]
-        )
-    return options
+    """What of an experiment's values another trainer takes, penalties with their options bound."""
+    options = {k: values[k] for k in registry.options(trainer) if values.get(k) is not None}
+    return options | (_penalties(parts.find(values), values) if "penalty" in options else {})
+
+
+def _penalties(found: Sequence[parts.Part], values: Mapping[str, Any]) -> dict[str, Any]:
+    """The trainer's option for its penalties, where it has one."""
+    if "penalty" not in found[0].flags:
+        return {}
+    return {"penalty": tuple(p.bound(values) for p in found if p.section == "Penalty")}
 
 
 def load_source(values: Mapping[str, Any]) -> Source:
@@ -126,21 +113,17 @@ def load_source(values: Mapping[str, Any]) -> Source:
     Raises:
         UserError: anything in the values of the data that is wrong.
     """
-    name = values["dataset"]
-    return load(name, **_own(values, load, options_owner(name)))
+    options: dict[str, Any] = {}
+    for part in parts.find(values):
+        if part.section == "Data":
+            options |= part.arguments(values)
+    return load(values["dataset"], **options)
 
 
 def absolute(values: Mapping[str, Any]) -> dict[str, Any]:
     """The values with all paths made absolute: so a run's folder can be used from anywhere."""
-    names = _rundata.paths(owners(values))
+    names = _rundata.paths(parts.find(values))
     return {name: _rundata.absolute(name, value, names) for name, value in values.items()}
-
-
-def _own(values: Mapping[str, Any], *functions: Callable[..., Any]) -> dict[str, Any]:
-    """The values that these functions take; lists become tuples."""
-    names = {name for function in functions for name in registry.options(function)}
-    found = {name: values[name] for name in names if values.get(name) is not None}
-    return {k: tuple(v) if isinstance(v, list) else v for k, v in found.items()}
 
 
 def make_folder(flag: str, path: str) -> None:
@@ -180,19 +163,22 @@ def flag_texts(workdir: str | Path) -> dict[str, str]:
 
 def _text(value: Any) -> str:
     if isinstance(value, (list, tuple)):
-        return ",".join(value)
+        return ",".join(map(str, value))
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
-def read_flags(workdir: str | Path, *, dataset: str = "") -> dict[str, Any]:
+def read_flags(
+    workdir: str | Path, *, dataset: str = "", trust_code: bool = False
+) -> dict[str, Any]:
     """The typed values of a run's `flags.txt`.
 
     Args:
         workdir: of the run.
         dataset: the same data in another place, if it was moved.
+        trust_code: import what its flags name outside of the project.
 
     Raises:
-        UserError: not a run's folder.
+        UserError: not a run's folder, or it names such code and isn't trusted.
     """
     path = Path(workdir) / "flags.txt"
     if not path.is_file():
@@ -203,11 +189,11 @@ def read_flags(workdir: str | Path, *, dataset: str = "") -> dict[str, Any]:
     texts = flag_texts(workdir)
     values: dict[str, Any] = PARTS | texts
     values["penalty"] = [p for p in texts.get("penalty", "").split(",") if p]
-    for functions in owners(values).values():
-        for function in functions:
-            for name, parameter in registry.options(function).items():
-                if name in texts:
-                    values[name] = _typed(name, texts[name], parameter)
+    _code.admit(Path(workdir), values, trust=trust_code)
+    for part in parts.find(values):
+        for flag, parameter in part.parameters.items():
+            if flag in texts:
+                values[flag] = parts.typed(flag, texts[flag], parameter.default)
     if dataset and not same_but_place(values["dataset"], dataset):
         raise UserError(
             f"--dataset={dataset!r}: the run's is {values['dataset']!r}; say where that is now."
@@ -225,30 +211,25 @@ def feature_net(values: Mapping[str, Any]) -> dict[str, Any]:
     return {name: str(values.get(name, default)) for name, default in defaults.items()}
 
 
-def _typed(name: str, text: str, parameter: inspect.Parameter) -> Any:
-    kind = type(parameter.default)
-    if kind is bool:
-        return text == "true"
-    if kind is tuple:
-        return [item for item in text.split(",") if item]
-    try:
-        return kind(text)
-    except ValueError:
-        raise UserError(f"flags.txt: --{name}={text}: expected {kind.__name__}.") from None
-
-
-def restore(workdir: str | Path, checkpoint: str = "latest", *, dataset: str = "") -> Experiment:
+def restore(
+    workdir: str | Path,
+    checkpoint: str = "latest",
+    *,
+    dataset: str = "",
+    trust_code: bool = False,
+) -> Experiment:
     """The experiment of a workdir with a checkpoint's state, on one device.
 
     Args:
         workdir: of a run.
         checkpoint: "latest", "best" or a step.
         dataset: where the run's data is now, if it was moved.
+        trust_code: see `read_flags`.
 
     Raises:
         UserError: no run, no such checkpoint, or its data is not there or has changed.
     """
-    values = read_flags(workdir, dataset=dataset)
+    values = read_flags(workdir, dataset=dataset, trust_code=trust_code)
     try:
         experiment = build(values, workdir=workdir)
     except MissingError as error:
@@ -279,7 +260,7 @@ def check_resumable(
     if not (workdir / "flags.txt").is_file():
         return
     before = flag_texts(workdir)
-    names = _rundata.paths(owners(values) if "trainer" in values else {})
+    names = _rundata.paths(parts.find(values) if "trainer" in values else ())
     for name, value in sorted(values.items()):
         if name in free or name not in before:
             continue

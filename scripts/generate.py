@@ -14,7 +14,7 @@ from gan import data, files, images, sampling
 from gan.compression.runner import LiteRTTranslator
 from gan.errors import UserError, printable
 from gan.generators import load_model, open_exported
-from scripts import cli, experiment
+from scripts import _code, cli, experiment
 
 FLAGS = flags.FLAGS
 
@@ -23,6 +23,7 @@ OPTIONS = {
     "model": ("", "or a generator's file, .keras or .tflite"),
     "checkpoint": ("latest", "of the run: latest, best or a step"),
     "dataset": ("", "where the run's data is now, such as folder:DIR, if it was moved"),
+    "trust_code": _code.TRUST,
     "images": ("", "folder of pictures for a translator's .tflite file"),
     "out": ("", "PNG to write"),
     "count": (64, "how many samples"),
@@ -45,7 +46,8 @@ def labels(classes: Sequence[str], sampler: sampling.Sampler, count: int) -> np.
             raise UserError(f"--classes={','.join(classes)}: this generator is not conditional.")
         return None
     for text in classes:
-        if not (text.isascii() and text.isdigit()) or int(text) >= sampler.num_classes:
+        number = text.isascii() and text.isdigit() and len(text) < 10
+        if not number or int(text) >= sampler.num_classes:
             raise UserError(f"--classes={text!r}: expected 0 to {sampler.num_classes - 1}.")
     chosen = [int(text) for text in classes] or list(range(sampler.num_classes))
     return np.sort(np.resize(np.asarray(chosen, np.int32), count), kind="stable")
@@ -157,7 +159,9 @@ def main(argv: Sequence[str]) -> int:
     columns = FLAGS.columns or int(np.ceil(np.sqrt(FLAGS.count)))
     run = None
     if FLAGS.workdir:
-        run = experiment.restore(FLAGS.workdir, FLAGS.checkpoint, dataset=FLAGS.dataset)
+        run = experiment.restore(
+            FLAGS.workdir, FLAGS.checkpoint, dataset=FLAGS.dataset, trust_code=FLAGS.trust_code
+        )
     if FLAGS.images or (run and run.source.spec.is_translation):
         if FLAGS.classes:
             raise UserError(f"--classes={','.join(FLAGS.classes)}: a translator has no classes.")

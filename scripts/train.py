@@ -6,7 +6,6 @@ named so far, so --trainer=cyclegan --help shows cyclegan's.
 """
 
 import contextlib
-import math
 import os
 import sys
 from collections.abc import Sequence
@@ -30,7 +29,7 @@ from gan import files
 from gan.errors import UserError
 from gan.metrics.declared import declared
 from gan.metrics.evaluation import Evaluator
-from scripts import _rundata, cli, experiment
+from scripts import _code, _rundata, cli, experiment, parts
 from scripts.experiment import Experiment
 from trainers.base import Trainer
 from trainers.checkpoints import Checkpoints
@@ -88,14 +87,13 @@ def define_part_flags(argv: Sequence[str]) -> None:
     """The flags of the parts that were named."""
     names = {name: FLAGS[name].value for name in experiment.PARTS}
     # The trainer's own flags first: --penalty, which has flags in turn, is one of them.
-    for section, functions in experiment.owners(names).items():
-        for function in functions:
-            cli.define_options(function, section)
+    for part in parts.find(names):
+        cli.define_part(part)
     if "penalty" in FLAGS:
         FLAGS.unparse_flags()
         FLAGS(argv, known_only=True)
-        for penalty in experiment.owners(names | {"penalty": FLAGS.penalty})["Penalty"]:
-            cli.define_options(penalty, "Penalty")
+        for part in parts.find(names | {"penalty": FLAGS.penalty}):
+            cli.define_part(part)
 
 
 def values() -> dict[str, object]:
@@ -118,7 +116,7 @@ def callbacks_of(
             feature_net=FLAGS.feature_net,
             feature_weights=FLAGS.feature_weights,
             num_samples=FLAGS.eval_samples,
-            seed=FLAGS.seed,
+            seed=run.trainer.seed,
             labels=FLAGS.eval_labels,
             split=run.values.get("split", "train"),
             cache=True,
@@ -163,8 +161,6 @@ def main(argv: Sequence[str]) -> int:
     if not FLAGS.workdir and not FLAGS.dry_run:
         raise UserError("--workdir is missing: say where the run goes, as in --workdir=runs/first.")
     for name, value in values().items():
-        if isinstance(value, float) and not math.isfinite(value):
-            raise UserError(f"--{name}={value}: expected a finite number.")
         if (name.endswith("_kimg") and value < 0) or (name == "total_kimg" and value == 0):  # type: ignore[operator]
             raise UserError(f"--{name}={value}: expected more than 0.")
     for name in ("keep_checkpoints", "steps_per_loop"):
@@ -236,6 +232,7 @@ def train(run: Experiment) -> int:
     if chief:
         experiment.write_flags(workdir / "flags.txt", run.values)
         _rundata.record(workdir, run.source, anew=resumed is None)
+        _code.keep(workdir, run.values)
     print(f"Watch it: {cli.command('tensorboard.main', logdir=workdir)}", flush=True)
     try:
         # What ends a run is part of it: trained to its end, this makes the last line and pictures.

@@ -7,8 +7,9 @@ import keras
 import tensorflow as tf
 
 from gan.architectures import Networks
-from gan.data import Spec
+from gan.data import Spec, reading
 from gan.errors import UserError
+from gan.generators import at_most
 from gan.sampling import KerasSampler
 from trainers import averages, networks
 from trainers import precision as mixed
@@ -16,6 +17,12 @@ from trainers.judged import Judged
 from trainers.optimizers import OptimizerGroup
 
 Logs = dict[str, Any]
+
+_BYTES = 16  # float32: a weight, its average, Adam's two moments
+_TOO_LARGE = (
+    "makes the networks, their averages and their optimizers' moments too large for this machine's "
+    "memory: make --width, --latent_dim or --pack smaller."
+)
 Architecture = Callable[[Spec], Networks]
 
 
@@ -120,7 +127,7 @@ class State(keras.Model):
         self._micro = 0
 
         keras.utils.set_random_seed(seed)
-        with mixed.policy(precision):
+        with mixed.policy(precision), at_most(reading.memory() / _BYTES, _TOO_LARGE):
             self.networks = self.build_networks()
         networks.check_networks(self)
         self.ema = {}

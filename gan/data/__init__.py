@@ -16,13 +16,13 @@ import pkgutil
 from collections.abc import Callable
 from typing import Any
 
-from gan import registry
+from gan import origin, registry
 from gan.data.source import Source
 from gan.data.spec import Spec
 from gan.data.transforms import Transform
 from gan.errors import UserError
 
-__all__ = ["Source", "Spec", "absolute", "load", "options_owner", "same_but_place"]
+__all__ = ["Source", "Spec", "absolute", "load", "names", "options_owner", "same_but_place"]
 
 # Modules that hold no source.
 _SUPPORT = {"classes", "identity", "order", "reading", "source", "spec", "transforms"}
@@ -79,13 +79,19 @@ def load(
     if "memory_mb" in options and options["memory_mb"] < 0:
         raise UserError(f"memory_mb={options['memory_mb']}: give MiB, or 0 to keep nothing.")
     if "transform" in taken:
-        return function(*arguments, transform=transform, **options)
-    source = function(*arguments, **options)
+        options["transform"] = transform
+    source = origin.call(function, *arguments, **options)
     if not isinstance(source, Source):
         raise UserError(
             f"--dataset={name!r} gives a {type(source).__name__}, not a gan.data.Source."
         )
-    return source if transform == Transform() else source.transformed(transform)
+    done = "transform" in taken or transform == Transform()
+    return source if done else source.transformed(transform)
+
+
+def names() -> list[str]:
+    """The short names of sources; what follows one and a colon is its argument."""
+    return sorted(_functions())
 
 
 def absolute(name: str) -> str:

@@ -1,0 +1,216 @@
+"""Code that a run's flags name by import path: whose it is, its copy with the run, who may run it.
+
+Modules of a user's own are copied to RUN/code when training starts, with the modules of their own
+that they import, so that the run can be reopened where they are not. A run may come from anywhere,
+so its code runs only where that was asked for: --trust_code.
+"""
+
+import ast
+import hashlib
+import importlib.machinery
+import importlib.util
+import json
+import os
+import sys
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from gan import data, files, origin, registry
+from gan.errors import UserError, printable
+
+FOLDER, MANIFEST = "code", "manifest.json"
+TRUST = (False, "run the code of the run's own that its flags name by import path")
+
+
+def foreign(values: Mapping[str, Any]) -> list[str]:
+    """The import paths among an experiment's values that lead out of the project."""
+    found = [path for path in _paths(values) if not _is_projects(path)]
+    return list(dict.fromkeys(found))
+
+
+def _paths(values: Mapping[str, Any]) -> Iterator[str]:
+    for name in ("trainer", "architecture", "loss", "penalty", "eval_metrics", "feature_net"):
+        value = values.get(name) or ""
+        for item in value.split(",") if isinstance(value, str) else value:
+            if ":" in item and not (name == "feature_net" and item.startswith("keras:")):
+                yield item
+    name = str(values.get("dataset") or "")
+    while name.partition(":")[0] in data.names():  # stacked:BASE has another name within.
+        name = name.partition(":")[2]
+    if registry.is_import_path(name):
+        yield name
+
+
+def _is_projects(path: str) -> bool:
+    """Whether an import path ends at something that the project itself defines."""
+    if path.partition(".")[0].partition(":")[0] not in origin.PACKAGES:
+        return False
+    try:
+        found = registry.import_path(path, what="")
+    except UserError:
+        return True  # There is nothing to run; who looks it up says so.
+    module = getattr(found, "__module__", None) or type(found).__module__
+    return module.partition(".")[0] in origin.PACKAGES
+
+
+def keep(workdir: Path, values: Mapping[str, Any]) -> None:
+    """Copies the modules behind an experiment's import paths, and their imports, into the run.
+
+    A copy that differs is moved to code/replaced first, and a line says so.
+    """
+    found = _modules([path.partition(":")[0] for path in foreign(values)])
+    if not found:
+        return
+    folder, kept = workdir / FOLDER, _manifest(workdir)
+    for name, (source, relative) in found.items():
+        content = source.read_bytes()
+        before, copy = kept.get(name), folder / relative
+        if before and before["sha256"] != _sha256(content) and copy.is_file():
+            old = folder / "replaced" / before["sha256"][:12] / relative
+            files.write_whole(old, copy.read_bytes())
+            print(f"{printable(str(source))} has changed since the run began; the copy from then "
+                  f"is {old}.")  # fmt: skip
+        files.write_whole(copy, content)
+        kept[name] = {"file": relative, "sha256": _sha256(content)}
+    files.write_json(folder / MANIFEST, {"modules": kept})
+
+
+def admit(workdir: Path, values: Mapping[str, Any], *, trust: bool) -> None:
+    """Lets the code that a run's flags name be imported, from here or else from the run's copy.
+
+    Args:
+        workdir: of the run.
+        values: of its flags.
+        trust: whether the user wants it to run.
+
+    Raises:
+        UserError: they do not, with what would run; or the run's copy is damaged.
+    """
+    paths = foreign(values)
+    if not paths:
+        return
+    kept = _manifest(workdir)
+    here = {name: _file(name) for name in [*kept, *(path.partition(":")[0] for path in paths)]}
+    copies = any(file is None for file in here.values()) and bool(kept)
+    if not trust:
+        shown = ", ".join(f"{p} ({_shown(workdir, p, here, kept, copies)})" for p in paths)
+        raise UserError(
+            f"--workdir={str(workdir)!r} would run code that is not this project's: {shown}. "
+            "If you trust it, add --trust_code."
+        )
+    if os.getcwd() not in sys.path:
+        sys.path.insert(0, os.getcwd())
+    for name, record in kept.items():
+        copy, file = workdir / FOLDER / record["file"], here[name]
+        if copies and not (copy.is_file() and _sha256(copy.read_bytes()) == record["sha256"]):
+            raise UserError(f"{str(copy)!r} is not the copy that the run was started with.")
+        if (
+            not copies
+            and file
+            and os.path.isfile(file)
+            and _sha256(Path(file).read_bytes()) != record["sha256"]
+        ):
+            print(f"warning: {printable(file)} differs from {copy}, the copy of the run.",
+                  file=sys.stderr)  # fmt: skip
+    if copies:
+        sys.path.insert(0, str((workdir / FOLDER).resolve()))
+        print(f"Its code is the run's own copy, {workdir / FOLDER}.")
+
+
+def _shown(
+    workdir: Path,
+    path: str,
+    here: Mapping[str, str | None],
+    kept: Mapping[str, Mapping[str, str]],
+    copies: bool,
+) -> str:
+    """The file that an import path would run."""
+    name = path.partition(":")[0]
+    if copies and name in kept:
+        return str(workdir / FOLDER / kept[name]["file"])
+    return printable(here[name] or "which is not here")
+
+
+def _manifest(workdir: Path) -> dict[str, dict[str, str]]:
+    """Module -> its copy's name and hash; empty without one.
+
+    Raises:
+        UserError: it is damaged, or names files elsewhere.
+    """
+    path = workdir / FOLDER / MANIFEST
+    if not path.is_file():
+        return {}
+    try:
+        kept = {
+            str(name): {"file": str(record["file"]), "sha256": str(record["sha256"])}
+            for name, record in json.loads(path.read_text())["modules"].items()
+        }
+    except (ValueError, KeyError, TypeError, AttributeError):
+        raise UserError(f"{str(path)!r} is damaged; delete {str(path.parent)!r}.") from None
+    for name, record in kept.items():
+        places = (_relative(name, package=False), _relative(name, package=True))
+        if not registry.is_import_path(f"{name}:x") or record["file"] not in places:
+            raise UserError(f"{str(path)!r} keeps {name!r} as {record['file']!r}, not its place.")
+    return kept
+
+
+def _modules(names: list[str]) -> dict[str, tuple[Path, str]]:
+    """Modules of the user's own, with all of them they import: name -> (file, its place)."""
+    found: dict[str, tuple[Path, str]] = {}
+    waiting = list(names)
+    while waiting:
+        name = waiting.pop()
+        parent = name.rpartition(".")[0]
+        if parent:
+            waiting += [parent] if parent not in found else []
+        file = _file(name) if name not in found else None
+        if file is None or not origin.is_users(file):
+            continue
+        if not file.endswith(".py"):
+            print(f"{printable(file)} is no Python source; the run keeps no copy of it.")
+            continue
+        package = Path(file).name == "__init__.py"
+        found[name] = (Path(file), _relative(name, package=package))
+        waiting += _imports(Path(file), name if package else parent)
+    return found
+
+
+def _imports(file: Path, package: str) -> set[str]:
+    """The modules that a module's source may import, wherever in it."""
+    found: set[str] = set()
+    try:
+        tree = ast.parse(file.read_bytes())
+    except SyntaxError:
+        return found
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            base = package.split(".") if node.level else []
+            base = base[: len(base) - node.level + 1] if node.level else base
+            base += [node.module] if node.module else []
+            found.add(".".join(base))
+            found |= {".".join([*base, alias.name]) for alias in node.names}
+    return found - {""}
+
+
+def _relative(name: str, *, package: bool) -> str:
+    path = name.replace(".", "/")
+    return f"{path}/__init__.py" if package else f"{path}.py"
+
+
+def _file(name: str) -> str | None:
+    """The file a module would be imported from, the current directory first; imports nothing."""
+    search: list[str] | None = [os.getcwd(), *sys.path]
+    spec, parts = None, name.split(".")
+    for i in range(len(parts)):
+        spec = importlib.machinery.PathFinder.find_spec(".".join(parts[: i + 1]), search)
+        if spec is None:
+            return "Python's own" if name in sys.builtin_module_names else None
+        search = list(spec.submodule_search_locations or ())
+    return spec.origin if spec and spec.origin else None
+
+
+def _sha256(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()

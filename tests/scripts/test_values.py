@@ -1,0 +1,77 @@
+"""Values that nothing could work with: one line, before anything is allocated."""
+
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+from absl import flags
+
+from gan.errors import UserError
+from scripts import _values, experiment, generate
+
+POINTS = {"trainer": "gan", "architecture": "mlp", "dataset": "ring"}
+
+
+def settled(name, default, text):
+    known = flags.FlagValues()
+    define = {int: flags.DEFINE_integer, float: flags.DEFINE_float, str: flags.DEFINE_string}
+    define[type(default)](name, default, "", flag_values=known)
+    known(["script", f"--{name}={text}"])
+    _values.settle([name], known)
+    return known[name].value
+
+
+@pytest.mark.parametrize(
+    ("name", "default", "text", "said"),
+    [
+        ("learning_rate", 0.1, "nan", "--learning_rate=nan: expected a finite number."),
+        ("total_kimg", 0.1, "-inf", "--total_kimg=-inf: expected a finite number."),
+        ("total_kimg", 0.1, "1e30", "--total_kimg=1e+30: that is too large; expected at most 1,0"),
+        ("seed", 0, "-1", "--seed=-1: expected 0 to 2147483647."),
+        ("seed", 0, "2147483648", "--seed=2147483648: expected 0 to 2147483647."),
+        ("count", 0, "1" + "0" * 20, "--count=1e+20: that is too large; expected at most 1,000,00"),
+        ("anyones", 0, "-" + "1" + "0" * 20, "--anyones=-1e+20: that is too large"),
+        ("steps_per_loop", 50, "1000001", "expected at most 1,000,000."),
+    ],
+)
+def test_a_number_that_cannot_be_meant_is_refused(name, default, text, said):
+    with pytest.raises(UserError) as caught:
+        settled(name, default, text)
+    assert said in str(caught.value)
+
+
+def test_a_tilde_is_the_users_home(monkeypatch, tmp_path):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert settled("workdir", "", "~/runs") == str(tmp_path / "runs")
+    assert settled("workdir", "", "runs/~a") == "runs/~a"
+    assert settled("count", 1, "1000000") == 1_000_000
+
+
+@pytest.mark.parametrize(
+    ("values", "said"),
+    [
+        ({"latent_dim": 10**9}, "make --width, --latent_dim or --pack smaller"),
+        ({"width": 1e9}, "make --width, --latent_dim or --pack smaller"),
+        ({"pack": 10**9, "batch_size": 10**9}, "--batch_size=1000000000 examples of shape"),
+        ({"pack": 10**10}, "make --width, --latent_dim or --pack smaller"),
+    ],
+)
+def test_what_no_memory_holds_is_not_asked_for(values, said, monkeypatch):
+    monkeypatch.setattr("gan.data.reading.memory", lambda: 8_000_000_000)
+    with pytest.raises(UserError) as caught:
+        experiment.build(POINTS | values)
+    assert said in str(caught.value)
+    assert rss() < 4e9
+
+
+def rss():
+    pages = Path("/proc/self/statm").read_text().split()[1]
+    return int(pages) * 4096
+
+
+@pytest.mark.parametrize("text", ["²", "\u0661", "+1", "-1", "3", "1" * 30, ""])
+def test_a_class_is_a_number_below_their_count(text):
+    sampler = SimpleNamespace(num_classes=3)
+    assert generate.labels(["0", "2"], sampler, 4).tolist() == [0, 0, 2, 2]
+    with pytest.raises(UserError, match="expected 0 to 2"):
+        generate.labels([text], sampler, 4)
