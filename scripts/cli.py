@@ -13,7 +13,7 @@ from typing import Any
 import tensorflow as tf
 from absl import app, flags, logging
 
-from gan import registry
+from gan import origin, registry
 from gan.errors import CodeError, UserError, from_graph, printable
 from scripts import _process, _values
 from scripts.parts import Part
@@ -120,17 +120,10 @@ def _reject(rest: Sequence[str]) -> None:
 def define(name: str, default: Any, help_text: str, section: str) -> None:
     """Defines a flag of the type of its default; a tuple is a comma-separated list.
 
-    Sections order --help. A name may be defined again with the same default.
-
-    Raises:
-        UserError: it is defined with another.
+    Sections order --help. A name defined already keeps its first definition.
     """
     if name in FLAGS:
-        before = FLAGS[name].default
-        same = list(map(str, default)) if isinstance(default, tuple) else default
-        if before == same and type(before) is type(same):
-            return
-        raise UserError(f"option {name!r} is a flag already, --{name}={before}; rename the option.")
+        return
     if isinstance(default, bool):
         flags.DEFINE_bool(name, default, help_text, module_name=section)
     elif isinstance(default, int):
@@ -150,10 +143,21 @@ def define_options(owner: Callable[..., Any], section: str) -> None:
 
 
 def define_part(part: Part) -> None:
-    """Defines the flags of a part's options."""
+    """Defines the flags of a part's options.
+
+    Raises:
+        UserError: one is a flag already, with another default.
+    """
     for option, flag in part.flags.items():
-        about = registry.describe(part.function, option)
-        define(flag, part.parameters[flag].default, about, part.section)
+        default = part.parameters[flag].default
+        wanted = list(map(str, default)) if isinstance(default, tuple) else default
+        define(flag, default, registry.describe(part.function, option), part.section)
+        before = FLAGS[flag].default
+        if type(before) is not type(wanted) or before != wanted:
+            raise UserError(
+                f"{origin.described(part.function)}: option {option!r} is a flag already, "
+                f"--{flag}={before}; give it another name."
+            )
 
 
 def sections() -> Mapping[str, list[str]]:
