@@ -13,21 +13,19 @@ LARGEST = 10**12  # of any number: counts of images, steps and operations stay e
 # What is held in memory at once, or ends only as a whole (a graph call of K steps).
 AT_MOST = {
     "batch_size": 10**6,
-    "calibration": 10**6,
-    "count": 10**6,
     "eval_samples": 10**7,
-    "num_samples": 10**7,
-    "seeds": 10**4,
+    "n_critic": 10**3,
     "steps_per_loop": 10**6,
 }
 
 
-def settle(names: Iterable[str], known: flags.FlagValues) -> None:
+def settle(names: Iterable[str], known: flags.FlagValues, *, checked: bool = False) -> None:
     """Expands `~` at the beginning of texts, and refuses numbers that are none.
 
     Args:
         names: of flags.
         known: all flags, parsed.
+        checked: whether a script looks at the size of their whole numbers itself.
 
     Raises:
         UserError: a number is not finite or too large, or a seed is not one.
@@ -37,11 +35,11 @@ def settle(names: Iterable[str], known: flags.FlagValues) -> None:
         if isinstance(value, str) and value.startswith("~"):
             known[name].value = os.path.expanduser(value)
         elif isinstance(value, (int, float)) and not isinstance(value, bool):
-            _check(name, value)
+            own = checked and isinstance(value, int)
+            _check(name, value, AT_MOST.get(name, math.inf if own else LARGEST))
 
 
-def _check(name: str, value: float) -> None:
-    most = AT_MOST.get(name, LARGEST)
+def _check(name: str, value: float, most: float) -> None:
     if not math.isfinite(value):
         raise UserError(f"--{name}={value}: expected a finite number.")
     if name == "seed" and not 0 <= value < 2**31:

@@ -54,7 +54,8 @@ def run(
         if not FLAGS["verbosity"].present:
             logging.set_verbosity(logging.WARNING)
         try:
-            _values.settle([n for names in sections().values() for n in names], FLAGS)
+            for section, names in sections().items():
+                _values.settle(names, FLAGS, checked=section == "Flags")
             _process.end(main(argv) or 0)
         except UserError as error:
             _fail(error)

@@ -29,7 +29,12 @@ def settled(name, default, text):
         ("total_kimg", 0.1, "1e30", "--total_kimg=1e+30: that is too large; expected at most 1,0"),
         ("seed", 0, "-1", "--seed=-1: expected 0 to 2147483647."),
         ("seed", 0, "2147483648", "--seed=2147483648: expected 0 to 2147483647."),
-        ("count", 0, "1" + "0" * 20, "--count=1e+20: that is too large; expected at most 1,000,00"),
+        (
+            "batch_size",
+            0,
+            "1" + "0" * 20,
+            "--batch_size=1e+20: that is too large; expected at most 1,000,00",
+        ),
         ("anyones", 0, "-" + "1" + "0" * 20, "--anyones=-1e+20: that is too large"),
         ("steps_per_loop", 50, "1000001", "expected at most 1,000,000."),
     ],
@@ -44,7 +49,7 @@ def test_a_tilde_is_the_users_home(monkeypatch, tmp_path):
     monkeypatch.setenv("HOME", str(tmp_path))
     assert settled("workdir", "", "~/runs") == str(tmp_path / "runs")
     assert settled("workdir", "", "runs/~a") == "runs/~a"
-    assert settled("count", 1, "1000000") == 1_000_000
+    assert settled("batch_size", 1, "1000000") == 1_000_000
 
 
 @pytest.mark.parametrize(
