@@ -69,5 +69,6 @@ def stacked(base: str, *, split: str = "train") -> Source:
         num_classes=count if complete else 0,
         size=len(chosen),
         channel_classes=spec.num_classes,
+        feature_net=spec.feature_net,
     )
     return ArraySource(stack, arrays, origin=source.identity())
