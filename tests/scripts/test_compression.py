@@ -14,7 +14,7 @@ from gan.compression.search import Limits
 from gan.errors import UserError
 from gan.metrics import reference
 from gan.metrics.features import Features
-from scripts import compress
+from scripts import _seeking
 from scripts._compression import Compression
 
 
@@ -159,41 +159,41 @@ KB = {"float32": 400.0, "float16": 200.0, "dynamic": 110.0, "int8": 100.0}
 
 def test_a_search_tries_what_costs_no_training_first(capsys):
     work = Workshop(KB, lambda v: 1.0 + (1 - v.student.width))
-    compress.seek(work, Limits(kb=150), trials=1)
+    _seeking.seek(work, Limits(kb=150), trials=1)
     names = [v.name for v in work.made]
     assert names[:3] == ["float32", "int8", "dynamic"]  # float16 does not fit
     assert [s.width for s in work.trained] == [0.35]  # --trials counts what was trained
-    assert compress.search.choose(work.judged, Limits(kb=150))[0]["name"] == "int8"
+    assert _seeking.search.choose(work.judged, Limits(kb=150))[0]["name"] == "int8"
 
 
 def test_what_fits_without_training_is_enough_where_no_student_does():
     kb = KB | {"int8": 1e6}  # as of layers that int8 does not shrink
     work = Workshop(kb, lambda v: 1.0)
-    compress.seek(work, Limits(kb=150), trials=1)
+    _seeking.seek(work, Limits(kb=150), trials=1)
     assert [v.name for v in work.made] == ["float32", "dynamic"] and not work.trained
     with pytest.raises(UserError, match=r"the smallest, slim0\.125_pruned0\.9_int8, takes"):
-        compress.seek(Workshop(kb, lambda v: 1.0), Limits(kb=1), trials=1)
+        _seeking.seek(Workshop(kb, lambda v: 1.0), Limits(kb=1), trials=1)
 
 
 def test_without_trials_there_are_the_generators_own_files():
     work = Workshop(KB, lambda v: 1.0)
-    compress.seek(work, Limits(kb=150), trials=0)
+    _seeking.seek(work, Limits(kb=150), trials=0)
     assert [v.name for v in work.made] == ["float32", "int8", "dynamic"] and not work.trained
 
 
 def test_without_a_base_there_is_nothing_to_compare_with():
     with pytest.raises(UserError, match=r"float32\.tflite has no FID"):
-        compress.seek(Workshop(KB, lambda v: None), Limits(kb=150), trials=1)
+        _seeking.seek(Workshop(KB, lambda v: None), Limits(kb=150), trials=1)
 
 
 def test_rounding_that_costs_much_is_trained_in():
     work = Workshop(KB, lambda v: 1.0 + (v.precision == "int8" and not v.student.aware))
-    compress.seek(work, Limits(kb=150), trials=1)
+    _seeking.seek(work, Limits(kb=150), trials=1)
     # The best is no int8 file: dynamic costs nothing.
     assert [v.name for v in work.made if v.student.aware] == []
     dear = KB | {"dynamic": 1e6, "float16": 1e6, "float32": 1e6}
     work = Workshop(
         dear, lambda v: 1.0 + 0.1 * (v.precision == "int8") + 0.1 * (v.student.width < 1)
     )
-    compress.seek(work, Limits(kb=150), trials=1)
+    _seeking.seek(work, Limits(kb=150), trials=1)
     assert [v.name for v in work.made if v.student.aware] == ["qat_int8"]
