@@ -223,7 +223,8 @@ class Trainer(State):
         Args:
             source: the data; its order continues at the trainer's image count.
             total_kimg: when to stop.
-            callbacks: Keras callbacks. A batch is a graph call, an epoch an evaluation period.
+            callbacks: Keras callbacks. A batch is a graph call, an epoch an evaluation period. One
+                that restores as training begins, such as BackupAndRestore, comes first.
             steps_per_loop: steps in a graph call, K.
             eval_every_kimg: length of an epoch in thousands of images; 0: one pass of the data.
 
@@ -259,14 +260,6 @@ class Trainer(State):
     ) -> None:
         """From the image count to `total`, or to where a callback or a signal stops it."""
         self.stop_training = self.interrupted is not None
-        data = distribute(
-            self.distribute_strategy,
-            source,
-            batch_size=self.images_per_step,
-            seed=self.stream,
-            start=self.images,
-        )
-        iterator = iter(data)
         history = keras.callbacks.CallbackList(
             list(callbacks),
             add_history=True,
@@ -278,6 +271,15 @@ class Trainer(State):
         )
         history.on_train_begin()
         self._vote()
+        # Only now: a callback may have put an earlier state back, BackupAndRestore for one.
+        data = distribute(
+            self.distribute_strategy,
+            source,
+            batch_size=self.images_per_step,
+            seed=self.stream,
+            start=self.images,
+        )
+        iterator = iter(data)
         lost = None
         try:
             while self.images < total and not self.stop_training:

@@ -1,10 +1,13 @@
 """What a trainer owns, from its networks to its image count, and the faces it shows of it."""
 
+import json
 from collections.abc import Callable, Mapping
 from typing import Any, ClassVar
 
 import keras
+import numpy as np
 import tensorflow as tf
+from absl import logging
 
 from gan.architectures import Networks
 from gan.data import Spec, reading
@@ -238,8 +241,34 @@ class State(keras.Model):
         state = {name: [v.value for v in network.variables] for name, network in networks.items()}
         for group, optimizer in self.optimizers.items():
             state[f"{group}_optimizer"] = [v.value for v in optimizer.variables]
-            state[f"{group}_loss_scale"] = self.loss_scales[group].variables
-        return state | {"progress": [self._step, self._images]} | self.extra_state()
+        return state | self._own_state()
+
+    def _own_state(self) -> dict[str, list[tf.Variable]]:
+        """What of `state` is in no network and no optimizer, so that Keras does not see it."""
+        scales = {f"{group}_loss_scale": s.variables for group, s in self.loss_scales.items()}
+        return scales | {"progress": [self._step, self._images]} | self.extra_state()
+
+    def save_own_variables(self, store: Any) -> None:
+        """Makes Keras' weights files the whole state: what BackupAndRestore goes on from."""
+        for name, variables in self._own_state().items():
+            for i, variable in enumerate(variables):
+                store[f"{name}_{i}"] = variable.numpy()
+        store["host"] = np.frombuffer(json.dumps(self.host_state()).encode(), np.uint8)
+
+    def load_own_variables(self, store: Any) -> None:
+        """Takes it back; of another seed only weights, with a warning: its noise is not ours."""
+        if "host" not in store:  # Weights files were once written without.
+            return
+        host = json.loads(np.asarray(store["host"]).tobytes())
+        try:
+            self.check_host_state(host)
+        except UserError as error:
+            logging.warning("%s Only weights and optimizers are taken over.", error)
+            return
+        for name, variables in self._own_state().items():
+            for i, variable in enumerate(variables):
+                variable.assign(np.asarray(store[f"{name}_{i}"]))
+        self.set_host_state(host)
 
     def host_state(self) -> dict[str, Any]:
         """What a checkpoint holds beside variables: JSON."""

@@ -1,5 +1,6 @@
 """Every Keras callback a user may pass, on a real trainer with two optimizers and an EMA copy."""
 
+import contextlib
 import csv
 from collections.abc import Callable
 from pathlib import Path
@@ -10,12 +11,18 @@ import numpy as np
 import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from tensorboard.util import tensor_util
+from toys import ToySource, assert_equal, numbers, translators
 
 from callbacks.on_optimizer import OnOptimizer
 from gan.errors import UserError
 from gan.sampling import latents
+from trainers.cyclegan import CycleGAN
 
 EPOCH = {"eval_every_kimg": 0.016, "steps_per_loop": 1}  # Two steps of 8 images.
+
+
+class Killed(Exception):  # noqa: N818
+    """The end of a process, as far as `fit` can tell."""
 
 
 class Fid(keras.callbacks.Callback):
@@ -251,3 +258,49 @@ def test_progbar_logger(trainer: Any, source: Any, capsys: pytest.CaptureFixture
     assert "2/2" in text
     assert "generator_loss" in text
     assert "fid: 5.0" in text
+
+
+@pytest.mark.parametrize(("kind", "save_freq"), [("gan", "epoch"), ("cyclegan", 1)])
+def test_backup_and_restore_goes_on_where_it_was(
+    make_gan: Callable[..., Any], source: Any, tmp_path: Path, kind: str, save_freq: Any
+) -> None:
+    """Step, data order, pools and an epoch's half-way means too: bit for bit an unbroken run."""
+    pairs = ToySource((6, 6, 1), domains=("a", "b"))
+
+    def run(*callbacks: keras.callbacks.Callback) -> tuple[Any, list[Any]]:
+        logs: list[Any] = []
+        record = keras.callbacks.LambdaCallback(
+            on_epoch_end=lambda epoch, found: logs.append((epoch, found))
+        )
+        if kind == "gan":
+            data, trainer = source, make_gan()
+        else:
+            data, trainer = pairs, CycleGAN(translators, pairs.spec, batch_size=8, pool_size=9)
+        with contextlib.suppress(Killed):
+            trainer.fit(data, total_kimg=0.048, callbacks=[*callbacks, record], **EPOCH)
+        return trainer, logs
+
+    def kill(batch: int, logs: Any) -> None:
+        if batch == 2:  # In the middle of the second epoch.
+            raise Killed
+
+    def backup() -> keras.callbacks.Callback:
+        return keras.callbacks.BackupAndRestore(str(tmp_path / "backup"), save_freq=save_freq)
+
+    unbroken, expected = run()
+    _, before = run(backup(), keras.callbacks.LambdaCallback(on_train_batch_end=kill))
+    resumed, after = run(backup())
+    assert [epoch for epoch, _ in before] == [0]
+    assert before + after == expected
+    assert_equal(numbers(unbroken), numbers(resumed))
+
+
+def test_weights_of_another_seed_are_a_beginning(
+    trainer: Any, make_gan: Callable[..., Any], source: Any, tmp_path: Path, caplog: Any
+) -> None:
+    trainer.fit(source, total_kimg=0.016, **EPOCH)
+    trainer.save_weights(str(tmp_path / "all.weights.h5"))
+    other = make_gan(seed=9)
+    other.load_weights(str(tmp_path / "all.weights.h5"))
+    assert (other.step, other.images, other.seed) == (0, 0, 9)
+    assert f"--seed={trainer.seed}" in caplog.text and "--seed=9" in caplog.text
