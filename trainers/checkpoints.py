@@ -68,12 +68,15 @@ class Checkpoints:
         return self._found().get(step, [self.directory / f"step-{step:010d}"])[-1]
 
     def _unused(self, step: int) -> Path:
-        """The name of the next save at a step."""
-        if step not in self._found():
-            return self.path(step)
-        match = _NAME.fullmatch(self.path(step).name)
-        assert match
-        return self.directory / f"step-{step:010d}.{int(match[2] or 0) + 1}"
+        """The name of the next save at a step: behind all there, and behind what is no save."""
+        saves = self._found().get(step, [])
+        match = _NAME.fullmatch(saves[-1].name) if saves else None
+        number = int(match[2] or 0) + 1 if match else 0
+        while True:
+            path = self.directory / (f"step-{step:010d}" + (f".{number}" if number else ""))
+            if not os.path.lexists(path):
+                return path
+            number += 1
 
     def save(self, trainer: Trainer, judged: Judged | Mapping[str, float] | None = None) -> Path:
         """Writes the trainer's state, then drops the oldest beyond `keep`.
@@ -119,7 +122,7 @@ class Checkpoints:
         _sync(self.directory)
         for older in before:
             _remove(older)
-        self._drop_old()
+        self._drop_old(step)
         return final
 
     def judged(self) -> list[Judged]:
@@ -311,9 +314,13 @@ class Checkpoints:
             raise ValueError(f"{_STATE}: epoch_sums is {sums!r}")
         return host
 
-    def _drop_old(self) -> None:
+    def _drop_old(self, saved: int) -> None:
+        """Leaves the best and the newest up to what was just saved.
+
+        Later ones are damaged, or the run would have gone on from there; they count for nothing.
+        """
         best = self.best()
-        for step in self.steps()[: -self.keep]:
+        for step in [step for step in self.steps() if step <= saved][: -self.keep]:
             if best is None or step != best["step"]:
                 _remove(self.path(step))
 

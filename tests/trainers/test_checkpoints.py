@@ -245,6 +245,29 @@ def test_neither_stray_files_nor_an_old_checkpoints_null_metrics_matter(tmp_path
     assert checkpoints.restore(trainer, "1") == 1
 
 
+def test_damaged_newer_ones_cost_no_save(tmp_path):
+    """A run that fell back to an older one is behind them for a while: what it saves must stay."""
+    _, checkpoints = saved(tmp_path, 0.008, 0.032, keep=9)
+    damage_bytes(checkpoints.path(4))
+    source, trainer = gan()
+    checkpoints = Checkpoints(tmp_path, keep=1)
+    assert checkpoints.restore(trainer) == 1
+    trainer.fit(source, total_kimg=0.016)
+    checkpoints.save(trainer)
+    assert checkpoints.restore(gan()[1]) == 2
+
+
+def test_what_lies_under_a_saves_name_does_not_stop_it(tmp_path):
+    _, trainer = gan()
+    checkpoints = Checkpoints(tmp_path)
+    checkpoints.directory.mkdir()
+    (checkpoints.directory / "step-0000000000").touch()
+    (checkpoints.directory / "step-0000000000.1").symlink_to("nowhere")
+    checkpoints.save(trainer)
+    assert checkpoints.steps() == [0]
+    assert checkpoints.restore(trainer) == 0
+
+
 def test_best_compares_within_the_newest_protocol(tmp_path):
     source, trainer = gan()
     checkpoints = Checkpoints(tmp_path, keep=10)
