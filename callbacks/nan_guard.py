@@ -64,28 +64,24 @@ class NaNGuard(keras.callbacks.Callback):
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         """Reads what the evaluation added.
 
-        One metric that is not finite says something of the metric, and is warned of once; where
-        none is, the samples themselves are not.
+        The project's own metrics that decide what is best have a value for any finite samples:
+        where one has none, the samples are to blame. Others may have none for reasons of their own,
+        which is warned of once.
 
         Raises:
             TrainingDiverged: naming the value and the step.
         """
         # The losses in here are means over the epoch, and were read one by one.
         found = {k: v for k, v in (logs or {}).items() if k not in self._read}
-        bad = [name for name, value in found.items() if not math.isfinite(value)]
-        ranked = [name for name in found if self._has_direction(name)]
-        if bad and set(ranked or found) <= set(bad):
-            raise TrainingDiverged(self._line(bad[0], found[bad[0]]))
-        for name in (n for n in bad if n not in self._warned):
-            self._warned.add(name)
-            logging.warning(
-                "%s is %s at step %d; training goes on, since other metrics are finite.",
-                name, float(found[name]), self.model.step,
-            )  # fmt: skip
-
-    def _has_direction(self, name: str) -> bool:
-        judged = self.model.judged
-        return bool(key_of(name).better or (judged and name in judged.keys))
+        for name in (n for n, value in found.items() if not math.isfinite(value)):
+            if key_of(name).decides:
+                raise TrainingDiverged(self._line(name, found[name]))
+            if name not in self._warned:
+                self._warned.add(name)
+                logging.warning(
+                    "%s is %s at step %d; training goes on.",
+                    name, float(found[name]), self.model.step,
+                )  # fmt: skip
 
     def _was_skipped(self, logs: dict[str, Any]) -> bool:
         return any(

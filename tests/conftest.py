@@ -23,10 +23,12 @@ def seeded() -> None:
     keras.utils.set_random_seed(0)
 
 
-@pytest.fixture(autouse=True)
-def own_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Reference statistics and weights of a test are cached for itself alone."""
-    monkeypatch.setenv("TAPESTRY_CACHE", str(tmp_path_factory.getbasetemp() / "cache"))
+@pytest.fixture(scope="session", autouse=True)
+def own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Reference statistics and weights are cached for this session alone, in its processes too."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TAPESTRY_CACHE", str(tmp_path_factory.getbasetemp() / "cache"))
+        yield
 
 
 @pytest.fixture(scope="session")

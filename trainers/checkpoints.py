@@ -33,6 +33,7 @@ _LISTINGS = 20
 # What reading a damaged checkpoint, or one that goes meanwhile, raises.
 _UNREADABLE = (
     tf.errors.OpError, OSError, ValueError, LookupError, AssertionError, TypeError, AttributeError,
+    OverflowError, RecursionError,
 )  # fmt: skip
 
 
@@ -99,7 +100,7 @@ class Checkpoints:
                     _remove(left)
             for saves in self._found().values():
                 for older in saves[:-1]:
-                    _remove(older)
+                    _drop(older)
         if not isinstance(judged, Judged):
             judged = Judged.of_logs(step, judged or {})
         host = {"step": step, "images": trainer.images, **trainer.host_state(), **judged.record()}
@@ -121,7 +122,7 @@ class Checkpoints:
             _remove(temporary)
         _sync(self.directory)
         for older in before:
-            _remove(older)
+            _drop(older)
         self._drop_old(step)
         return final
 
@@ -250,12 +251,13 @@ class Checkpoints:
             return None
         before = trainer.rollbacks
         step = self.restore(trainer, str(best["step"]))
+        judged = Judged.read(best["step"], self._host(best["step"]))
         any_worker(trainer.distribute_strategy, False)  # All have read what the chief now replaces.
         trainer.set_rollbacks(max(before, trainer.rollbacks) + 1)
-        self.save(trainer, Judged.read(best["step"], self._host(best["step"])))
+        self.save(trainer, judged)
         if is_chief(trainer.distribute_strategy):
             for later in (s for s in self.steps() if s > best["step"]):
-                _remove(self.path(later))
+                _drop(self.path(later))
         return step
 
     def _read(self, trainer: Trainer, step: int) -> None:
@@ -322,7 +324,16 @@ class Checkpoints:
         best = self.best()
         for step in [step for step in self.steps() if step <= saved][: -self.keep]:
             if best is None or step != best["step"]:
-                _remove(self.path(step))
+                _drop(self.path(step))
+
+
+def _drop(path: Path) -> None:
+    """A checkpoint loses its name before its files, or half of it would pass for a whole one."""
+    gone = path.with_name(f".tmp-{path.name}-gone")
+    _remove(gone)
+    with contextlib.suppress(OSError):
+        os.replace(path, gone)
+    _remove(gone)
 
 
 def _remove(path: Path) -> None:

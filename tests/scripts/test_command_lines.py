@@ -334,7 +334,7 @@ def test_resuming_with_another_option_names_it(whole_way):
 def test_evaluation_carries_its_protocol(whole_way):
     folder, out, _ = outcome(whole_way, "evaluate")
     own, file = json.loads((folder / "images" / "evaluation.json").read_text())["evaluations"]
-    assert own["metrics"]["fid"] > 0 and "fid[fashion]" in out
+    assert own["metrics"]["fid"] > 0 and "fid[random]" in out
     assert own["protocol"]["num_samples"] == 40 and own["subject"]["images"] == 300
     assert own["subject"]["kind"] == "checkpoint" and len(own["subject"]["sha256"]) == 64
     made = own["made"]
@@ -405,7 +405,7 @@ def test_a_file_is_judged_against_the_runs_data(whole_way):
 
 def test_runs_are_compared_by_what_they_logged(whole_way):
     folder, out, _ = outcome(whole_way, "compare")
-    assert "fid[fashion] (lower is better)" in out and "kid[fashion]" in out and "0.3" in out
+    assert "fid[random] (lower is better)" in out and "kid[random]" in out and "0.3" in out
     assert Image.open(folder / "curves.png").size[0] > 300
 
 
@@ -433,8 +433,8 @@ def test_a_class_that_is_not_there_is_named(whole_way):
 def test_compress_writes_the_report(whole_way):
     folder, out, _ = outcome(whole_way, "compress")
     report = json.loads((folder / "device" / "report.json").read_text())
-    assert report["protocol"]["feature_net"] == "fashion" and "FID[fashion]" in out
-    assert "<th>FID[fashion]</th>" in (folder / "device" / "report.html").read_text()
+    assert report["protocol"]["feature_net"] == "random" and "FID[random]" in out
+    assert "<th>FID[random]</th>" in (folder / "device" / "report.html").read_text()
     assert [v["name"] for v in report["variants"]] == ["float32", "int8", "pruned_int8"]
     for variant in report["variants"]:
         assert variant["bytes"] == (folder / "device" / variant["file"]).stat().st_size

@@ -11,8 +11,7 @@ from pathlib import Path
 from PIL import Image
 
 import scripts
-from gan import registry
-from scripts import cli, experiment, train
+from scripts import cli, experiment, parts, train
 
 ROOT = Path(scripts.__file__).parent.parent
 README, MAKEFILE = (ROOT / "README.md").read_text(), (ROOT / "Makefile").read_text()
@@ -40,8 +39,9 @@ def commands(page):
 
 def known_flags(module, values):
     if module == "scripts.train":
-        parts = experiment.owners(experiment.PARTS | values)
-        options = [o for found in parts.values() for part in found for o in registry.options(part)]
+        options = [
+            flag for part in parts.find(experiment.PARTS | values) for flag in part.flags.values()
+        ]
         return {*experiment.PARTS, *train.RUN, *options, "flagfile", "help"}
     tables = vars(importlib.import_module(module))
     return {*(tables.get("OPTIONS") or tables["COMPRESS"]), "flagfile", "help"}

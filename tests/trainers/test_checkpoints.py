@@ -157,6 +157,20 @@ def test_at_no_moment_a_checkpoint_saved_again_is_without_a_name(tmp_path, monke
     assert checkpoints.steps() == [1]
 
 
+def test_what_is_dropped_loses_its_name_before_its_files(tmp_path, monkeypatch):
+    trainer, checkpoints = saved(tmp_path, 0.008, 0.016, keep=1)
+
+    def killed(path, **_):
+        raise KeyboardInterrupt  # with all files still there
+
+    monkeypatch.setattr(shutil, "rmtree", killed)
+    trainer._step.assign_add(1)
+    with pytest.raises(KeyboardInterrupt):
+        checkpoints.save(trainer)
+    names = {p.name for p in checkpoints.directory.iterdir()}
+    assert names == {"step-0000000003", ".tmp-step-0000000002-gone"}
+
+
 def test_a_save_that_fails_leaves_what_was_there_and_nothing_else(tmp_path, monkeypatch):
     trainer, checkpoints = saved(tmp_path, 0.008)
 
