@@ -133,6 +133,7 @@ class CollapseAlarm(keras.callbacks.Callback):
         self.stopped = ""
         if not len(self._reals):
             self._prepare()
+            self._distinct_reals = signals.distinct(self._reals, self._reals)
         self._cadence.start(self.model.images)
         watched = ["diversity", "distinct", *self._coverages()]
         events = workdir.read_log(self._workdir / workdir.METRICS).events
@@ -183,7 +184,7 @@ class CollapseAlarm(keras.callbacks.Callback):
         best = self._note("diversity", value)
         why = f"diversity {value:.3g} is below {self._min_diversity:g}"
         self._judge("diversity", value < self._min_diversity, why)
-        found, real = (signals.distinct(x, self._reals) for x in (samples, self._reals))
+        found, real = signals.distinct(samples, self._reals), self._distinct_reals
         self._note("distinct", found / len(samples))
         why = f"only {found} of {len(samples)} samples differ, and {real} of as many real examples"
         self._judge("distinct", signals.has_fallen(found, real, self._min_distinct), why)

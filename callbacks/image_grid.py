@@ -13,6 +13,7 @@ from callbacks._views import View, views
 from callbacks._writer import BackgroundWriter
 from gan.data.source import Source
 from gan.images import save_png
+from trainers.workdir import SAMPLES
 
 
 class ImageGrid(keras.callbacks.Callback):
@@ -98,7 +99,7 @@ class ImageGrid(keras.callbacks.Callback):
 
     def _path(self, name: str, images: int | None = None) -> str:
         stem = name if images is None else f"{name}_{kimg_label(images)}kimg"
-        return os.path.join(self._workdir, "samples", f"{stem}.png")
+        return os.path.join(self._workdir, SAMPLES, f"{stem}.png")
 
     # On the writer thread.
 

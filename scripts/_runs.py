@@ -98,9 +98,9 @@ def read(folder: Path) -> Run:
     Raises:
         UserError: no run's folder, nothing evaluated in it, or an evaluation.json that is none.
     """
-    if not (folder / workdir.FLAGS).is_file():
+    if not (folder / workdir.FLAG_FILE).is_file():
         raise UserError(
-            f"{str(folder)!r} is no run's folder: {folder / workdir.FLAGS} is missing; "
+            f"{str(folder)!r} is no run's folder: {folder / workdir.FLAG_FILE} is missing; "
             "expected the --workdir of a run of scripts.train."
         )
     run = Run(folder, experiment.flag_texts(folder))

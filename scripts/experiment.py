@@ -23,6 +23,7 @@ from scripts import _code, _rundata, parts
 from trainers.base import Trainer
 from trainers.checkpoints import Checkpoints
 from trainers.distribution import make_strategy
+from trainers.workdir import FLAG_FILE
 
 # Names of the parts, with their defaults.
 PARTS = {
@@ -126,18 +127,6 @@ def absolute(values: Mapping[str, Any]) -> dict[str, Any]:
     return {name: _rundata.absolute(name, value, names) for name, value in values.items()}
 
 
-def make_folder(flag: str, path: str) -> None:
-    """Makes the folder a flag names.
-
-    Raises:
-        UserError: it cannot be made.
-    """
-    try:
-        Path(path).mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UserError(f"--{flag}={path!r} cannot be a folder: {error.strerror}.") from None
-
-
 def write_flags(path: Path, values: Mapping[str, Any]) -> None:
     """Writes a flag file with a line a value.
 
@@ -155,7 +144,7 @@ def write_flags(path: Path, values: Mapping[str, Any]) -> None:
 
 def flag_texts(workdir: str | Path) -> dict[str, str]:
     """The values of a run's `flags.txt` as they stand there."""
-    content = (Path(workdir) / "flags.txt").read_text("utf-8", errors="surrogateescape")
+    content = (Path(workdir) / FLAG_FILE).read_text("utf-8", errors="surrogateescape")
     lines = (line.lstrip() for line in content.split("\n"))
     pairs = (line[2:].partition("=") for line in lines if line.startswith("--"))
     return {name: value if equals else "true" for name, equals, value in pairs}
@@ -180,7 +169,7 @@ def read_flags(
     Raises:
         UserError: not a run's folder, or it names such code and isn't trusted.
     """
-    path = Path(workdir) / "flags.txt"
+    path = Path(workdir) / FLAG_FILE
     if not path.is_file():
         raise UserError(
             f"--workdir={str(workdir)!r} holds no run: {path} is missing. "
@@ -257,7 +246,7 @@ def check_resumable(
     Raises:
         UserError: names the first flag that differs.
     """
-    if not (workdir / "flags.txt").is_file():
+    if not (workdir / FLAG_FILE).is_file():
         return
     before = flag_texts(workdir)
     names = _rundata.paths(parts.find(values) if "trainer" in values else ())

@@ -36,7 +36,7 @@ from trainers.checkpoints import Checkpoints
 from trainers.distribution import STRATEGIES, any_worker, is_chief, make_strategy
 from trainers.lock import locked
 from trainers.progress import whole_images
-from trainers.workdir import METRICS, SAMPLES, read_log
+from trainers.workdir import FLAG_FILE, METRICS, SAMPLES, read_log
 
 FLAGS = flags.FLAGS
 
@@ -230,7 +230,7 @@ def train(run: Experiment) -> int:
         print(f"{workdir} is trained to {seen}; it lacks {', '.join(lacking)}, which follows.")
     callbacks = callbacks_of(run, workdir, checkpoints)
     if chief:
-        experiment.write_flags(workdir / "flags.txt", run.values)
+        experiment.write_flags(workdir / FLAG_FILE, run.values)
         _rundata.record(workdir, run.source, anew=resumed is None)
         _code.keep(workdir, run.values)
     print(f"Watch it: {cli.command('tensorboard.main', logdir=workdir)}", flush=True)

@@ -11,7 +11,7 @@ from absl import logging
 
 from gan.files import write_whole
 
-FLAGS = "flags.txt"
+FLAG_FILE = "flags.txt"
 DATA = "data.json"
 METRICS = "metrics.jsonl"
 CHECKPOINTS = "checkpoints"
