@@ -9,6 +9,7 @@ import keras
 import numpy as np
 
 import layers
+from gan import keras_graph
 from gan.errors import UserError
 
 Node = dict[str, Any]
@@ -42,12 +43,10 @@ def trace(generator: keras.Model) -> tuple[list[Node], Arrays]:
         raise UserError(f"{generator.name!r} takes more than z; expected it unconditional.")
     nodes: list[Node] = []
     arrays: Arrays = {}
-    for depth in sorted(generator._nodes_by_depth, reverse=True):
-        for node in generator._nodes_by_depth[depth]:
-            layer = node.operation
-            if not isinstance(layer, keras.layers.InputLayer):
-                before = [x.name for x in node.input_tensors]
-                nodes += _nodes(layer, before, node.outputs[0], arrays)
+    for node in keras_graph.nodes(generator):
+        if not node.is_input:
+            before = [x.name for x in node.input_tensors]
+            nodes += _nodes(node.operation, before, node.outputs[0], arrays)
     readers = Counter(name for node in nodes for name in node["in"])
     nodes = _fold(nodes, arrays, readers)
     _channels_first(nodes, arrays)

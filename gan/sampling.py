@@ -7,6 +7,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from gan import keras_graph
 from gan.errors import UserError
 
 
@@ -146,7 +147,7 @@ def as_float32(model: keras.Model) -> keras.Model:
 def computing_layers(model: keras.Model) -> list[keras.layers.Layer]:
     """All layers of a model, those inside others too, but inputs and the models that hold them."""
     skip = (keras.layers.InputLayer, keras.Model)
-    return [layer for layer in model._flatten_layers() if not isinstance(layer, skip)]
+    return [x for x in keras_graph.all_layers(model) if not isinstance(x, skip)]
 
 
 def _without_mixed_policies(config: Any) -> Any:
@@ -188,14 +189,13 @@ def _readers(model: keras.Model, tensor: keras.KerasTensor) -> Iterator[keras.La
     Those behind a layer with weights read its features, not the label.
     """
     reached = {id(tensor)}
-    for depth in sorted(model._nodes_by_depth, reverse=True):
-        for node in model._nodes_by_depth[depth]:
-            read = [i for i, t in enumerate(node.input_tensors) if id(t) in reached]
-            if not read:
-                continue
-            layer = node.operation
-            if hasattr(layer, "_nodes_by_depth"):  # a model inside: its own readers of that input
-                yield from _readers(layer, layer.inputs[read[0]])
-            yield layer
-            if not layer.weights:
-                reached.update(id(t) for t in node.output_tensors)
+    for node in keras_graph.nodes(model):
+        read = [i for i, t in enumerate(node.input_tensors) if id(t) in reached]
+        if not read:
+            continue
+        layer = node.operation
+        if keras_graph.is_functional(layer):  # a model inside: its own readers of that input
+            yield from _readers(layer, layer.inputs[read[0]])
+        yield layer
+        if not layer.weights:
+            reached.update(id(t) for t in node.output_tensors)

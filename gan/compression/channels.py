@@ -7,13 +7,13 @@ arXiv:1608.08710), as the sum of squares over all readers.
 """
 
 import math
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
 import keras
 import numpy as np
 
+from gan import keras_graph
 from gan.errors import UserError
 from layers import ConditionalBatchNorm, Conv2D, Conv2DTranspose, Dense, InstanceNorm
 
@@ -96,10 +96,10 @@ class Graph:
 
 def trace(model: keras.Model) -> Graph:
     """Follows channels from the inputs to the image."""
-    if not isinstance(model, keras.Model) or not hasattr(model, "_nodes_by_depth"):
+    if not keras_graph.is_functional(model):
         raise UserError(f"{model.name!r}: expected a functional Keras model, to follow its layers.")
     graph, tensors = Graph(), dict[int, Tensor]()
-    for node in nodes(model):
+    for node in keras_graph.nodes(model):
         inputs = [tensors[id(t)] for t in node.input_tensors]
         output = node.outputs[0]
         tensors[id(output)] = _follow(graph, node.operation, inputs, output.shape)
@@ -110,12 +110,6 @@ def trace(model: keras.Model) -> Graph:
         if graph.root(channel) != channel:
             graph.importance[graph.root(channel)] += graph.importance[channel]
     return graph
-
-
-def nodes(model: keras.Model) -> Iterator[Any]:
-    """A functional model's calls of layers, each behind those whose outputs it reads."""
-    for depth in sorted(model._nodes_by_depth, reverse=True):
-        yield from model._nodes_by_depth[depth]
 
 
 def _follow(

@@ -17,6 +17,7 @@ import keras
 import tensorflow as tf
 from absl import logging
 
+from gan import keras_graph
 from gan.compression import flatbuffer, quantization, subpixel
 from gan.compression.calibration import Representative, check_finite, representative
 from gan.compression.flatbuffer import keras_layer
@@ -99,7 +100,7 @@ def to_tflite(
     quantization.check_layers(generator, keep_float)
     _check_inputs(generator)
     num_classes = KerasSampler(generator).num_classes
-    output_layer = generator.outputs[0]._keras_history.operation.name
+    output_layer = keras_graph.maker(generator.outputs[0]).name
     if precision == "int8":
         if data is None:
             data = representative(generator, count=calibration, seed=seed, batch_size=batch_size)

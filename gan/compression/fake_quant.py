@@ -6,12 +6,14 @@ model: ranges are those of the batch, as calibration's are those of its samples,
 trained is exported like any other generator.
 """
 
+import inspect
 from typing import Any
 
 import keras
 import tensorflow as tf
 
-from gan.compression.channels import axes, has_kernel, is_dense, is_norm, nodes
+from gan import keras_graph
+from gan.compression.channels import axes, has_kernel, is_dense, is_norm
 from gan.compression.flatbuffer import TANH_RANGE
 from gan.errors import UserError
 from layers.kernel_layer import KernelLayer
@@ -40,7 +42,7 @@ class FakeQuantized:
                     f"Keras {type(layer).__name__}; take layers.{type(layer).__name__}."
                 )
         self.model = model
-        self._nodes = list(nodes(model))
+        self._nodes = list(keras_graph.nodes(model))
         readers: dict[int, list[keras.Layer]] = {}
         for node in self._nodes:
             for tensor in node.input_tensors:
@@ -110,7 +112,7 @@ def _call(layer: Any, arguments: list[tf.Tensor], training: bool) -> tf.Tensor:
         kernel = round_kernel(layer.effective_kernel(training), axis)
         return layer.transform(arguments[0], kernel)
     one = arguments[0] if len(arguments) == 1 else arguments
-    takes_training = isinstance(layer, keras.Layer) and layer._call_has_training_arg
+    takes_training = "training" in inspect.signature(layer.call).parameters
     return layer(one, training=training) if takes_training else layer(one)
 
 

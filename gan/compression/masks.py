@@ -7,6 +7,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from gan import keras_graph
 from gan.compression.channels import axes, has_kernel
 
 
@@ -72,7 +73,7 @@ def input_axes(model: keras.Model) -> dict[int, int]:
         `id` of the kernel's variable -> axis, counted from the front. Kernels of other layers,
         depthwise ones among them, sum over no such axis and are left out.
     """
-    found = (layer for layer in model._flatten_layers() if has_kernel(layer))
+    found = (layer for layer in keras_graph.all_layers(model) if has_kernel(layer))
     return {id(layer.kernel): axes(layer)[0] for layer in found}
 
 

@@ -4,6 +4,7 @@ import keras
 import numpy as np
 import pytest
 
+from gan import keras_graph
 from gan.architectures.dcgan import dcgan
 from gan.architectures.resnet import resnet
 from gan.compression import cost, export, slimming
@@ -73,7 +74,7 @@ def reads(layer, writers):
     front = [layer.input]
     while front:
         tensor = front.pop()
-        operation = tensor._keras_history.operation
+        operation = keras_graph.maker(tensor)
         if operation.name in writers:
             return True
         if not isinstance(operation, (Dense, Conv2D, Conv2DTranspose)):
