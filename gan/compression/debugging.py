@@ -6,11 +6,11 @@ from dataclasses import dataclass
 
 import keras
 import numpy as np
-from ai_edge_litert.interpreter import Interpreter, OpResolverType
 
 from gan.compression import export
 from gan.compression.calibration import Representative, representative
 from gan.compression.flatbuffer import TANH_RANGE, keras_layer
+from gan.compression.interpreter import open_interpreter, ops
 from gan.compression.runner import SIGNATURE
 
 # No noise at all, in dB: beyond what float32 resolves.
@@ -148,12 +148,7 @@ class _Watched:
 
     def __init__(self, content: bytes) -> None:
         # Without delegates: what XNNPACK works out in between cannot be read.
-        self._interpreter = Interpreter(
-            model_content=content,
-            experimental_op_resolver_type=OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES,
-            experimental_preserve_all_tensors=True,
-        )
-        self._interpreter.allocate_tensors()
+        self._interpreter = open_interpreter(content, accelerated=False, keep_tensors=True)
         self._details = {t["index"]: t for t in self._interpreter.get_tensor_details()}
         signature = self._interpreter.get_signature_runner(SIGNATURE).get_input_details()
         self._inputs = {name: int(t["index"]) for name, t in signature.items()}
@@ -162,20 +157,20 @@ class _Watched:
         self._made_by: dict[int, str] = {t: name for name, t in self._inputs.items()}
         self.into_tanh: set[int] = set()
         self._reads: dict[int, list[int]] = {}
-        for op in self._interpreter._get_ops_details():
-            output = int(op["outputs"][0])
-            reads = [int(t) for t in op["inputs"] if int(t) in self._made_by]
+        for op in ops(self._interpreter):
+            output = op.outputs[0]
+            reads = [t for t in op.inputs if t in self._made_by]
             self._reads[output] = reads
             layer = keras_layer(self._details[output]["name"])
-            if op["op_name"] in ("QUANTIZE", "DEQUANTIZE") and reads:
+            if op.name in ("QUANTIZE", "DEQUANTIZE") and reads:
                 layer = self._made_by[reads[0]]
-            elif layer and op["op_name"] != "RESHAPE":  # it loses nothing
-                self.layers[layer] = op["op_name"]
+            elif layer and op.name != "RESHAPE":  # it loses nothing
+                self.layers[layer] = op.name
             if reads:
                 self._made_by[output] = layer
                 if layer in self.layers or layer in self._inputs:
                     self.tensors[layer] = output
-            if op["op_name"] == "TANH":
+            if op.name == "TANH":
                 self.into_tanh.update(reads)
 
     def shape(self, name: str) -> tuple[int, ...]:

@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from gan.compression import runner
+from gan.compression.interpreter import open_interpreter
 from gan.errors import UserError
 
 _SECONDS = 60.0  # for loading and one call
@@ -58,7 +59,7 @@ def peak_mb(path: str | os.PathLike[str]) -> float:
         FileNotFoundError: there is no such file.
         UserError: LiteRT cannot load it, or the process failed.
     """
-    runner.open_interpreter(path, accelerated=False)  # its mistakes are told best from here
+    open_interpreter(path, accelerated=False)  # its mistakes are told best from here
     done = _child("peak", path)
     if done.returncode:
         raise UserError(

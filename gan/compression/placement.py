@@ -3,7 +3,6 @@
 import os
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
@@ -11,17 +10,8 @@ import numpy as np
 from ai_edge_litert.interpreter import Interpreter
 
 from gan.compression.flatbuffer import keras_layers
-from gan.compression.runner import open_interpreter
+from gan.compression.interpreter import Op, open_interpreter, ops
 from gan.errors import UserError
-
-
-@dataclass(frozen=True)
-class Op:
-    """A node of the loaded graph: its name and the tensors it reads and writes."""
-
-    name: str
-    inputs: tuple[int, ...]
-    outputs: tuple[int, ...]
 
 
 class Placement:
@@ -36,15 +26,12 @@ class Placement:
     """
 
     def __init__(self, interpreter: Interpreter) -> None:
-        ops = [
-            Op(o["op_name"], tuple(map(int, o["inputs"])), tuple(map(int, o["outputs"])))
-            for o in interpreter._get_ops_details()
-        ]
+        loaded = ops(interpreter)
         inputs = interpreter.get_input_details()
         self._inputs = {int(d["index"]) for d in inputs}
         self._labels = {int(d["index"]) for d in inputs if d["dtype"] is np.int32}
-        own = [op for op in ops if op.name != "DELEGATE"]
-        self.delegates = [op for op in ops if op.name == "DELEGATE"]
+        own = [op for op in loaded if op.name != "DELEGATE"]
+        self.delegates = [op for op in loaded if op.name == "DELEGATE"]
         writer = {t: i for i, op in enumerate(own) for t in op.outputs}
         taken: set[int] = set()
         for delegate in self.delegates:
@@ -64,13 +51,13 @@ class Placement:
         beyond = self._inputs - self._labels
         for delegate in self.delegates:
             beyond.update(delegate.outputs)
-        ops = []
+        found = []
         for op in self.outside:
             if self._labels and not beyond.intersection(op.inputs):
-                ops.append(op)
+                found.append(op)
             else:
                 beyond.update(op.outputs)
-        return ops
+        return found
 
     @cached_property
     def partitions(self) -> int:
@@ -110,9 +97,9 @@ def require_one_partition(path: str | os.PathLike[str]) -> int:
     if placement.partitions == 1 and placement.delegates:
         return 1
     outside = [op for op in placement.outside if op not in placement.lookup]
-    ops = sorted({op.name for op in outside})
+    names = sorted({op.name for op in outside})
     layers = layer_names(interpreter, outside)
-    if not ops:
+    if not names:
         raise UserError(
             f"{Path(path).name}: runs in {placement.partitions} partitions instead of one: XNNPACK "
             "takes every op but not the graph in one piece; export a static batch and shapes."
@@ -120,22 +107,23 @@ def require_one_partition(path: str | os.PathLike[str]) -> int:
     which = f" of {', '.join(map(repr, layers))}" if layers else ""
     raise UserError(
         f"{Path(path).name}: runs in {placement.partitions} partitions instead of one, because "
-        f"XNNPACK does not take {', '.join(ops)}{which}; {_remedy(ops)}."
+        f"XNNPACK does not take {', '.join(names)}{which}; {_remedy(names)}."
     )
 
 
-def layer_names(interpreter: Interpreter, ops: Iterable[Op]) -> list[str]:
+def layer_names(interpreter: Interpreter, made: Iterable[Op]) -> list[str]:
     """The Keras layers that made these ops, as far as the file tells, in the ops' order.
 
     The converter keeps a tensor's scope, model/layer/op. Export ends a layer's with a dot, behind
     which TensorFlow may count: `generator_1/enlarge._1/Tile`. Without one the number is taken off.
     """
+    names = {t["index"]: t["name"] for t in interpreter.get_tensor_details()}
     found: dict[str, None] = {}
-    for op in ops:
+    for op in made:
         # Where the graph ends, the output is called after the signature: what it reads must do.
         for tensor in (*op.outputs, *op.inputs):
-            name = interpreter._get_tensor_details(tensor, 0)["name"] if tensor >= 0 else ""
-            layers = [layer for part in name.split(";") if (layer := _layer(part))]
+            parts = names.get(tensor, "").split(";")
+            layers = [layer for part in parts if (layer := _layer(part))]
             if layers:
                 found.update(dict.fromkeys(layers))
                 break
@@ -153,10 +141,10 @@ def _layer(scope: str) -> str:
     return re.sub(r"_\d+$", "", parts[1]) if re.search(r"_\d+$", parts[0]) else parts[1]
 
 
-def _remedy(ops: Iterable[str]) -> str:
-    for op in ops:
-        if op.startswith(("Flex", "FLEX")):
+def _remedy(names: Iterable[str]) -> str:
+    for name in names:
+        if name.startswith(("Flex", "FLEX")):
             return "that op is TensorFlow's own: build the layer from ops that LiteRT has"
-    if "TILE" in ops:
+    if "TILE" in names:
         return "replace UpSampling2D by layers.nearest_upsampling, other repeats by a concatenation"
     return "replace or leave out that layer, or write it with convolutions and elementwise ops"

@@ -10,45 +10,13 @@ from typing import Any
 
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
-from ai_edge_litert.interpreter import Interpreter, OpResolverType
+from ai_edge_litert.interpreter import Interpreter
 
+from gan.compression.interpreter import open_interpreter
 from gan.errors import UserError
 
 SIGNATURE = "generate"
 METADATA = "tapestry"  # key of the JSON that `export` leaves in the files of conditional generators
-
-
-def open_interpreter(
-    path: str | os.PathLike[str], num_threads: int = 1, *, accelerated: bool = True
-) -> Interpreter:
-    """Loads a file, tensors allocated.
-
-    Args:
-        path: a `.tflite` file.
-        num_threads: of the CPU.
-        accelerated: with XNNPACK, as devices run it; without, every op and tensor can be read.
-
-    Raises:
-        FileNotFoundError: there is no such file.
-        UserError: LiteRT cannot load it; the line holds LiteRT's reason.
-    """
-    path = os.fspath(path)
-    if not os.path.isfile(path):
-        raise FileNotFoundError(f"{path!r}: no such file; expected an exported .tflite generator.")
-    resolver = OpResolverType.AUTO
-    if not accelerated:
-        resolver = OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES
-    try:
-        interpreter = Interpreter(
-            model_path=path, num_threads=num_threads, experimental_op_resolver_type=resolver
-        )
-        interpreter.allocate_tensors()
-    except (ValueError, RuntimeError) as error:
-        reason = " ".join(str(error).split())
-        raise UserError(
-            f"{path!r}: LiteRT cannot load it ({reason}); export it again with scripts.compress."
-        ) from error
-    return interpreter
 
 
 class _Generator:

@@ -7,12 +7,12 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from ai_edge_litert.interpreter import Interpreter
 
 from gan.architectures import Networks
 from gan.architectures.dcgan import dcgan
 from gan.architectures.resnet import resnet
 from gan.architectures.resnet_translator import resnet_translator
+from gan.compression.interpreter import open_interpreter, ops
 from gan.data.spec import Spec
 
 TINY: dict[str, Any] = {"width": 0.0625, "latent_dim": 16}
@@ -82,10 +82,9 @@ def test_int8(name, tmp_path):
     kernel = model.get_layer("to_image").kernel
     kernel.assign(kernel * (0.3 / spread))
     content, example = int8(model, tmp_path)
-    interpreter = Interpreter(model_content=content)
-    interpreter.allocate_tensors()
-    ops = [op["op_name"] for op in interpreter._get_ops_details()]
-    assert ops.count("DELEGATE") == partitions, ops
+    interpreter = open_interpreter(content)
+    names = [op.name for op in ops(interpreter)]
+    assert names.count("DELEGATE") == partitions, names
     image = interpreter.get_signature_runner("generate")(**example)["image"]
     inputs = [example[i.name] for i in model.inputs]
     expected = model(inputs if len(inputs) > 1 else inputs[0], training=False).numpy()

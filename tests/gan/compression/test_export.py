@@ -12,7 +12,7 @@ from toys import ToySource
 
 from gan.architectures.resnet import resnet
 from gan.architectures.resnet_translator import resnet_translator
-from gan.compression import cost, export, flatbuffer, placement, pruning, runner
+from gan.compression import cost, export, flatbuffer, interpreter, placement, pruning, runner
 from gan.data.source import ArraySource
 from gan.data.spec import Spec
 from gan.errors import UserError
@@ -98,27 +98,27 @@ def test_files_are_the_keras_model_in_one_partition(exported, conditional):
 
 
 def test_one_signature_with_float_io(exported):
-    interpreter = runner.open_interpreter(exported(True, "int8"))
-    signatures = interpreter.get_signature_list()
+    loaded = interpreter.open_interpreter(exported(True, "int8"))
+    signatures = loaded.get_signature_list()
     assert list(signatures) == ["generate"]
     assert sorted(signatures["generate"]["inputs"]) == ["label", "z"]
     assert signatures["generate"]["outputs"] == ["image"]
-    run = interpreter.get_signature_runner("generate")
+    run = loaded.get_signature_runner("generate")
     assert run.get_input_details()["z"]["dtype"] is np.float32
     assert run.get_input_details()["label"]["dtype"] is np.int32
     assert run.get_output_details()["image"]["dtype"] is np.float32
 
 
 def test_int8_kernels_and_their_scales(exported):
-    interpreter = runner.open_interpreter(exported(False, "int8"), accelerated=False)
-    tensors = {t["index"]: t for t in interpreter.get_tensor_details()}
+    loaded = interpreter.open_interpreter(exported(False, "int8"), accelerated=False)
+    tensors = {t["index"]: t for t in loaded.get_tensor_details()}
     scales = {}
-    for op in interpreter._get_ops_details():
-        if op["op_name"] in ("FULLY_CONNECTED", "CONV_2D", "TRANSPOSE_CONV"):
-            kernel = tensors[op["inputs"][1]]
+    for op in interpreter.ops(loaded):
+        if op.name in ("FULLY_CONNECTED", "CONV_2D", "TRANSPOSE_CONV"):
+            kernel = tensors[op.inputs[1]]
             assert kernel["dtype"] is np.int8
             count = len(kernel["quantization_parameters"]["scales"])
-            scales[op["op_name"]] = scales.get(op["op_name"], 0) + count
+            scales[op.name] = scales.get(op.name, 0) + count
     # One for each output channel of a convolution, one for all of a Dense layer; the transposed
     # convolution is one of four times the channels.
     assert scales == {"FULLY_CONNECTED": 1, "CONV_2D": 4 * 8 + 1}
@@ -345,7 +345,7 @@ def test_translators_are_exported(tmp_path, precision):
     content = export.to_tflite(model, precision=precision, data=data, batch_size=2)
     path = write(tmp_path / "g.tflite", content)
     assert placement.partitions(path) == 1
-    run = runner.open_interpreter(path).get_signature_runner("generate")
+    run = interpreter.open_interpreter(path).get_signature_runner("generate")
     tolerance = 1e-4 if precision == "float32" else 0.1
     wanted = np.asarray(model(drawn["a"], training=False))
     np.testing.assert_allclose(run(x=drawn["a"])["image"], wanted, atol=tolerance)

@@ -5,7 +5,7 @@ import re
 import keras
 import pytest
 
-from gan.compression import export, placement
+from gan.compression import export, interpreter, placement
 from gan.errors import UserError
 
 
@@ -33,9 +33,8 @@ class Names:
     def __init__(self, *names):
         self.names = names
 
-    def _get_tensor_details(self, index, subgraph):
-        assert subgraph == 0
-        return {"name": self.names[index]}
+    def get_tensor_details(self):
+        return [{"index": i, "name": name} for i, name in enumerate(self.names)]
 
 
 @pytest.mark.parametrize(
@@ -50,13 +49,13 @@ class Names:
     ],
 )
 def test_names_of_tensors_hold_those_of_layers(name, layers):
-    op = placement.Op("TILE", (), (0,))
+    op = interpreter.Op("TILE", (), (0,))
     assert placement.layer_names(Names(name), [op, op]) == layers
 
 
 def test_an_op_whose_output_is_nameless_is_known_by_its_input():
     names = Names("StatefulPartitionedCall:0", "arith.constant", "g_1/last_1/Tile")
-    op = placement.Op("TILE", (-1, 1, 2), (0,))
+    op = interpreter.Op("TILE", (-1, 1, 2), (0,))
     assert placement.layer_names(names, [op]) == ["last"]
 
 
@@ -71,7 +70,7 @@ def test_an_op_whose_output_is_nameless_is_known_by_its_input():
 def test_the_remedy_fits_the_op(monkeypatch, op, advice):
     class Split:
         partitions, delegates, lookup = 3, [object()], []
-        outside = [placement.Op(op, (), (0,))]
+        outside = [interpreter.Op(op, (), (0,))]
 
     monkeypatch.setattr(placement, "open_interpreter", lambda _: Names("g_1/odd_1/Op"))
     monkeypatch.setattr(placement, "Placement", lambda _: Split)

@@ -6,7 +6,7 @@ import keras
 import numpy as np
 import pytest
 
-from gan.compression import debugging, export, flatbuffer, placement, runner
+from gan.compression import debugging, export, flatbuffer, interpreter, placement, runner
 from gan.compression.report import draw, psnr_db
 from gan.errors import UserError
 from gan.sampling import KerasSampler
@@ -37,16 +37,12 @@ def generator(activation=keras.layers.ReLU, loud=1.0):
 
 def kernel_types(content):
     """Keras layer -> the type of the kernel its op reads, for those that have one."""
-    interpreter = runner.Interpreter(
-        model_content=content,
-        experimental_op_resolver_type=runner.OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES,
-    )
-    interpreter.allocate_tensors()
-    tensors = {t["index"]: t for t in interpreter.get_tensor_details()}
+    loaded = interpreter.open_interpreter(content, accelerated=False)
+    tensors = {t["index"]: t for t in loaded.get_tensor_details()}
     return {
-        flatbuffer.keras_layer(tensors[op["outputs"][0]]["name"]): tensors[op["inputs"][1]]["dtype"]
-        for op in interpreter._get_ops_details()
-        if op["op_name"] in ("FULLY_CONNECTED", "CONV_2D", "TRANSPOSE_CONV")
+        flatbuffer.keras_layer(tensors[op.outputs[0]]["name"]): tensors[op.inputs[1]]["dtype"]
+        for op in interpreter.ops(loaded)
+        if op.name in ("FULLY_CONNECTED", "CONV_2D", "TRANSPOSE_CONV")
     }
 
 

@@ -124,6 +124,6 @@ def test_the_runner_needs_nothing_but_litert_numpy_and_the_errors():
         "assert not {'tensorflow', 'keras', 'PIL', 'scipy', 'matplotlib'} & tops; "
         "ours = {name for name in sys.modules if name.split('.')[0] == 'gan'}; "
         "assert ours == {'gan', 'gan.compression', 'gan.compression.runner', "
-        "'gan.compression.isolated', 'gan.errors'}, ours"
+        "'gan.compression.interpreter', 'gan.compression.isolated', 'gan.errors'}, ours"
     )
     subprocess.run([sys.executable, "-c", code], check=True)

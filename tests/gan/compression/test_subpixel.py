@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from gan.compression import cost, export, flatbuffer, placement, runner, subpixel
+from gan.compression.interpreter import open_interpreter
 from gan.compression.report import draw
 from layers import Conv2DTranspose
 
@@ -51,9 +52,9 @@ def test_is_what_keras_works_out(tmp_path, size, strides, padding):
     x = np.random.default_rng(1).normal(size=(1, 5, 6, 3)).astype(np.float32)
     kernel, bias = model.get_weights()
     wanted = keras.ops.conv_transpose(x, kernel, strides=strides, padding=padding) + bias
-    run = runner.open_interpreter(tmp_path / "u.tflite").get_signature_runner("generate")
+    run = open_interpreter(tmp_path / "u.tflite").get_signature_runner("generate")
     np.testing.assert_allclose(run(x=x)["image"], wanted, atol=1e-4)
-    plain = runner.open_interpreter(tmp_path / "u.tflite", accelerated=False)
+    plain = open_interpreter(tmp_path / "u.tflite", accelerated=False)
     plain.set_tensor(plain.get_input_details()[0]["index"], x)
     plain.invoke()
     output = plain.get_tensor(plain.get_output_details()[0]["index"])
@@ -114,5 +115,5 @@ def test_a_kernel_of_two_layers_is_lowered_for_both(tmp_path):
     assert "TRANSPOSE_CONV" not in [op for op, _ in flatbuffer.ops(content)]
     (tmp_path / "u.tflite").write_bytes(content)
     value = np.random.default_rng(1).normal(size=(1, 4, 4, 2)).astype(np.float32)
-    run = runner.open_interpreter(tmp_path / "u.tflite").get_signature_runner("generate")
+    run = open_interpreter(tmp_path / "u.tflite").get_signature_runner("generate")
     np.testing.assert_allclose(run(x=value)["image"], model(value), atol=1e-5)
