@@ -6,7 +6,7 @@ import keras
 import numpy as np
 import pytest
 
-from gan.compression import debugging, export, flatbuffer, interpreter, placement, runner
+from gan.compression import debugging, export, interpreter, layer_names, placement, runner
 from gan.compression.report import draw, psnr_db
 from gan.errors import UserError
 from gan.sampling import KerasSampler
@@ -40,7 +40,7 @@ def kernel_types(content):
     loaded = interpreter.open_interpreter(content, accelerated=False)
     tensors = {t["index"]: t for t in loaded.get_tensor_details()}
     return {
-        flatbuffer.keras_layer(tensors[op.outputs[0]]["name"]): tensors[op.inputs[1]]["dtype"]
+        layer_names.keras_layer(tensors[op.outputs[0]]["name"]): tensors[op.inputs[1]]["dtype"]
         for op in interpreter.ops(loaded)
         if op.name in ("FULLY_CONNECTED", "CONV_2D", "TRANSPOSE_CONV")
     }
