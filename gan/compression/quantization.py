@@ -1,4 +1,9 @@
-"""From a converter to a `.tflite` content of one of the precisions."""
+"""From a converter to a `.tflite` content of one of the precisions.
+
+TensorFlow 2.21 has no public way to keep a layer in float32, nor to give a Dense kernel one scale.
+What is private of its converter is used here and in no other file;
+tests/gan/compression/test_quantization.py holds TensorFlow to it.
+"""
 
 import difflib
 import importlib.util
