@@ -74,7 +74,7 @@ class KerasGAN(keras.Model):
             with tape.stop_recording():
                 values = self._update_discriminator(batch["x"], fake)
             logits = self.discriminator(fake, training=True)
-            loss = non_saturating.generator(logits, logits)
+            loss = non_saturating.generator(logits)
         self._apply("generator", tape, loss)
         for average, weight in zip(self.average.weights, self.generator.weights):
             average.assign(0.99 * average + 0.01 * weight)

@@ -9,10 +9,10 @@ import tensorflow as tf
 
 from callbacks._cadence import Cadence, kimg_label
 from callbacks._summaries import summary_writer
-from callbacks._views import View, views
 from callbacks._writer import BackgroundWriter
 from gan.data.source import Source
 from gan.images import save_png
+from trainers.views import Layout, View
 from trainers.workdir import SAMPLES
 
 
@@ -27,8 +27,12 @@ class ImageGrid(keras.callbacks.Callback):
       the two leading principal components of the reals, and coloured by class when conditional;
       points of one dimension are a histogram over the reals'.
     - `interpolation`: each row walks from one z to another on the sphere.
-    - `a_b_a`, `b_a_b`: for translators, x, its translation, and the translation back.
+    - `translation`: for networks from images to images, x beside its translation; CycleGAN has
+      `a_b_a` and `b_a_b`, with the translation back.
     - `reals`: real data in the same arrangement, once.
+
+    What is drawn is the trainer's to say (`Trainer.views`): a fork shows more, or something else,
+    in its own file.
 
     It draws at the beginning and the end of training, and every `image_every_kimg` between. Only
     the sampling takes place in the training loop: encoding and writing run on another thread,
@@ -56,16 +60,18 @@ class ImageGrid(keras.callbacks.Callback):
         super().__init__()
         self._source = source
         self._workdir = workdir
-        self._layout = {"rows": rows, "columns": columns, "seed": seed}
+        self._layout = Layout(rows, columns, seed)
         self._cadence = Cadence(image_every_kimg)
 
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
         """Draws the reals and the untrained (or restored) generator."""
         self._writer = BackgroundWriter()
         self._summaries = summary_writer(self._workdir)
-        self._views, reals = views(self.model, self._source, **self._layout)
+        found = self.model.views(self._source, self._layout)
+        still = {name: view for name, view in found.items() if isinstance(view, np.ndarray)}
+        self._views: dict[str, View] = {n: v for n, v in found.items() if n not in still}
         self._drawn = -1
-        for name, picture in reals.items():
+        for name, picture in still.items():
             # A resumed run has them already.
             if not os.path.exists(self._path(name)):
                 self._writer.submit(self._write, name, self._path(name), picture, 0)

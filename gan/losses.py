@@ -1,6 +1,7 @@
 """Adversarial losses: pure functions of logits, the real ones before the fake ones.
 
-Every loss is a pair of functions of (real_logits, fake_logits). The logits may have any shape
+Every loss is a pair: the discriminator's function of (real_logits, fake_logits), and the
+generator's of fake_logits alone, or of both where it is relative. The logits may have any shape
 ((B, 1) for a plain discriminator, (B, h, w, 1) for PatchGAN) and any float dtype; the arithmetic
 is done in float32, and the result is the float32 mean over all elements. Logits are positive for
 "real"; no loss ever forms a probability, so that large logits stay finite: with
@@ -11,6 +12,7 @@ softplus(t) = log(1 + exp(t)),
 In the formulas D(x) is the logit of a real and D(G(z)) that of a generated image.
 """
 
+import inspect
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -19,23 +21,23 @@ import tensorflow as tf
 # The names that --loss knows.
 __all__ = ["hinge", "lsgan", "non_saturating", "relativistic", "saturating", "wasserstein"]
 
-Objective = Callable[[tf.Tensor, tf.Tensor], tf.Tensor]
-
 
 class Loss(NamedTuple):
     """What the two players minimise.
 
     Attributes:
         discriminator: (real_logits, fake_logits) -> float32 scalar.
-        generator: the same signature; most generators look at fake_logits only.
-        generator_needs_real: whether `generator` reads real_logits. Where it does not, a trainer
-            may skip the discriminator's pass over real images in the generator's step and hand
-            over anything in their place.
+        generator: (fake_logits) -> float32 scalar, or (real_logits, fake_logits) where the fakes
+            are rated against the reals.
     """
 
-    discriminator: Objective
-    generator: Objective
-    generator_needs_real: bool = False
+    discriminator: Callable[[tf.Tensor, tf.Tensor], tf.Tensor]
+    generator: Callable[..., tf.Tensor]
+
+    @property
+    def relative(self) -> bool:
+        """Whether `generator` takes real_logits too."""
+        return len(inspect.signature(self.generator).parameters) > 1
 
 
 def _float(logits: tf.Tensor) -> tf.Tensor:
@@ -48,13 +50,11 @@ def _cross_entropy_discriminator(real_logits: tf.Tensor, fake_logits: tf.Tensor)
     )
 
 
-def _non_saturating_generator(real_logits: tf.Tensor, fake_logits: tf.Tensor) -> tf.Tensor:
-    del real_logits
+def _non_saturating_generator(fake_logits: tf.Tensor) -> tf.Tensor:
     return tf.reduce_mean(tf.math.softplus(-_float(fake_logits)))
 
 
-def _saturating_generator(real_logits: tf.Tensor, fake_logits: tf.Tensor) -> tf.Tensor:
-    del real_logits
+def _saturating_generator(fake_logits: tf.Tensor) -> tf.Tensor:
     return -tf.reduce_mean(tf.math.softplus(_float(fake_logits)))
 
 
@@ -63,8 +63,7 @@ def _least_squares_discriminator(real_logits: tf.Tensor, fake_logits: tf.Tensor)
     return 0.5 * tf.reduce_mean(real) + 0.5 * tf.reduce_mean(tf.square(_float(fake_logits)))
 
 
-def _least_squares_generator(real_logits: tf.Tensor, fake_logits: tf.Tensor) -> tf.Tensor:
-    del real_logits
+def _least_squares_generator(fake_logits: tf.Tensor) -> tf.Tensor:
     return 0.5 * tf.reduce_mean(tf.square(_float(fake_logits) - 1.0))
 
 
@@ -77,8 +76,7 @@ def _critic_discriminator(real_logits: tf.Tensor, fake_logits: tf.Tensor) -> tf.
     return tf.reduce_mean(_float(fake_logits)) - tf.reduce_mean(_float(real_logits))
 
 
-def _critic_generator(real_logits: tf.Tensor, fake_logits: tf.Tensor) -> tf.Tensor:
-    del real_logits
+def _critic_generator(fake_logits: tf.Tensor) -> tf.Tensor:
     return -tf.reduce_mean(_float(fake_logits))
 
 
@@ -121,7 +119,7 @@ wasserstein = Loss(_critic_discriminator, _critic_generator)
 D: E[D(G(z))] - E[D(x)];  G: -E[D(G(z))].
 """
 
-relativistic = Loss(_relativistic_discriminator, _relativistic_generator, True)
+relativistic = Loss(_relativistic_discriminator, _relativistic_generator)
 """RpGAN: Jolicoeur-Martineau 2019, section 4; R3GAN, Huang et al. 2024, equation 2.
 
 With f(t) = softplus(-t): D: E[f(D(x) - D(G(z)))];  G: E[f(D(G(z)) - D(x))], over pairs. Real and

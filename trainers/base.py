@@ -4,6 +4,7 @@ The way through: `fit` runs graph calls of K steps, a step calls `train_step(bat
 replica, and `train_step` hands each loss to `minimize`. A new trainer overrides `train_step`.
 """
 
+import functools
 import math
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -21,6 +22,7 @@ from trainers.interrupts import Interrupts
 from trainers.progress import whole_images
 from trainers.randomness import step_seed
 from trainers.state import Logs, State
+from trainers.views import Layout, Views, standard_views
 from trainers.workers import check_steps
 
 Batch = Mapping[str, tf.Tensor]
@@ -29,8 +31,9 @@ Batch = Mapping[str, tf.Tensor]
 class Trainer(State):
     """Several networks, an optimizer for each group of them, and an explicit loop.
 
-    A subclass builds its networks in `build_networks`, names the groups that share an optimizer in
-    `groups`, and writes `train_step`. Everything random in a step comes from `self.rng(name)`.
+    A subclass names the groups of networks that share an optimizer in `groups`, those to be judged
+    and exported in `averaged`, and writes `train_step`. Everything random in a step comes from
+    `self.rng(name)`. It may override `build_networks`, `make_optimizer` and `views`.
     """
 
     # What a trainer defines.
@@ -45,6 +48,18 @@ class Trainer(State):
             name -> scalar, to be logged; losses end in `_loss`.
         """
         raise NotImplementedError
+
+    def views(self, source: Source, layout: Layout) -> Views:
+        """What pictures show of it: samples and interpolations, or translations, beside reals.
+
+        Args:
+            source: where real examples come from.
+            layout: of grids.
+
+        Returns:
+            Views by name, and pictures that stay as they are; see `trainers.views`.
+        """
+        return standard_views(self, source, layout)
 
     # What `train_step` uses.
 
@@ -63,6 +78,18 @@ class Trainer(State):
         """N(0, I) noise, float32."""
         return tf.random.stateless_normal(shape, seed=self.rng(name), alg="philox")
 
+    def training(self, name: str) -> Callable[..., Any]:
+        """A network as it trains: its dropout is on, and BN goes by the batch's statistics."""
+        return functools.partial(self.networks[name], training=True)
+
+    def tape(self) -> tf.GradientTape:
+        """Records what `minimize` differentiates; it can be asked by several losses.
+
+        Entered once more, it goes on where it was: `with tape: ...`. What it keeps it keeps while a
+        step is traced; the graph is that of tapes used once.
+        """
+        return tf.GradientTape(persistent=True)
+
     def minimize(self, loss: tf.Tensor, group: str, tape: tf.GradientTape) -> None:
         """One optimizer step of `group`; the only place that knows precision and replicas.
 
@@ -72,17 +99,18 @@ class Trainer(State):
 
         Args:
             loss: float32 scalar, this replica's mean.
-            group: a key of `groups`.
-            tape: that recorded `loss`.
+            group: a key of `groups`. Only its weights move, whatever else the loss depends on.
+            tape: that recorded `loss`; several losses on one tape want `self.tape()`.
         """
         checks.loss(self, loss, group)
         scale = self.loss_scales[group]
         variables = self.variables_of(group)
-        gradients = tape.gradient(
-            loss,
-            [v.value for v in variables],
-            output_gradients=tf.cast(scale.value, loss.dtype),
-        )
+        with checks.taping():
+            gradients = tape.gradient(
+                loss,
+                [v.value for v in variables],
+                output_gradients=tf.cast(scale.value, loss.dtype),
+            )
         gradients = checks.connected(self, group, gradients, variables)
         share = 1.0 / (scale.value * self.distribute_strategy.num_replicas_in_sync)
         gradients = [tf.cast(g, tf.float32) * share for g in gradients]

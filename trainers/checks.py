@@ -3,6 +3,7 @@
 Nothing of this is in the graph: it looks at shapes, and at what was called, while it is traced.
 """
 
+import functools
 import logging
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -94,6 +95,24 @@ def connected(
     return [tf.zeros_like(v.value) if g is None else g for g, v in zip(gradients, variables)]
 
 
+@contextmanager
+def taping() -> Iterator[None]:
+    """Says how several losses share a tape, where one was asked twice and keeps nothing.
+
+    Raises:
+        MistakeError: it was.
+    """
+    try:
+        yield
+    except RuntimeError as error:
+        if "persistent" not in str(error):
+            raise
+        raise MistakeError(
+            "this tape has given its gradients already: where several losses share one, open it "
+            "with `with self.tape() as tape:`."
+        ) from error
+
+
 def losses(given: Loss) -> Loss:
     """The same objectives; a user's are looked at for being scalars."""
     return given._replace(
@@ -107,6 +126,7 @@ def scalar(function: Callable[..., Any]) -> Callable[..., Any]:
     if where is not None and origin.is_project(where.file):
         return function
 
+    @functools.wraps(function)
     def checked(*args: Any, **kwargs: Any) -> Any:
         value = function(*args, **kwargs)
         shape = tuple(value.shape) if tf.is_tensor(value) and value.shape.rank is not None else ()

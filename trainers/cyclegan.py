@@ -5,15 +5,17 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from gan.data import Spec
+from gan.data import Source, Spec
 from gan.errors import UserError
 from gan.losses import Loss
 from gan.registry import resolve
+from gan.sampling import KerasSampler
 from trainers import checks
 from trainers.base import Batch, Trainer
 from trainers.image_pool import ImagePool
 from trainers.networks import check_shapes
 from trainers.state import Architecture, Logs
+from trainers.views import Layout, SideBySide, Views, reals
 
 
 class CycleGAN(Trainer):
@@ -65,17 +67,16 @@ class CycleGAN(Trainer):
         ):
             if value < 0:
                 raise UserError(f"--{name}={value}: expected at least 0.")
+        self.loss_functions = checks.losses(
+            resolve("loss", loss) if isinstance(loss, str) else loss
+        )
+        if self.loss_functions.relative:
+            raise UserError(f"--loss={loss!r}: cyclegan's generator loss sees no reals; use lsgan.")
+        self.cycle_lambda, self.identity_lambda = cycle_lambda, identity_lambda
         super().__init__(architecture, spec, batch_size=batch_size, **options)
         for name in self.networks:
             outputs = spec.shape if name.startswith("generator") else None
             check_shapes(self, name, inputs=spec.shape, outputs=outputs)
-        self.loss_functions = checks.losses(
-            resolve("loss", loss) if isinstance(loss, str) else loss
-        )
-        if self.loss_functions.generator_needs_real:
-            raise UserError(f"--loss={loss!r}: cyclegan's generator loss sees no reals; use lsgan.")
-        self.cycle_lambda = cycle_lambda
-        self.identity_lambda = identity_lambda
         self.pools = {domain: ImagePool(pool_size, spec.shape, domain) for domain in spec.domains}
 
     def build_networks(self) -> dict[str, keras.Model]:
@@ -95,13 +96,13 @@ class CycleGAN(Trainer):
     def train_step(self, batch: Batch) -> Logs:
         """Both generators on their common objective (equation 3), then both discriminators."""
         a, b = batch["a"], batch["b"]
-        g_ab, g_ba, d_a, d_b = (self._training(name) for name in self.networks)
+        g_ab, g_ba, d_a, d_b = map(self.training, self.networks)
 
-        with tf.GradientTape() as tape:
+        with self.tape() as tape:
             fake_b, fake_a = g_ab(a), g_ba(b)
             # Adversarial: each translation should pass for the other domain (equation 1).
-            adversarial_ab = self.loss_functions.generator(*[d_b(fake_b)] * 2)
-            adversarial_ba = self.loss_functions.generator(*[d_a(fake_a)] * 2)
+            adversarial_ab = self.loss_functions.generator(d_b(fake_b))
+            adversarial_ba = self.loss_functions.generator(d_a(fake_a))
             # Cycles, a -> b -> a and b -> a -> b; both reach both generators (equation 2).
             cycle = _l1(g_ba(fake_b), a) + _l1(g_ab(fake_a), b)
             loss = adversarial_ab + adversarial_ba + self.cycle_lambda * cycle
@@ -114,7 +115,7 @@ class CycleGAN(Trainer):
         # Discriminators see fakes of now and then (Shrivastava et al. 2017).
         past_a = self.pools["a"].exchange(tf.stop_gradient(fake_a), self.pool_seed("a"))
         past_b = self.pools["b"].exchange(tf.stop_gradient(fake_b), self.pool_seed("b"))
-        with tf.GradientTape() as tape:
+        with self.tape() as tape:
             loss_a = self.loss_functions.discriminator(d_a(a), d_a(past_a))
             loss_b = self.loss_functions.discriminator(d_b(b), d_b(past_b))
             loss_d = loss_a + loss_b
@@ -131,13 +132,16 @@ class CycleGAN(Trainer):
         }
         return logs | ({"identity": identity} if self.identity_lambda else {})
 
+    def views(self, source: Source, layout: Layout) -> Views:
+        """`a_b_a`, `b_a_b`: x, its translation, and the translation back."""
+        count = 2 * layout.rows
+        a, b = (reals(source, domain, count, layout.seed) for domain in source.spec.domains)
+        there, back = (KerasSampler(self.inference(name), count) for name in self.averaged)
+        return {"a_b_a": SideBySide(a, there, back), "b_a_b": SideBySide(b, back, there)}
+
     def pool_seed(self, domain: str) -> tf.Tensor:
         """The same on every replica, since they all keep the same pool."""
         return self.rng(f"pool/{domain}", shared=True)
-
-    def _training(self, name: str) -> Any:
-        network = self.networks[name]
-        return lambda x: network(x, training=True)
 
 
 def _l1(x: tf.Tensor, y: tf.Tensor) -> tf.Tensor:

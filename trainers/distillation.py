@@ -5,9 +5,8 @@ as the discriminator's features see it (Larsen et al., 2016, arXiv:1512.09300, e
 on playing against the discriminator, which keeps its samples sharp and varied.
 """
 
-import functools
 import os
-from typing import Any, NamedTuple
+from typing import Any
 
 import keras
 import tensorflow as tf
@@ -17,9 +16,9 @@ from gan.data import Spec
 from gan.errors import UserError
 from gan.generators import load_model
 from gan.sampling import KerasSampler
-from trainers import networks
 from trainers.base import Batch
 from trainers.gan import GAN
+from trainers.networks import with_features
 from trainers.state import Architecture, Logs
 
 
@@ -59,13 +58,6 @@ class Distillation(GAN):
         Raises:
             UserError: no teacher, or one with other inputs or images than the student.
         """
-
-        @functools.wraps(architecture)
-        def trio(spec: Spec) -> Any:
-            pair = networks.checked(architecture)(spec)
-            return _Networks(pair.generator, pair.discriminator, _load(teacher))
-
-        super().__init__(trio, spec, **options)
         for name, value in (
             ("output_weight", output_weight),
             ("feature_weight", feature_weight),
@@ -73,28 +65,33 @@ class Distillation(GAN):
         ):
             if value < 0:
                 raise UserError(f"--{name}={value}: expected at least 0.")
-        if self.n_critic > 1:
-            raise UserError(f"--n_critic={self.n_critic}: distillation takes 1.")
-        self.output_weight = output_weight
-        self.feature_weight = feature_weight
+        self.output_weight, self.feature_weight = output_weight, feature_weight
         self.adversarial_weight = adversarial_weight
         self.frozen = () if adversarial_weight else ("discriminator",)
+        self._teacher = teacher
+        super().__init__(architecture, spec, **options)
+        if self.n_critic > 1:
+            raise UserError(f"--n_critic={self.n_critic}: distillation takes 1.")
         student = self.networks["generator"]
         _check_alike(student, self.networks["teacher"])
         self.student = FakeQuantized(student) if quantization_aware else student
         self.critic = with_features(self.networks["discriminator"])
 
+    def build_networks(self) -> dict[str, keras.Model]:
+        """The student and the discriminator of the architecture, and the teacher."""
+        return {**super().build_networks(), "teacher": _load(self._teacher)}
+
     def train_step(self, batch: Batch) -> Logs:
         """One update of D, if it plays along, then one of the student."""
-        inputs = self.draw(batch, 0)
+        inputs = self.draw(batch)
         plays = self.adversarial_weight > 0
-        with tf.GradientTape() as tape:
+        with self.tape() as tape:
             # The student and its teacher draw for the same z.
             fake = self.student(inputs, training=True)
-            with tape.stop_recording():
-                target = self.networks["teacher"](inputs, training=False)
-                logs = self.update_discriminator(batch, fake, 0) if plays else {}
-                target_features, _ = self.criticize(target, batch)
+        target = self.networks["teacher"](inputs, training=False)
+        logs = self.update_discriminator(batch, fake) if plays else {}
+        target_features, _ = self.criticize(target, batch)
+        with tape:
             features, fake_logits = self.criticize(fake, batch)
             # What both draw, pixel by pixel and as D sees it.
             output = tf.reduce_mean(tf.abs(tf.cast(fake, tf.float32) - tf.cast(target, tf.float32)))
@@ -103,9 +100,7 @@ class Distillation(GAN):
             loss = self.output_weight * output + self.feature_weight * feature
             # The generator's own loss: the updated D on the fakes.
             if plays:
-                relative = self.loss_functions.generator_needs_real
-                real_logits = self.discriminate(batch["x"], batch) if relative else fake_logits
-                adversarial = self.loss_functions.generator(real_logits, fake_logits)
+                adversarial = self.adversarial_loss(fake_logits, batch)
                 logs["adversarial"] = adversarial
                 loss += self.adversarial_weight * adversarial
         self.minimize(loss, "generator", tape)
@@ -117,28 +112,6 @@ class Distillation(GAN):
         inputs = [x, batch["label"]] if self.conditional else x
         *features, logits = self.critic(inputs, training=self.adversarial_weight > 0)
         return features, logits
-
-
-class _Networks(NamedTuple):
-    generator: keras.Model
-    discriminator: keras.Model
-    teacher: keras.Model
-
-
-def with_features(discriminator: keras.Model) -> keras.Model:
-    """A discriminator that gives the outputs of its hidden activations too, logits last.
-
-    Raises:
-        UserError: it has no activation layer.
-    """
-    kinds = (keras.layers.Activation, keras.layers.ReLU, keras.layers.LeakyReLU)
-    hidden = [layer.output for layer in discriminator.layers if isinstance(layer, kinds)]
-    if not hidden:
-        raise UserError(
-            f"{discriminator.name!r} has no activation layers whose features a student could "
-            "match; take another --architecture."
-        )
-    return keras.Model(discriminator.inputs, [*hidden, discriminator.output])
 
 
 def _relative(features: tf.Tensor, target: tf.Tensor) -> tf.Tensor:

@@ -1,9 +1,8 @@
 """GAN: one generator against one discriminator (Goodfellow et al. 2014)."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, ClassVar
 
-import keras
 import tensorflow as tf
 
 from gan.data import Spec
@@ -26,7 +25,7 @@ class GAN(Trainer):
     """
 
     groups = {"generator": ("generator",), "discriminator": ("discriminator",)}
-    averaged = ("generator",)
+    averaged: ClassVar[tuple[str, ...]] = ("generator",)
 
     def __init__(
         self,
@@ -58,7 +57,6 @@ class GAN(Trainer):
                 f"--dataset={spec.name!r} has domains {', '.join(spec.domains)}: it is one for "
                 "--trainer=cyclegan."
             )
-        super().__init__(architecture, spec, **options)
         self.loss_functions = checks.losses(
             resolve("loss", loss) if isinstance(loss, str) else loss
         )
@@ -67,8 +65,8 @@ class GAN(Trainer):
         ]
         for function in self.penalties:
             check_weights(getattr(function, "keywords", {}))
-        self.penalty_every = penalty_every
-        self.n_critic = n_critic
+        self.penalty_every, self.n_critic = penalty_every, n_critic
+        super().__init__(architecture, spec, **options)
         check_shapes(self, "generator", outputs=spec.shape)
         check_shapes(self, "discriminator", inputs=spec.shape, packs=True)
         self.conditional = len(self.networks["generator"].inputs) > 1
@@ -99,52 +97,30 @@ class GAN(Trainer):
             if wrong:
                 raise UserError(message)
 
-    def build_networks(self) -> dict[str, keras.Model]:
-        """One of each."""
-        return self.architecture(self.spec)._asdict()
-
     @property
     def images_per_step(self) -> int:
         """Each critic update has a batch of its own."""
         return self.batch_size * self.n_critic
 
     def train_step(self, batch: Batch) -> Logs:
-        """n_critic discriminator updates, then one of the generator (Goodfellow 2014, alg. 1)."""
-        critics = [
-            {k: part(v, i, self.n_critic) for k, v in batch.items()} for i in range(self.n_critic)
-        ]
+        """n_critic updates of D, then one of G on D's last fakes (Goodfellow 2014, algorithm 1)."""
+        for critic in range(self.n_critic):
+            own = {k: part(v, critic, self.n_critic) for k, v in batch.items()}
+            with self.tape() as tape:
+                fake = self.generate(own, critic)
+            logs = self.update_discriminator(own, fake, critic)
+        return logs | self.update_generator(own, fake, tape)
 
-        # The first n_critic - 1 updates of D see fakes that no generator update needs.
-        for i, own in enumerate(critics[:-1]):
-            self.update_discriminator(own, self.generate(own, i), i)
-
-        # The last one shares its fakes with the generator's update: one forward pass of G.
-        own, last = critics[-1], self.n_critic - 1
-        with tf.GradientTape() as tape:
-            fake = self.generate(own, last)
-            with tape.stop_recording():
-                logs = self.update_discriminator(own, fake, last)
-            # G's loss: the updated D on the fakes, against the reals where it is relative.
-            fake_logits = self.discriminate(fake, own)
-            relative = self.loss_functions.generator_needs_real
-            real_logits = self.discriminate(own["x"], own) if relative else fake_logits
-            loss = self.loss_functions.generator(real_logits, fake_logits)
-        self.minimize(loss, "generator", tape)
-        return {"generator_loss": loss} | logs
-
-    def update_discriminator(self, batch: Batch, fake: tf.Tensor, critic: int) -> Logs:
+    def update_discriminator(self, batch: Batch, fake: tf.Tensor, critic: int = 0) -> Logs:
         """One update of D on real and generated images, penalties included."""
         real, fake = self.packed(batch["x"]), self.packed(tf.stop_gradient(fake))
-        with tf.GradientTape() as tape:
+        with self.tape() as tape:
             # D's loss on logits, real before fake.
             real_logits = self.discriminate(real, batch, packed=True)
             fake_logits = self.discriminate(fake, batch, packed=True)
             loss = self.loss_functions.discriminator(real_logits, fake_logits)
             # Penalties on D's input gradient, every n-th step n times as strong.
-            penalties = {
-                _name(penalty): self.penalize(penalty, real, fake, batch, f"penalty/{i}/{critic}")
-                for i, penalty in enumerate(self.penalties)
-            }
+            penalties = self.penalize(real, fake, batch, critic)
             total = tf.add_n([loss, *penalties.values()])
         self.minimize(total, "discriminator", tape)
         return {
@@ -155,26 +131,48 @@ class GAN(Trainer):
             **penalties,
         }
 
+    def update_generator(self, batch: Batch, fake: tf.Tensor, tape: tf.GradientTape) -> Logs:
+        """One update of G on the updated D; `tape` has recorded `fake`, and goes on."""
+        with tape:
+            loss = self.generator_loss(fake, batch)
+        self.minimize(loss, "generator", tape)
+        return {"generator_loss": loss}
+
+    def generator_loss(self, fake: tf.Tensor, batch: Batch) -> tf.Tensor:
+        """G's loss on images it made; override it for more terms."""
+        return self.adversarial_loss(self.discriminate(fake, batch), batch)
+
+    def adversarial_loss(self, fake_logits: tf.Tensor, batch: Batch) -> tf.Tensor:
+        """D's logits of the fakes, rated against those of the reals where the loss is relative."""
+        if self.loss_functions.relative:
+            return self.loss_functions.generator(self.discriminate(batch["x"], batch), fake_logits)
+        return self.loss_functions.generator(fake_logits)
+
     def penalize(
-        self, penalty: Penalty, real: tf.Tensor, fake: tf.Tensor, batch: Batch, name: str
-    ) -> tf.Tensor:
-        """A penalty's weighted value on packed images, lazily."""
-        seed = self.rng(name)
+        self, real: tf.Tensor, fake: tf.Tensor, batch: Batch, critic: int = 0
+    ) -> dict[str, tf.Tensor]:
+        """Each penalty's weighted value on packed images, lazily, by its name."""
         scale = gradient_scale(self.loss_scales["discriminator"].value)
 
-        def value() -> tf.Tensor:
-            def discriminator(x: tf.Tensor) -> tf.Tensor:
-                return self.discriminate(x, batch, packed=True)
+        def discriminator(x: tf.Tensor) -> tf.Tensor:
+            return self.discriminate(x, batch, packed=True)
 
-            return checks.scalar(penalty)(discriminator, real, fake, seed=seed, scale=scale)
+        def value(i: int) -> tf.Tensor:
+            seed = self.rng(f"penalty/{i}/{critic}")
+            call = checks.scalar(self.penalties[i])
+            return lazy(
+                self._step,
+                self.penalty_every,
+                lambda: call(discriminator, real, fake, seed=seed, scale=scale),
+            )
 
-        return lazy(self._step, self.penalty_every, value)
+        return {_name(penalty): value(i) for i, penalty in enumerate(self.penalties)}
 
-    def generate(self, batch: Batch, critic: int) -> tf.Tensor:
-        """G(z), or G(z, label)."""
-        return self.networks["generator"](self.draw(batch, critic), training=True)
+    def generate(self, batch: Batch, critic: int = 0) -> tf.Tensor:
+        """G(z), or G(z, label), with z of its own for each of the n_critic updates."""
+        return self.training("generator")(self.draw(batch, critic))
 
-    def draw(self, batch: Batch, critic: int) -> Any:
+    def draw(self, batch: Batch, critic: int = 0) -> Any:
         """The generator's inputs: z ~ N(0, I), and the batch's labels when conditional."""
         z = self.normal((batch["x"].shape[0], self.latent_dim), f"z/{critic}")
         return [z, batch["label"]] if self.conditional else z
@@ -183,7 +181,7 @@ class GAN(Trainer):
         """D's logits, float32 (B / pack, 1)."""
         x = x if packed else self.packed(x)
         inputs = [x, batch["label"]] if self.conditional else x
-        return self.networks["discriminator"](inputs, training=True)
+        return self.training("discriminator")(inputs)
 
     def packed(self, x: tf.Tensor) -> tf.Tensor:
         """(B, ..., C) -> (B / pack, ..., C * pack): PacGAN (Lin et al. 2018), section 2."""

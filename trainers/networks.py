@@ -7,9 +7,9 @@ from typing import Any
 import keras
 
 from gan import origin, registry
-from gan.errors import CodeError
+from gan.errors import CodeError, UserError
 
-_NETWORKS = "Networks(generator, discriminator) of gan.architectures"
+_NETWORKS = "Keras models by name, such as Networks(generator, discriminator)"
 
 
 def check_networks(trainer: Any) -> None:
@@ -59,12 +59,32 @@ def checked(function: Any) -> Any:
 
     def build(spec: Any) -> Any:
         found = origin.call(function, spec)
-        by_name = found._asdict() if hasattr(found, "_asdict") else found
-        _require_models(by_name, f"{origin.described(function)} returned", _NETWORKS)
-        return found if by_name is not found else namedtuple("Networks", found)(**found)
+        _require_models(by_name(found), f"{origin.described(function)} returned", _NETWORKS)
+        return namedtuple("Networks", found)(**found) if isinstance(found, Mapping) else found
 
     build.__wrapped__ = function  # type: ignore[attr-defined]
     return build
+
+
+def by_name(found: Any) -> Any:
+    """What an architecture returned as name -> network, where it is a NamedTuple."""
+    return found._asdict() if hasattr(found, "_asdict") else found
+
+
+def with_features(discriminator: keras.Model) -> keras.Model:
+    """A discriminator that gives the outputs of its hidden activations too, logits last.
+
+    Raises:
+        UserError: it has no activation layer.
+    """
+    kinds = (keras.layers.Activation, keras.layers.ReLU, keras.layers.LeakyReLU)
+    hidden = [layer.output for layer in discriminator.layers if isinstance(layer, kinds)]
+    if not hidden:
+        raise UserError(
+            f"{discriminator.name!r} has no activation layers whose features a student could "
+            "match; take another --architecture."
+        )
+    return keras.Model(discriminator.inputs, [*hidden, discriminator.output])
 
 
 def check_shapes(

@@ -1,15 +1,11 @@
-"""What a trainer owns, from its networks to its image count, and the faces it shows of it."""
+"""What a trainer owns, from its networks to its image count."""
 
-import json
 from collections.abc import Callable, Mapping
 from typing import Any, ClassVar
 
 import keras
-import numpy as np
 import tensorflow as tf
-from absl import logging
 
-from gan.architectures import Networks
 from gan.data import Spec, reading
 from gan.errors import UserError
 from gan.generators import at_most
@@ -17,7 +13,7 @@ from gan.sampling import KerasSampler
 from trainers import averages, networks
 from trainers import precision as mixed
 from trainers.judged import Judged
-from trainers.optimizers import OptimizerGroup
+from trainers.keras_face import KerasFace
 
 Logs = dict[str, Any]
 
@@ -26,13 +22,14 @@ _TOO_LARGE = (
     "makes the networks, their averages and their optimizers' moments too large for this machine's "
     "memory: make --width, --latent_dim or --pack smaller."
 )
-Architecture = Callable[[Spec], Networks]
+Architecture = Callable[[Spec], tuple[keras.Model, ...] | Mapping[str, keras.Model]]
 
 
-class State(keras.Model):
+class State(KerasFace):
     """Several networks and an optimizer for each group of them.
 
-    It is a Keras model, so that every Keras callback can hold it.
+    What a subclass needs in `build_networks` or `make_optimizer` it sets before it calls this
+    constructor, which calls both.
 
     Attributes:
         networks: name -> Keras model, in the order of building.
@@ -74,7 +71,7 @@ class State(keras.Model):
         """Builds networks and optimizers under the current `tf.distribute` strategy.
 
         Args:
-            architecture: makes a generator and a discriminator for a spec, its options bound.
+            architecture: makes the networks for a spec, by name, its options bound.
             spec: of the data to train on.
             batch_size: images in each discriminator update, over all replicas and micro-batches.
             learning_rate: Adam's step size.
@@ -128,6 +125,7 @@ class State(keras.Model):
         self.rollbacks = 0
         self.stop_training = False
         self._micro = 0
+        self._samplers: dict[str, KerasSampler] = {}
 
         keras.utils.set_random_seed(seed)
         with mixed.policy(precision), at_most(reading.memory() / _BYTES, _TOO_LARGE):
@@ -140,12 +138,12 @@ class State(keras.Model):
         if discriminator_lr:
             rates = {g: discriminator_lr if "discriminator" in g else r for g, r in rates.items()}
         self.base_learning_rates = rates
+        self._betas = {"beta_1": beta_1, "beta_2": beta_2}
         self.optimizers, self.loss_scales, self._accumulators = {}, {}, {}
         for group in self.groups:
             variables = self.variables_of(group)
-            optimizer = keras.optimizers.Adam(rates[group], beta_1=beta_1, beta_2=beta_2)
-            optimizer.build(variables)
-            self.optimizers[group] = optimizer
+            self.optimizers[group] = self.make_optimizer(group)
+            self.optimizers[group].build(variables)
             self.loss_scales[group] = mixed.LossScale(precision == "mixed_float16")
             if accumulate > 1:
                 self._accumulators[group] = mixed.Accumulator(variables)
@@ -157,8 +155,15 @@ class State(keras.Model):
         self.built = True
 
     def build_networks(self) -> dict[str, keras.Model]:
-        """Makes the networks, called once, under the precision policy and the strategy."""
-        raise NotImplementedError
+        """Makes the networks, called once, under the precision policy and the strategy.
+
+        What the architecture makes, by its names; override it for more of them, or others.
+        """
+        return networks.by_name(self.architecture(self.spec))
+
+    def make_optimizer(self, group: str) -> keras.optimizers.Optimizer:
+        """Makes a group's optimizer, called once for each; override it for one of your own."""
+        return keras.optimizers.Adam(self.base_learning_rates[group], **self._betas)
 
     @property
     def images_per_step(self) -> int:
@@ -191,11 +196,6 @@ class State(keras.Model):
         return int(self._images.numpy())
 
     @property
-    def optimizer(self) -> OptimizerGroup:
-        """All optimizers behind one face, for Keras callbacks."""
-        return OptimizerGroup(self.optimizers, self.base_learning_rates)
-
-    @property
     def latent_dim(self) -> int:
         """Dimensions of z."""
         return int(self.inference().inputs[0].shape[-1])
@@ -218,19 +218,12 @@ class State(keras.Model):
         name = name or self.averaged[0]
         return self.ema.get(name, self.networks[name])
 
-    def sampler(self) -> KerasSampler:
-        """Draws from `inference()`; kept, so that it is traced once."""
-        if getattr(self, "_sampler", None) is None:
-            self._sampler = KerasSampler(self.inference())
-        return self._sampler
-
-    def call(self, inputs: Any, training: bool = False) -> tf.Tensor:
-        """The inference network's output."""
-        return self.inference()(inputs, training=training)
-
-    def save(self, filepath: str, overwrite: bool = True, **kwargs: Any) -> None:
-        """Saves the inference network as `.keras`: what Keras' ModelCheckpoint calls."""
-        self.inference().save(filepath, overwrite=overwrite, **kwargs)
+    def sampler(self, name: str = "") -> KerasSampler:
+        """Draws from `inference(name)`; kept, so that it is traced once."""
+        name = name or self.averaged[0]
+        if name not in self._samplers:
+            self._samplers[name] = KerasSampler(self.inference(name))
+        return self._samplers[name]
 
     def state(self) -> dict[str, list[tf.Variable]]:
         """Everything a checkpoint holds, as named lists of variables.
@@ -247,28 +240,6 @@ class State(keras.Model):
         """What of `state` is in no network and no optimizer, so that Keras does not see it."""
         scales = {f"{group}_loss_scale": s.variables for group, s in self.loss_scales.items()}
         return scales | {"progress": [self._step, self._images]} | self.extra_state()
-
-    def save_own_variables(self, store: Any) -> None:
-        """Makes Keras' weights files the whole state: what BackupAndRestore goes on from."""
-        for name, variables in self._own_state().items():
-            for i, variable in enumerate(variables):
-                store[f"{name}_{i}"] = variable.numpy()
-        store["host"] = np.frombuffer(json.dumps(self.host_state()).encode(), np.uint8)
-
-    def load_own_variables(self, store: Any) -> None:
-        """Takes it back; of another seed only weights, with a warning: its noise is not ours."""
-        if "host" not in store:  # Weights files were once written without.
-            return
-        host = json.loads(np.asarray(store["host"]).tobytes())
-        try:
-            self.check_host_state(host)
-        except UserError as error:
-            logging.warning("%s Only weights and optimizers are taken over.", error)
-            return
-        for name, variables in self._own_state().items():
-            for i, variable in enumerate(variables):
-                variable.assign(np.asarray(store[f"{name}_{i}"]))
-        self.set_host_state(host)
 
     def host_state(self) -> dict[str, Any]:
         """What a checkpoint holds beside variables: JSON."""

@@ -10,10 +10,10 @@ from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from callbacks import image_grid
-from callbacks._scatter import scatter
 from callbacks.image_grid import ImageGrid
 from gan.architectures import Networks
 from gan.sampling import latents
+from gan.scatter import scatter
 from trainers.cyclegan import CycleGAN
 
 

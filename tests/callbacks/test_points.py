@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from callbacks._points import projection
-from callbacks._scatter import class_colour, histogram, scatter
-from callbacks._views import views
 from callbacks.image_grid import ImageGrid
+from gan.scatter import class_colour, histogram, scatter
+from trainers.point_views import projection
+from trainers.views import Layout
 
 
 def png(path: Path) -> np.ndarray:
@@ -45,7 +45,7 @@ def test_a_conditional_generator_is_asked_for_the_reals_labels(
 ) -> None:
     source = make_source(shape=(2,), num_classes=4)
     source.examples["label"][:] = np.repeat([0, 3], 32)  # Two of four classes, as often.
-    found, _ = views(make_gan(source.spec, conditional=True), source, rows=2, columns=2, seed=1)
+    found = make_gan(source.spec, conditional=True).views(source, Layout(2, 2, seed=1))
     labels = found["fake"]._label  # type: ignore[attr-defined]
     assert np.bincount(labels, minlength=4).tolist() == [1250, 0, 0, 1250]
     assert found["fake"].sample().shape == (2500, 2)

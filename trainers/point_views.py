@@ -1,13 +1,12 @@
-"""What an image grid shows of data that are points rather than images."""
+"""What pictures show of data that are points rather than images."""
 
 from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
 
-from callbacks._scatter import histogram, scatter
 from gan.sampling import KerasSampler, Sampler, latents
-from trainers.base import Trainer
+from gan.scatter import histogram, scatter
 
 COUNT = 2500  # points a picture
 
@@ -41,7 +40,7 @@ class Points:
 
 
 def points(
-    trainer: Trainer, real: Mapping[str, Any], centers: np.ndarray | None, seed: int
+    trainer: Any, real: Mapping[str, Any], centers: np.ndarray | None, seed: int
 ) -> tuple[Points, np.ndarray]:
     """A view of a trainer's points, and the picture of the real ones in the same arrangement.
 

@@ -1,0 +1,190 @@
+"""Pieces of what pictures show of a trainer; `Trainer.views` puts them together.
+
+A view draws in two parts: `sample` runs the networks, in the training loop; `draw` is plain NumPy
+on the result, and runs on another thread. A trainer with something else to show returns more of
+them, under names of its own:
+
+    def views(self, source, layout):
+        x = views.reals(source, "x", layout.rows, layout.seed)
+        return {**super().views(source, layout), "reconstructions": SideBySide(x, self.reconstruct)}
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+
+from gan import images
+from gan.data.source import Source
+from gan.sampling import KerasSampler, latents, slerp
+from trainers.point_views import COUNT, points
+
+Function = Callable[[np.ndarray], Any]
+
+
+class View(Protocol):
+    """One picture, redrawn as training goes on."""
+
+    def sample(self) -> np.ndarray:
+        """Runs the networks: float32, of whatever shape `draw` takes."""
+        ...
+
+    def draw(self, sample: np.ndarray) -> np.ndarray:
+        """The picture: uint8 (H, W, C)."""
+        ...
+
+
+# By name; an array, uint8 (H, W, C), is a picture that stays as it is.
+Views = Mapping[str, View | np.ndarray]
+
+
+@dataclass(frozen=True)
+class Layout:
+    """How a grid of images is laid out.
+
+    Attributes:
+        rows: of a grid.
+        columns: of a grid, and steps of an interpolation.
+        seed: of z and of the choice of reals.
+    """
+
+    rows: int = 8
+    columns: int = 8
+    seed: int = 0
+
+
+class Grid:
+    """Images, tiled.
+
+    Args:
+        make: runs the networks: () -> float32 (N, H, W, C) in [-1, 1].
+        columns: how many images a row.
+    """
+
+    def __init__(self, make: Callable[[], Any], columns: int) -> None:
+        self._make, self._columns = make, columns
+
+    def sample(self) -> np.ndarray:
+        """float32 (N, H, W, C)."""
+        return np.asarray(self._make(), np.float32)
+
+    def draw(self, sample: np.ndarray) -> np.ndarray:
+        """The grid, uint8."""
+        return images.grid(sample, self._columns)
+
+
+class SideBySide:
+    """Images beside what networks make of them: x, f(x), g(f(x)), ...
+
+    Args:
+        x: float32 (N, H, W, C) in [-1, 1], which do not change.
+        *parts: what stands right of it: a function of the images left of it, which runs networks,
+            or images (N, H, W, C) that do not change, such as the ones that were asked for.
+        across: how many examples a row.
+    """
+
+    def __init__(self, x: np.ndarray, *parts: Function | np.ndarray, across: int = 2) -> None:
+        self._x, self._parts, self._across = np.asarray(x, np.float32), parts, across
+
+    def sample(self) -> np.ndarray:
+        """float32 (N, parts, H, W, C); grey images among coloured ones have three channels."""
+        found = [self._x]
+        for part in self._parts:
+            found.append(np.asarray(part(found[-1]) if callable(part) else part, np.float32))
+        channels = max(x.shape[-1] for x in found)
+        alike = [np.repeat(x, channels, axis=-1) if x.shape[-1] == 1 else x for x in found]
+        return np.stack(alike, axis=1)
+
+    def draw(self, sample: np.ndarray) -> np.ndarray:
+        """The grid, uint8, example after example; the gap between examples is twice as wide."""
+        examples = [sample[i :: self._across] for i in range(self._across)]
+        grids = [images.grid(e.reshape(-1, *e.shape[2:]), e.shape[1]) for e in examples]
+        height = max(len(grid) for grid in grids)
+        padding = [((0, height - len(grid)), (0, 0), (0, 0)) for grid in grids]
+        return np.concatenate([np.pad(g, p) for g, p in zip(grids, padding)], axis=1)
+
+
+def samples(trainer: Any, source: Source, layout: Layout, name: str = "") -> Views:
+    """`fake`, `interpolation` and `reals` of a generator that draws images from z.
+
+    Args:
+        trainer: that has the network.
+        source: where real examples come from.
+        layout: when conditional, as many classes as rows, or up to 16 if those are fewer.
+        name: of the network; empty for the first of `averaged`.
+    """
+    rows, columns, seed = layout.rows, layout.columns, layout.seed
+    sampler = KerasSampler(trainer.inference(name), batch_size=rows * columns)
+    if sampler.num_classes:
+        # The classes evenly spread, when there are more than rows; one z a column, for all classes.
+        count = min(sampler.num_classes, max(rows, 16))
+        classes = np.linspace(0, sampler.num_classes - 1, count).round().astype(np.int32)
+        z = np.tile(latents(columns, sampler.latent_dim, seed), (count, 1))
+        label: np.ndarray | None = np.repeat(classes, columns)
+        real = reals_by_class(source, classes, columns, seed)
+    else:
+        z, label = latents(rows * columns, sampler.latent_dim, seed), None
+        real = reals(source, source.spec.domains[-1], rows * columns, seed)
+    # Both ends differ from the fixed z, or the first column would only repeat that picture.
+    ends = latents(2 * rows, sampler.latent_dim, seed + 1)
+    paths = slerp(ends[::2], ends[1::2], np.linspace(0.0, 1.0, columns))
+    between = paths.reshape(-1, sampler.latent_dim)
+    row_label = None if label is None else np.repeat(np.resize(classes, rows), columns)
+    return {
+        "fake": Grid(lambda: sampler(z, label), columns),
+        "interpolation": Grid(lambda: sampler(between, row_label), columns),
+        "reals": images.grid(real, columns),
+    }
+
+
+def translations(trainer: Any, source: Source, layout: Layout, name: str = "") -> Views:
+    """`translation` of a network from images to images: x beside G(x).
+
+    Args:
+        trainer: that has the network.
+        source: where the images come from.
+        layout: two examples a row.
+        name: of the network; empty for the first of `averaged`.
+    """
+    x = reals(source, source.spec.domains[0], 2 * layout.rows, layout.seed)
+    return {"translation": SideBySide(x, KerasSampler(trainer.inference(name), len(x)))}
+
+
+def standard_views(trainer: Any, source: Source, layout: Layout) -> Views:
+    """What a trainer that says nothing of it shows of the first of its `averaged` networks."""
+    if len(trainer.inference().inputs[0].shape) == 4:
+        return translations(trainer, source, layout)
+    if source.spec.is_image:
+        return samples(trainer, source, layout)
+    centers = getattr(source, "centers", None)
+    fake, picture = points(trainer, examples(source, COUNT, layout.seed), centers, layout.seed)
+    return {"fake": fake, "reals": picture}
+
+
+def examples(source: Source, count: int, seed: int) -> dict[str, np.ndarray]:
+    """The first `count` examples of the order of a seed: key -> (count, ...)."""
+    batch = next(iter(source.pipeline(count, seed=seed)))
+    return {key: np.asarray(value) for key, value in batch.items()}
+
+
+def reals(source: Source, domain: str, count: int, seed: int) -> np.ndarray:
+    """Real images, float32 (count, H, W, C) in [-1, 1]."""
+    return examples(source, count, seed)[domain]
+
+
+def reals_by_class(source: Source, classes: np.ndarray, columns: int, seed: int) -> np.ndarray:
+    """`columns` examples of each class; a class short of examples repeats its own."""
+    domain = source.spec.domains[-1]
+    found: dict[int, list[np.ndarray]] = {int(c): [] for c in classes}
+    for i, batch in enumerate(source.pipeline(256, seed=seed)):
+        for x, label in zip(np.asarray(batch[domain]), np.asarray(batch["label"])):
+            if len(found.get(int(label), [None] * columns)) < columns:
+                found[int(label)].append(x)
+        # A rare class must not keep training from starting.
+        if i >= 40 or all(len(row) == columns for row in found.values()):
+            break
+    blank = np.ones(source.spec.shape, np.float32)
+    return np.stack(
+        [row[j % len(row)] if row else blank for row in found.values() for j in range(columns)]
+    )
