@@ -1,0 +1,81 @@
+"""VAE-GAN: a variational autoencoder whose images are compared as D sees them (Larsen 2016)."""
+
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from gan.data import Source
+from gan.errors import UserError
+from layers import Dense
+from trainers.base import Batch
+from trainers.gan import GAN
+from trainers.networks import with_features
+from trainers.state import Logs
+from trainers.views import Layout, SideBySide, Views, reals
+
+
+class VAEGAN(GAN):
+    """E, G and D, arXiv:1512.09300: G is the decoder, E a network like D that ends in q(z|x)."""
+
+    groups = {"encoder": ("encoder",), **GAN.groups}
+    averaged = ("generator", "encoder")
+
+    def __init__(self, *data: Any, gamma: float = 1e-2, **options: Any) -> None:
+        """See `GAN` for the other options.
+
+        Args:
+            *data: as `GAN` takes it.
+            gamma: weight of the distance of D's features in G's loss (section 3.2).
+            **options: of `GAN`.
+        """
+        super().__init__(*data, **options)
+        if self.conditional or self.pack > 1 or self.n_critic > 1:
+            raise UserError("vae_gan takes no --conditional, no --pack and no --n_critic.")
+        self.gamma = gamma
+        self.critic = with_features(self.networks["discriminator"])
+
+    def build_networks(self) -> dict[str, keras.Model]:
+        """Adds E, which gives q's mean and log-variance in place of D's logits."""
+        found = super().build_networks()
+        trunk = keras.models.clone_model(found["discriminator"])
+        head = Dense(2 * found["generator"].inputs[0].shape[-1], dtype="float32")
+        q = head(trunk.get_layer("logits").input)
+        return {**found, "encoder": keras.Model(trunk.inputs[0], q, name="encoder")}
+
+    def train_step(self, batch: Batch) -> Logs:
+        """One step of all three, from one forward pass (algorithm 1)."""
+        x, (encode, decode, _) = batch["x"], map(self.training, self.groups)
+        with self.tape() as tape:
+            mean, log_variance = tf.split(encode(x), 2, axis=-1)
+            rebuilt = decode(mean + tf.exp(0.5 * log_variance) * self.normal(mean.shape, "q"))
+            *_, features, real_logits = self.critic(x, training=True)
+            *_, features_of_rebuilt, rebuilt_logits = self.critic(rebuilt, training=True)
+            fake_logits = self.discriminate(self.generate(batch), batch)
+            # E: q(z|x) near the prior (equation 3), x as D sees it (equation 7).
+            kl = tf.square(mean) + tf.exp(log_variance) - 1.0 - log_variance
+            kl = 0.5 * tf.reduce_sum(kl) / x.shape[0]
+            distance = tf.cast(features - features_of_rebuilt, tf.float32)
+            distance = tf.nn.l2_loss(distance) / x.shape[0]
+            loss_e = kl + distance
+            # G and D: the game (equation 8), with what was rebuilt and what was drawn as fakes.
+            penalties = self.penalize(x, rebuilt, batch)
+            loss_g, loss_d = self.gamma * distance, sum(penalties.values())
+            for logits in (rebuilt_logits, fake_logits):
+                loss_g += self.adversarial_loss(logits, batch)
+                loss_d += self.loss_functions.discriminator(real_logits, logits)
+        losses = dict(zip(self.groups, (loss_e, loss_g, loss_d)))
+        for group, loss in losses.items():
+            self.minimize(loss, group, tape)
+        logs = {f"{group}_loss": loss for group, loss in losses.items()}
+        return logs | {"kl": kl, "distance": distance, **penalties}
+
+    def views(self, source: Source, layout: Layout) -> Views:
+        """Adds `reconstruction`: x beside G(E(x)), by the mean of q."""
+        e, g = self.inference("encoder"), self.inference()
+        x = reals(source, "x", 2 * layout.rows, layout.seed)
+        rebuilt = SideBySide(x, lambda x: g(e(x)[:, : self.latent_dim]))
+        return {**super().views(source, layout), "reconstruction": rebuilt}
+
+
+TRAINER = VAEGAN
