@@ -1,7 +1,7 @@
 """The small classifier behind the embedded feature nets (28 x 28 grey images, 10 classes).
 
 Five convolutions, each with SiLU; global average pooling gives the 128 features; one dense layer
-the logits. It is trained with batch normalisation (scripts/train_feature_net.py), which is folded
+the logits. It is trained with batch normalisation (tools/train_feature_net.py), which is folded
 into the convolutions before the weights are stored, so that what runs is the plain network here.
 """
 

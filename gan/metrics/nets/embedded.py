@@ -19,7 +19,7 @@ def fashion() -> FeatureNet:
     """The embedded net for clothing: a classifier of Fashion-MNIST, its 128 features and 10 logits.
 
     Images of any size and 1 to 4 channels become grey and 28 x 28 (`to_gray`, `resize`). Weights
-    and accuracy: weights/fashion.npz and fashion.json, by scripts/train_feature_net.py.
+    and accuracy: weights/fashion.npz and fashion.json, by tools/train_feature_net.py.
     """
     return _embedded("fashion")
 

@@ -8,7 +8,7 @@ from gan.data import idx, load
 from gan.data.embedded import FASHION_CLASSES, FOLDER, read_fashion
 from gan.data.pairs import sobel
 from gan.errors import UserError
-from scripts.embed_fashion_mnist import pack, select
+from tools.embed_fashion_mnist import select
 
 
 def test_six_hundred_images_a_class_with_names_and_licence():
@@ -27,13 +27,6 @@ def test_they_are_the_first_of_each_class_of_the_original(debian_fashion_mnist):
     chosen = select(labels)
     np.testing.assert_array_equal(read_fashion()[0], images[chosen])
     np.testing.assert_array_equal(read_fashion()[1], labels[chosen])
-
-
-def test_packing_is_the_same_every_time():
-    labels = np.array([1, 0, 1, 1, 0], np.uint8)
-    np.testing.assert_array_equal(select(labels, per_class=2), [0, 1, 2, 4])
-    images = np.zeros((5, 2, 2), np.uint8)
-    assert pack(images, labels) == pack(images, labels)
 
 
 @pytest.mark.parametrize("name", ["fashion_mnist_small", "ring", "grid", "edges2fashion"])

@@ -1,6 +1,6 @@
 """Makes gan/data/embedded/fashion_mnist_small.npz.xz: 6,000 of Fashion-MNIST's training images.
 
-    python -m scripts.embed_fashion_mnist --source=/usr/share/datasets/fashion-mnist
+    python -m tools.embed_fashion_mnist --source=/usr/share/datasets/fashion-mnist
 
 The first 600 images of each class, in the order of the original file, so that anyone who has the
 original (Debian: dataset-fashion-mnist) gets the same bytes.
@@ -43,10 +43,11 @@ def main(_: list[str]) -> None:
     """Reads the original, writes the embedded file and says how large it is."""
     try:
         images, labels = idx.read_split(_SOURCE.value, "train")
+        if labels is None:
+            raise UserError(f"--source={_SOURCE.value!r}: has no labels; expected all four files.")
     except UserError as error:
         print(error, file=sys.stderr)
         sys.exit(2)
-    assert labels is not None
     chosen = select(labels)
     data = pack(images[chosen, :, :, 0], labels[chosen])
     out = pathlib.Path(_OUT.value)

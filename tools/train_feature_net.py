@@ -1,7 +1,7 @@
 """Trains an embedded feature net of gan/metrics/nets and writes its weights and their accuracy.
 
-    python -m scripts.train_feature_net --dataset_dir=/usr/share/datasets/fashion-mnist
-    python -m scripts.train_feature_net --dataset_dir=DIR --augment=shift \
+    python -m tools.train_feature_net --dataset_dir=/usr/share/datasets/fashion-mnist
+    python -m tools.train_feature_net --dataset_dir=DIR --augment=shift \
         --out=gan/metrics/nets/weights/mnist.npz
 
 The directory holds a data set in MNIST's four IDX files, gzipped or raw; Debian's package

@@ -1,4 +1,4 @@
-"""The feature net's script on a small IDX folder, as it is run from the command line."""
+"""The feature net's tool on a small IDX folder, as it is run from the command line."""
 
 import gzip
 import json
@@ -11,6 +11,8 @@ import sys
 import numpy as np
 
 from gan.metrics.nets import classifier
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
 
 
 def write_idx(folder: pathlib.Path, prefix: str, count: int, seed: int) -> None:
@@ -29,9 +31,11 @@ def write_idx(folder: pathlib.Path, prefix: str, count: int, seed: int) -> None:
 
 
 def run(*arguments: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "scripts.train_feature_net", *arguments]
+    command = [sys.executable, "-m", "tools.train_feature_net", *arguments]
     environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"}
-    return subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
+    return subprocess.run(
+        command, cwd=ROOT, capture_output=True, text=True, env=environment, check=False
+    )
 
 
 def test_trains_and_states_the_accuracy(tmp_path: pathlib.Path) -> None:

@@ -1,0 +1,1 @@
+"""What makes the data that is embedded here; run once, its output is in the repository."""
