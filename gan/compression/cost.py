@@ -2,16 +2,14 @@
 
 import math
 import os
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
-from pathlib import Path
+from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from ai_edge_litert import schema_py_generated as schema
-from ai_edge_litert.tools import flatbuffer_utils
 
-from gan.errors import UserError
+from gan.compression import flatbuffer
+from gan.compression.flatbuffer import schema
 
 # Ops with a kernel, the tensor that pruning makes sparse, and where among the inputs it is.
 _KERNEL_OPS = {"FULLY_CONNECTED": 1, "CONV_2D": 1, "TRANSPOSE_CONV": 1}
@@ -19,16 +17,6 @@ _KERNEL_OPS = {"FULLY_CONNECTED": 1, "CONV_2D": 1, "TRANSPOSE_CONV": 1}
 _ARGUMENTS_ONLY = ("ONE_HOT", "FILL", "RANGE", "PADV2")
 # What merely restores a constant's type: weights are looked for behind it.
 _RESTORING = ("DEQUANTIZE", "QUANTIZE", "CAST")
-_OP_NAMES = {code: name for name, code in vars(schema.BuiltinOperator).items() if name[0] != "_"}
-_DTYPES = {
-    schema.TensorType.FLOAT32: np.float32,
-    schema.TensorType.FLOAT16: np.float16,
-    schema.TensorType.INT8: np.int8,
-    schema.TensorType.UINT8: np.uint8,
-    schema.TensorType.INT16: np.int16,
-    schema.TensorType.INT32: np.int32,
-    schema.TensorType.INT64: np.int64,
-}
 _FLOATS = (schema.TensorType.FLOAT32, schema.TensorType.FLOAT16)
 
 
@@ -42,7 +30,7 @@ def sparsity(path: str | os.PathLike[str]) -> float:
     Raises:
         UserError: no LiteRT file.
     """
-    graph = _Graph.read(path)
+    graph = _Graph(path)
     kernels = graph.stored(
         op.inputs[_KERNEL_OPS[op.name]] for op in graph.ops if op.name in _KERNEL_OPS
     )
@@ -62,7 +50,7 @@ def params(path: str | os.PathLike[str]) -> int:
     Raises:
         UserError: no LiteRT file.
     """
-    graph = _Graph.read(path)
+    graph = _Graph(path)
     computing = (op for op in graph.ops if op.name not in (*_ARGUMENTS_ONLY, *_RESTORING))
     constants = graph.stored(index for op in computing for index in op.inputs)
     return sum(graph.size(index) for index in constants if graph.is_weight(index))
@@ -78,7 +66,7 @@ def macs(path: str | os.PathLike[str]) -> int:
     Raises:
         UserError: no LiteRT file.
     """
-    graph = _Graph.read(path)
+    graph = _Graph(path)
     return sum(_macs(op, graph) for op in graph.ops)
 
 
@@ -103,33 +91,21 @@ class _Op:
     options: Any = None
 
 
-@dataclass
 class _Graph:
-    """The main subgraph of a file as it is stored."""
+    """A file's graph as it is stored."""
 
-    ops: list[_Op]
-    tensors: list[Any]
-    buffers: list[Any]
-    _writers: dict[int, _Op] = field(init=False)
-
-    def __post_init__(self) -> None:
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        self._model = flatbuffer.load(path)
+        graph = self._model.subgraphs[0]
+        self._tensors = graph.tensors
+        self.ops = [_op(self._model, op) for op in graph.operators]
         self._writers = {index: op for op in self.ops for index in op.outputs}
 
-    @classmethod
-    def read(cls, path: str | os.PathLike[str]) -> "_Graph":
-        content = Path(path).read_bytes()
-        if content[4:8] != b"TFL3":
-            raise UserError(f"{os.fspath(path)!r} is no LiteRT file; expected a .tflite generator.")
-        model = flatbuffer_utils.read_model_from_bytearray(bytearray(content))
-        graph = model.subgraphs[0]
-        return cls(list(_ops(model, graph)), graph.tensors, model.buffers)
-
     def shape(self, index: int) -> tuple[int, ...]:
-        shape = self.tensors[index].shape
-        return () if shape is None else tuple(int(n) for n in shape)
+        return flatbuffer.shape(self._tensors[index])
 
     def size(self, index: int) -> int:
-        return int(np.prod(self.shape(index), dtype=np.int64))
+        return math.prod(self.shape(index))
 
     def stored(self, indices: Iterable[int]) -> set[int]:
         """The constants that tensors are, or are restored from, without those computed."""
@@ -137,41 +113,27 @@ class _Graph:
         for index in indices:
             while index in self._writers and self._writers[index].name in _RESTORING:
                 index = self._writers[index].inputs[0]
-            if index >= 0 and self._data(index) is not None:
+            if index >= 0 and flatbuffer.is_constant(self._model, self._tensors[index]):
                 found.add(index)
         return found
 
     def is_weight(self, index: int) -> bool:
         """Floats and what was quantized; integers without a scale are shapes, axes and such."""
-        tensor = self.tensors[index]
+        tensor = self._tensors[index]
         quantization = tensor.quantization
         scales = None if quantization is None else quantization.scale
         return tensor.type in _FLOATS or (scales is not None and len(scales) > 0)
 
     def value(self, index: int) -> np.ndarray:
         """A constant, its zero point taken off: 0 where the real number is."""
-        tensor = self.tensors[index]
-        if tensor.type not in _DTYPES:
-            kind = flatbuffer_utils.type_to_name(tensor.type)
-            raise UserError(f"weights of the type {kind}: expected {', '.join(_type_names())}.")
-        value = np.asarray(self._data(index), np.uint8).view(_DTYPES[tensor.type])
+        tensor = self._tensors[index]
+        value = flatbuffer.constant(self._model, tensor)
         zero_points = None if tensor.quantization is None else tensor.quantization.zeroPoint
         # Kernels are symmetric, so this is 0 in practice.
         return value - zero_points[0] if zero_points is not None and len(zero_points) else value
 
-    def _data(self, index: int) -> Any:
-        data = self.buffers[self.tensors[index].buffer].data
-        return None if data is None or len(data) == 0 else data
 
-
-def _ops(model: Any, graph: Any) -> Iterator[_Op]:
-    for op in graph.operators:
-        code = model.operatorCodes[op.opcodeIndex]
-        # Old files hold the code where it had 7 bits.
-        name = _OP_NAMES[max(code.builtinCode, code.deprecatedBuiltinCode)]
-        inputs = () if op.inputs is None else tuple(int(t) for t in op.inputs)
-        yield _Op(name, inputs, tuple(int(t) for t in op.outputs), op.builtinOptions)
-
-
-def _type_names() -> list[str]:
-    return [np.dtype(t).name for t in _DTYPES.values()]
+def _op(model: Any, op: Any) -> _Op:
+    inputs = () if op.inputs is None else tuple(int(t) for t in op.inputs)
+    outputs = tuple(int(t) for t in op.outputs)
+    return _Op(flatbuffer.op_name(model, op), inputs, outputs, op.builtinOptions)

@@ -18,9 +18,9 @@ import tensorflow as tf
 from absl import logging
 
 from gan import keras_graph
-from gan.compression import flatbuffer, quantization, subpixel
+from gan.compression import layer_names, passes, quantization, subpixel
 from gan.compression.calibration import Representative, check_finite, representative
-from gan.compression.flatbuffer import keras_layer
+from gan.compression.layer_names import keras_layer
 from gan.compression.runner import SIGNATURE
 from gan.errors import UserError
 from gan.sampling import KerasSampler, as_float32, computing_layers
@@ -117,12 +117,12 @@ def to_tflite(
             raise
         except Exception as error:
             raise UserError(_refusal(generator, precision, str(error))) from error
-    content = flatbuffer.name_output(content, output_layer)
+    content = layer_names.name_output(content, output_layer)
     _check_static(generator, content)
     if precision == "int8":
-        content = flatbuffer.widen_addends(flatbuffer.narrow_tanh(content))
+        content = passes.widen_addends(passes.narrow_tanh(content))
     content = subpixel.lower(content)
-    return flatbuffer.label_first(content, num_classes) if num_classes else content
+    return passes.label_first(content, num_classes) if num_classes else content
 
 
 def check_growth(name: str, content: bytes, float32_content: bytes) -> None:
@@ -177,7 +177,7 @@ def _named(
 
 @contextmanager
 def _marked_scopes(generator: keras.Model) -> Iterator[None]:
-    """Ends every layer's name with a dot, for `flatbuffer.keras_layer` to know it again.
+    """Ends every layer's name with a dot, for `layer_names.keras_layer` to know it again.
 
     TensorFlow numbers scopes that repeat, so that `dense_1` could be `dense` or `dense_1`.
     """
@@ -224,7 +224,7 @@ def _check_inputs(generator: keras.Model) -> None:
 
 
 def _check_static(generator: keras.Model, content: bytes) -> None:
-    layer = flatbuffer.dynamic_layer(content)
+    layer = layer_names.dynamic_layer(content)
     if layer is not None:
         raise UserError(
             f"{generator.name!r}: the size of what the layer {layer!r} makes depends on its "
@@ -235,7 +235,7 @@ def _check_static(generator: keras.Model, content: bytes) -> None:
 def _refusal(generator: keras.Model, precision: str, message: str) -> str:
     """One line out of the converter's many."""
     reason = next((line.strip() for line in message.splitlines() if line.strip()), "no reason")
-    layers = flatbuffer.keras_layers(message.replace('"', ";"))
+    layers = layer_names.keras_layers(message.replace('"', ";"))
     ops = list(dict.fromkeys(re.findall(r"'(tf\.\w+)' op is neither", message)))
     if ops:
         where = f"the layer {layers[0]!r}" if layers else f"{generator.name!r}"

@@ -14,7 +14,7 @@ import tensorflow as tf
 
 from gan import keras_graph
 from gan.compression.channels import axes, has_kernel, is_dense, is_norm
-from gan.compression.flatbuffer import TANH_RANGE
+from gan.compression.passes import TANH_RANGE
 from gan.errors import UserError
 from layers.kernel_layer import KernelLayer
 

@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 from ai_edge_litert.interpreter import Interpreter
 
-from gan.compression.flatbuffer import keras_layers
 from gan.compression.interpreter import Op, open_interpreter, ops
+from gan.compression.layer_names import keras_layers
 from gan.errors import UserError
 
 

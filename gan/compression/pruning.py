@@ -2,7 +2,8 @@
 
 TFMOT's own wrappers take only tf_keras models, but its schedules know nothing of Keras and its
 engine works on plain tf.Variables, so both drive Keras 3 kernels here. The engine is a private
-module: this file is the only one that imports it, and its tests hold it to its contract.
+module of version 0.8.1: this file is the only one that imports it, and
+tests/gan/compression/test_pruning_engine.py holds it to its contract.
 
 Each mask is the constraint of its kernel. Keras optimizers apply constraints after every update,
 inside the graph, so sparsity holds in any trainer without a hook.

@@ -1,4 +1,9 @@
-"""From a converter to a `.tflite` content of one of the precisions."""
+"""From a converter to a `.tflite` content of one of the precisions.
+
+TensorFlow 2.21 has no public way to keep a layer in float32, nor to give a Dense kernel one scale.
+What is private of its converter is used here and in no other file;
+tests/gan/compression/test_quantization.py holds TensorFlow to it.
+"""
 
 import difflib
 import importlib.util
@@ -8,7 +13,7 @@ import keras
 import tensorflow as tf
 from tensorflow.lite.python.convert import mlir_quantize
 
-from gan.compression import flatbuffer, subpixel
+from gan.compression import layer_names, subpixel
 from gan.compression.calibration import Representative
 from gan.compression.runner import SIGNATURE
 from gan.errors import UserError
@@ -51,14 +56,14 @@ def convert(
     # The quantizer passes over names of several parts, as transposed convolutions all have; so
     # these are lowered before it, and other parts joined by another sign.
     calibrated = subpixel.lower(bytes(converter.convert()))
-    calibrated = flatbuffer.name_output(calibrated, output_layer)
-    nodes = flatbuffer.tensors_of(calibrated, keep_float)
+    calibrated = layer_names.name_output(calibrated, output_layer)
+    nodes = layer_names.tensors_of(calibrated, keep_float)
     content = mlir_quantize(
-        flatbuffer.joined_names(calibrated, ";", _JOINT),
+        layer_names.joined_names(calibrated, ";", _JOINT),
         denylisted_nodes=[name.replace(";", _JOINT) for name in nodes],
         disable_per_channel_for_dense_layers=True,
     )
-    return flatbuffer.joined_names(bytes(content), _JOINT, ";")
+    return layer_names.joined_names(bytes(content), _JOINT, ";")
 
 
 def check_layers(generator: keras.Model, names: Sequence[str]) -> None:
@@ -121,7 +126,7 @@ def _check_ops(content: bytes, known: set[str]) -> None:
     # It stays float32 between the same scales, which moves pixels as int8 does; the other is known
     # by another name.
     known = known | {"DEPTH_TO_SPACE", "TRANSPOSE_CONV"}
-    for name, layer in flatbuffer.ops(content):
+    for name, layer in layer_names.ops(content):
         if name not in known:
             raise UserError(
                 f"quantizer='litert': litert-quantizer lacks the op {name} that the layer "

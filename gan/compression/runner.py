@@ -1,22 +1,19 @@
 """Runs an exported `.tflite` generator, with nothing but LiteRT and NumPy."""
 
-import json
 import os
-import struct
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from ai_edge_litert import schema_py_generated as schema
 from ai_edge_litert.interpreter import Interpreter
 
+from gan.compression import flatbuffer
 from gan.compression.interpreter import open_interpreter
 from gan.errors import UserError
 
 SIGNATURE = "generate"
-METADATA = "tapestry"  # key of the JSON that `export` leaves in the files of conditional generators
 
 
 class _Generator:
@@ -248,14 +245,9 @@ def load_and_run(path: str, calls: int = 3) -> None:
 
 def _metadata(path: Path) -> dict[str, Any]:
     try:
-        model = schema.Model.GetRootAs(path.read_bytes(), 0)
-        for i in range(model.MetadataLength()):
-            entry = model.Metadata(i)
-            if entry.Name() == METADATA.encode():
-                return dict(json.loads(model.Buffers(entry.Buffer()).DataAsNumpy().tobytes()))
-    except (ValueError, TypeError, AttributeError, IndexError, struct.error) as error:
+        return flatbuffer.metadata(path.read_bytes())
+    except ValueError as error:
         raise UserError(
-            f"{os.fspath(path)!r}: its metadata is damaged ({type(error).__name__}: {error}); "
-            "export it again with scripts.compress."
+            f"{os.fspath(path)!r}: its metadata is damaged ({error}); export it again with "
+            "scripts.compress."
         ) from error
-    return {}

@@ -3,9 +3,10 @@
 import copy
 
 import numpy as np
-from ai_edge_litert import schema_py_generated as schema
 
 from gan.compression import flatbuffer
+from gan.compression.flatbuffer import schema
+from gan.compression.layer_names import LINEAR
 
 _OPS = schema.BuiltinOperator
 
@@ -101,7 +102,7 @@ def _as_convolution(model: schema.ModelT, op: schema.OperatorT) -> list[schema.O
     ]
     prefix = max(
         graph.tensors[y].name.decode().split(";"),
-        key=lambda part: bool(flatbuffer.LINEAR.search(part)),
+        key=lambda part: bool(LINEAR.search(part)),
     ).rpartition("/")[0]
     int8 = graph.tensors[y].type == schema.TensorType.INT8
 
@@ -159,9 +160,9 @@ def _lowered(
     # A float16 kernel is a constant behind a DEQUANTIZE.
     writer = next((op for op in graph.operators if kernel in op.outputs), None)
     stored = kernel if writer is None else int(writer.inputs[0])
-    if model.buffers[graph.tensors[stored].buffer].data is None:
+    if not flatbuffer.is_constant(model, graph.tensors[stored]):
         return None
-    value = lower_kernel(flatbuffer.value(model, graph.tensors[stored]), strides)
+    value = lower_kernel(flatbuffer.constant(model, graph.tensors[stored]), strides)
 
     def reshaped(tensor: int) -> int:
         name = f"{graph.tensors[tensor].name.decode().split(';')[0]}_{tensor}_lowered"
@@ -185,7 +186,7 @@ def _tiled(model: schema.ModelT, bias: int, times: int) -> int:
     graph = model.subgraphs[0]
     writer = next((op for op in graph.operators if bias in op.outputs), None)
     source = graph.tensors[bias if writer is None else int(writer.inputs[0])]
-    value = np.tile(flatbuffer.value(model, source), times)
+    value = np.tile(flatbuffer.constant(model, source), times)
     if value.dtype == np.float16:
         value = value.astype(np.float32)
     name = f"{graph.tensors[bias].name.decode().split(';')[0]}_{times}"

@@ -138,7 +138,7 @@ def test_a_damaged_tflite_file_ends_in_one_line(files, tmp_path):
         model = flatbuffer.read(content)
         change(model)
         path = tmp_path / f"{i}.tflite"
-        path.write_bytes(flatbuffer.flatbuffer_utils.convert_object_to_bytearray(model))
+        path.write_bytes(flatbuffer.pack(model))
         with pytest.raises(UserError, match=rf"{i}\.tflite': LiteRT cannot load it"):
             load_model(path)
     (tmp_path / "cut.tflite").write_bytes(content[: len(content) // 2])

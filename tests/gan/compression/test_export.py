@@ -12,7 +12,7 @@ from toys import ToySource
 
 from gan.architectures.resnet import resnet
 from gan.architectures.resnet_translator import resnet_translator
-from gan.compression import cost, export, flatbuffer, interpreter, placement, pruning, runner
+from gan.compression import cost, export, interpreter, layer_names, placement, pruning, runner
 from gan.data.source import ArraySource
 from gan.data.spec import Spec
 from gan.errors import UserError
@@ -289,14 +289,14 @@ def test_a_file_that_grew_is_an_error():
 def test_layers_keep_their_names_and_files_carry_them():
     model = generator()
     names = [layer.name for layer in model.layers]
-    layers = [layer for _, layer in flatbuffer.ops(export.to_tflite(model))]
+    layers = [layer for _, layer in layer_names.ops(export.to_tflite(model))]
     assert [layer.name for layer in model.layers] == names
     assert layers[0] == model.layers[1].name and layers[-1] == model.layers[-1].name
     assert set(layers) <= set(names)
     # Which the converter alone would call conv_1_2.
     fused = "generator_1/re_lu_1._1/Relu;generator_1/bn._1/add;generator_1/conv_1._2/convolution3"
     assert export.keras_layer(fused) == "conv_1"
-    assert flatbuffer.keras_layers(fused) == ["re_lu_1", "bn", "conv_1"]
+    assert layer_names.keras_layers(fused) == ["re_lu_1", "bn", "conv_1"]
     assert export.keras_layer("tfl.quantize") == ""
 
 
@@ -312,7 +312,7 @@ def test_a_tiny_shift_of_large_activations_stays_in_the_partition(tmp_path):
     conv = model.layers[-2]
     conv.kernel.assign(1e-3 * conv.kernel)
     content = export.to_tflite(model, precision="int8", calibration=100)
-    assert "ADD" in [op for op, _ in flatbuffer.ops(content)]
+    assert "ADD" in [op for op, _ in layer_names.ops(content)]
     path = write(tmp_path / "g.tflite", content)
     assert placement.partitions(path) == 1
     z = latents(8, 6, 0)

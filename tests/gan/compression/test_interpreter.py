@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import pytest
 
-from gan.compression import export, flatbuffer
+from gan.compression import export, layer_names
 from gan.compression.interpreter import open_interpreter, ops
 from gan.errors import UserError
 
@@ -20,7 +20,7 @@ def test_without_xnnpack_the_ops_are_the_files(content, tmp_path):
     path = tmp_path / "g.tflite"
     path.write_bytes(content)
     plain = ops(open_interpreter(path, accelerated=False))
-    assert [op.name for op in plain] == [name for name, _ in flatbuffer.ops(content)]
+    assert [op.name for op in plain] == [name for name, _ in layer_names.ops(content)]
     assert plain[0].outputs[0] == plain[1].inputs[0]
 
 

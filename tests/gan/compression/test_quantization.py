@@ -1,12 +1,15 @@
 """Layers kept float32, the second quantizer, and which layers int8 loses most in."""
 
+import inspect
 import sys
 
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
+from tensorflow.lite.python.convert import mlir_quantize
 
-from gan.compression import debugging, export, flatbuffer, interpreter, placement, runner
+from gan.compression import debugging, export, interpreter, layer_names, placement, runner
 from gan.compression.report import draw, psnr_db
 from gan.errors import UserError
 from gan.sampling import KerasSampler
@@ -40,7 +43,7 @@ def kernel_types(content):
     loaded = interpreter.open_interpreter(content, accelerated=False)
     tensors = {t["index"]: t for t in loaded.get_tensor_details()}
     return {
-        flatbuffer.keras_layer(tensors[op.outputs[0]]["name"]): tensors[op.inputs[1]]["dtype"]
+        layer_names.keras_layer(tensors[op.outputs[0]]["name"]): tensors[op.inputs[1]]["dtype"]
         for op in interpreter.ops(loaded)
         if op.name in ("FULLY_CONNECTED", "CONV_2D", "TRANSPOSE_CONV")
     }
@@ -62,6 +65,28 @@ def test_kept_layers_are_float32_and_others_int8(tmp_path, kept):
     assert np.std(wanted) > 0.05
     images = draw(runner.LiteRTSampler(tmp_path / "g.tflite"), 32, seed=5)
     np.testing.assert_allclose(images, wanted, atol=0.05)
+
+
+def test_the_converter_has_the_private_names_that_are_set():
+    """To set one that it does not have would change nothing, and say nothing."""
+    converter = tf.lite.TFLiteConverter.from_keras_model(generator())
+    assert converter._experimental_calibrate_only is False
+    assert converter._experimental_disable_per_channel_quantization_for_dense_layers is False
+    wanted = {"denylisted_nodes", "disable_per_channel_for_dense_layers"}
+    assert wanted <= set(inspect.signature(mlir_quantize).parameters)
+
+
+@pytest.mark.parametrize("precision", ["int8", "dynamic"])
+def test_a_dense_kernel_has_one_scale(precision):
+    content = export.to_tflite(generator(), precision=precision, calibration=5)
+    loaded = interpreter.open_interpreter(content, accelerated=False)
+    tensors = {t["index"]: t for t in loaded.get_tensor_details()}
+    dense = [op for op in interpreter.ops(loaded) if op.name == "FULLY_CONNECTED"]
+    assert len(dense) == 2
+    for op in dense:
+        kernel = tensors[op.inputs[1]]
+        assert kernel["dtype"] is np.int8
+        assert len(kernel["quantization_parameters"]["scales"]) == 1
 
 
 def test_a_wrong_name_is_answered_by_the_nearest():

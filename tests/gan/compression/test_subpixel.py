@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import pytest
 
-from gan.compression import cost, export, flatbuffer, placement, runner, subpixel
+from gan.compression import cost, export, layer_names, placement, runner, subpixel
 from gan.compression.interpreter import open_interpreter
 from gan.compression.report import draw
 from layers import Conv2DTranspose
@@ -43,7 +43,7 @@ def generator():
 def test_is_what_keras_works_out(tmp_path, size, strides, padding):
     model = upsampler(size, strides, padding)
     content = export.to_tflite(model)
-    ops = [op for op, _ in flatbuffer.ops(content)]
+    ops = [op for op, _ in layer_names.ops(content)]
     assert "CONV_2D" in ops and "TRANSPOSE_CONV" not in ops
     # The kernel is reordered when it is written, not when it is run.
     assert not {"TRANSPOSE", "RESHAPE", "REVERSE_V2"} & set(ops)
@@ -84,8 +84,8 @@ def test_files_are_the_same_network_as_before(tmp_path, monkeypatch, precision):
     files = {"before": before, "after": after}
     for name, content in files.items():
         (tmp_path / name).write_bytes(content)
-    assert [op for op, _ in flatbuffer.ops(before)].count("TRANSPOSE_CONV") == 2
-    assert "TRANSPOSE_CONV" not in [op for op, _ in flatbuffer.ops(after)]
+    assert [op for op, _ in layer_names.ops(before)].count("TRANSPOSE_CONV") == 2
+    assert "TRANSPOSE_CONV" not in [op for op, _ in layer_names.ops(after)]
     assert placement.partitions(tmp_path / "after") == 1
     images = {name: draw(runner.LiteRTSampler(tmp_path / name), 32, 0) for name in files}
     assert np.std(images["before"]) > 0.1
@@ -112,7 +112,7 @@ def test_a_kernel_of_two_layers_is_lowered_for_both(tmp_path):
     model = keras.Model(x, second(first(x)))
     second.kernel.assign(first.kernel)
     content = export.to_tflite(model)
-    assert "TRANSPOSE_CONV" not in [op for op, _ in flatbuffer.ops(content)]
+    assert "TRANSPOSE_CONV" not in [op for op, _ in layer_names.ops(content)]
     (tmp_path / "u.tflite").write_bytes(content)
     value = np.random.default_rng(1).normal(size=(1, 4, 4, 2)).astype(np.float32)
     run = open_interpreter(tmp_path / "u.tflite").get_signature_runner("generate")
