@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 from absl import flags
 
-from gan import files, registry
+from gan import files, plots, registry
 from gan.errors import UserError
 from gan.metrics.declared import key_of, label
 from scripts import _curves, cli
@@ -219,8 +219,8 @@ def check() -> None:
         raise UserError(f"--out={FLAGS.out!r}: expected a file that ends in .png.")
     if FLAGS["out"].present:
         files.check_output("out", FLAGS.out)
-    if FLAGS["out"].present and not _curves.available():
-        raise UserError(f"--out={FLAGS.out!r}: {_curves.NEEDED}")
+    if FLAGS["out"].present and not plots.available():
+        raise UserError(f"--out={FLAGS.out!r}: {plots.NEEDED}")
 
 
 def main(argv: Sequence[str]) -> int:
@@ -258,8 +258,8 @@ def main(argv: Sequence[str]) -> int:
         print(f"note: {note}", file=sys.stderr)
     if not panels:
         print("note: no run has a curve, so there is nothing to plot.", file=sys.stderr)
-    elif not _curves.available():
-        print(f"note: {_curves.NEEDED}", file=sys.stderr)
+    elif not plots.available():
+        print(f"note: {plots.NEEDED}", file=sys.stderr)
     else:
         picture = _curves.png(
             panels, groups=shown, titles=titles, against=FLAGS.against, footnotes=notes

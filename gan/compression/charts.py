@@ -8,26 +8,21 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from gan import images
+from gan import images, plots
 from gan.metrics import keys
 
-# Okabe and Ito's colours, which the colour-blind can tell apart.
-_COLOURS = {"float32": "#000000", "float16": "#CC79A7", "dynamic": "#E69F00", "int8": "#0072B2"}
-_OTHER, _CHOSEN = "#009E73", "#D55E00"
-_DPI = 144
+# The colours of precisions, of what is none, and of what is marked.
+_COLOURS = {
+    "float32": plots.BLACK,
+    "float16": plots.PURPLE,
+    "dynamic": plots.ORANGE,
+    "int8": plots.BLUE,
+}
+_OTHER, CHOSEN = plots.GREEN, plots.VERMILLION
 _AXES = (
     ("gzip_bytes", 1e-3, "gzip kB", "Quality against size"),
     ("latency_ms", 1.0, "ms a call, 1 thread", "Quality against latency"),
 )
-
-
-def available() -> bool:
-    """Whether there is a matplotlib to draw with."""
-    try:
-        import matplotlib.figure  # noqa: F401
-    except ImportError:
-        return False
-    return True
 
 
 def front(points: Sequence[tuple[float, float]]) -> list[int]:
@@ -61,35 +56,24 @@ def png(variants: Sequence[Mapping[str, Any]], *, chosen: str = "", feature_net:
     Returns:
         The PNG file's content.
     """
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
     numbered = [(i + 1, v) for i, v in enumerate(variants) if v["fid"] is not None]
-    figure = Figure(figsize=(11.5, max(4.6, 1.4 + 0.225 * len(variants))), layout="constrained")
-    FigureCanvasAgg(figure)
+    figure = plots.figure(11.5, max(4.6, 1.4 + 0.225 * len(variants)))
     left, right = figure.subplots(1, 2, sharey=True)
     for ax, (key, factor, name, title) in zip((left, right), _AXES):
         points = [(factor * v[key], v["fid"]) for _, v in numbered]
         _draw(ax, points, numbered, chosen)
-        _dress(ax, points, name)
-        ax.set_title(title, loc="left", fontsize=11)
-    left.set_ylabel(f"{keys.label('FID', feature_net)}, lower is better")
+        plots.dress(ax, title, x_label=name)
+        _scale(ax, points)
+    left.set_ylabel(f"{keys.label('FID', feature_net)}, lower is better", fontsize=plots.TEXT)
     handles = [_handle(v, v["name"] == chosen) for _, v in numbered]
     names = [f"{n:\u2007>2}  {v['name']}" for n, v in numbered]
-    figure.legend(
-        [*handles, *_key()],
-        [*names, "      on the front: filled, beaten: hollow", "      FID of float32"],
-        loc="outside right upper",
-        frameon=False,
-        fontsize=9,
-    )
+    names += ["      on the front: filled, beaten: hollow", "      FID of float32"]
+    plots.legend(figure, [*handles, *_key()], names, "outside right upper")
     figure.draw_without_rendering()  # places come from the layout, and labels go where room is
     for ax, (key, factor, _, _) in zip((left, right), _AXES):
         points = [(factor * v[key], v["fid"]) for _, v in numbered]
         _number(ax, points, numbered, chosen)
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=_DPI)
-    return buffer.getvalue()
+    return plots.png(figure)
 
 
 def colour(name: str) -> str:
@@ -110,9 +94,9 @@ def _draw(
     for i, ((x, y), (_, variant)) in enumerate(zip(points, numbered)):
         name = variant["name"]
         if name == "float32":
-            ax.axhline(y, color="black", linestyle=":", linewidth=0.9, zorder=0)
+            ax.axhline(y, color=plots.BLACK, linestyle=":", linewidth=0.9, zorder=0)
         if name == chosen:
-            ax.plot(x, y, "o", markersize=15, markeredgewidth=2, **_ring(_CHOSEN), zorder=2)
+            ax.plot(x, y, "o", markersize=15, markeredgewidth=2, **_ring(CHOSEN), zorder=2)
         style = {"color": colour(name)} if i in best else _ring(colour(name))
         # Where others lie on float32, it is the one to be seen.
         above = 4 if name == "float32" else 3
@@ -133,7 +117,7 @@ def _handle(variant: Mapping[str, Any], chosen: bool) -> Any:
     name = variant["name"]
     options: dict[str, Any] = {"color": colour(name), "linestyle": "none", "markersize": 7}
     if chosen:
-        options |= {"markeredgecolor": _CHOSEN, "markeredgewidth": 2.5, "markersize": 9}
+        options |= {"markeredgecolor": CHOSEN, "markeredgewidth": 2.5, "markersize": 9}
     return Line2D([], [], marker=_marker(name), **options)
 
 
@@ -142,37 +126,22 @@ def _key() -> list[Any]:
 
     return [
         Line2D([], [], color="0.55", linewidth=1.2),
-        Line2D([], [], color="black", linestyle=":", linewidth=0.9),
+        Line2D([], [], color=plots.BLACK, linestyle=":", linewidth=0.9),
     ]
 
 
-def _dress(ax: Any, points: Sequence[tuple[float, float]], label: str) -> None:
-    from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
-
-    plain = FuncFormatter(lambda value, _: f"{value:g}")
-    scales = [("x", [x for x, _ in points])]
-    fids = [y for _, y in points]
-    # A variant that fell apart must not press the others into a line.
-    if fids and min(fids) > 0 and max(fids) > 5 * min(fids):
-        scales.append(("y", fids))
-    for which, values in scales:
-        if not values or min(values) <= 0:
-            continue
-        axis = getattr(ax, f"{which}axis")
-        getattr(ax, f"set_{which}scale")("log")
-        low, high = min(values), max(values)
-        margin = 1.05 * (high / low) ** 0.08
-        getattr(ax, f"set_{which}lim")(low / margin, high * margin)
-        axis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
-        axis.set_major_formatter(plain)
-        axis.set_minor_locator(NullLocator())
-    ax.set_xlabel(label)
-    ax.spines[["top", "right"]].set_visible(False)
-    ax.grid(color="0.93", linewidth=0.8)
-    ax.set_axisbelow(True)
-    ax.tick_params(labelsize=9)
+def _scale(ax: Any, points: Sequence[tuple[float, float]]) -> None:
+    """Costs on a logarithmic axis; FIDs too, where one that fell apart would press the others."""
     if not points:
         ax.text(0.5, 0.5, "no finite FID", transform=ax.transAxes, ha="center", color="0.4")
+        return
+    across, up = zip(*points)
+    apart = max(up) > 5 * min(up)
+    for which, values in (("x", across), *([("y", up)] if apart else [])):
+        low, high = min(values), max(values)
+        if low > 0:
+            margin = 1.05 * (high / low) ** 0.08
+            plots.logarithmic(ax, which, low / margin, high * margin)
 
 
 def _number(

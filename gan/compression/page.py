@@ -9,8 +9,12 @@ from typing import Any
 from gan.compression import charts
 from gan.metrics.keys import label
 
-_STYLE = """
-:root { --ink: #1d2127; --soft: #656d78; --line: #dfe3e8; --mark: #d55e00; --back: #fff6ee; }
+_STYLE = (
+    f"""
+:root {{ --ink: #1d2127; --soft: #656d78; --line: #dfe3e8; --mark: {charts.CHOSEN};
+  --back: #fff6ee; }}
+"""
+    + """\
 * { box-sizing: border-box; }
 body { font: 15px/1.5 system-ui, "Segoe UI", "Liberation Sans", "DejaVu Sans", sans-serif;
   color: var(--ink); background: #fff; max-width: 1360px; margin: 0 auto; padding: 28px 26px 60px; }
@@ -44,6 +48,7 @@ dl { display: grid; grid-template-columns: max-content 1fr; gap: 3px 22px; font-
 dt { color: var(--soft); }
 dd { margin: 0; overflow-wrap: anywhere; }
 """
+)
 # What stands among the samples without being a file.
 _BESIDE = {"keras": "as trained", "input": "what is translated"}
 _GRID_PIXELS = 290  # about how wide a grid is shown

@@ -13,7 +13,7 @@ import numpy as np
 from absl import logging
 from keras import Model as KerasModel
 
-from gan import images
+from gan import images, plots
 from gan.compression import charts, cost, isolated, page, placement, runner
 from gan.compression.runner import LiteRTSampler, LiteRTTranslator
 from gan.files import write_json, write_whole
@@ -161,7 +161,7 @@ def write_report(
         out / "comparison.png", charts.comparison({name: x[:columns] for name, x in rows.items()})
     )
     chart = None
-    if charts.available():
+    if plots.available():
         net = evaluator.protocol.get("feature_net", "")
         chart = charts.png(variants, chosen=(chosen or {}).get("name", ""), feature_net=net)
         write_whole(out / "report.png", chart)

@@ -9,6 +9,7 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
+from gan import plots
 from gan.compression import charts, cost, export, report, runner
 from gan.data.spec import Spec
 from gan.errors import UserError
@@ -179,7 +180,7 @@ def test_the_folder_of_a_report(generator, files, judged, tmp_path):
 
 
 def test_without_matplotlib_there_is_the_rest(files, judged, tmp_path, monkeypatch):
-    monkeypatch.setattr(charts, "available", lambda: False)
+    monkeypatch.setattr(plots, "available", lambda: False)
     report.write_report(tmp_path, judged, files, keras={"fid": None}, evaluator=Brightness())
     assert sorted(p.name for p in tmp_path.iterdir()) == [
         "comparison.png", "report.html", "report.json"
