@@ -18,7 +18,7 @@ from absl import flags
 
 from callbacks.nan_guard import TrainingDiverged
 from gan import files
-from gan.compression import debugging, export, quantization, report, search, variants
+from gan.compression import debugging, export, quantization, report, search, table, variants
 from gan.compression.search import Limits
 from gan.compression.variants import Student, Variant
 from gan.errors import UserError
@@ -236,7 +236,7 @@ def finish(work: Compression, limits: Limits) -> int:
         chosen={"name": chosen["name"], "why": why} if chosen else None,
         about=work.about(),
     )
-    print(report.table(result))
+    print(table.render(result))
     print(
         f"Wrote {', '.join(str(work.out / f'report.{kind}') for kind in ('html', 'png', 'json'))}."
     )

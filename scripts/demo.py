@@ -15,7 +15,7 @@ from pathlib import Path
 from absl import flags
 
 from gan import files
-from gan.compression import report
+from gan.compression import report, table
 from scripts import cli
 from trainers.lock import locked
 
@@ -86,7 +86,7 @@ def run_missing(out: Path) -> int:
         model = device / "pruned_int8.tflite"
         step("Generating with the pruned int8 file", "generate", model=model, out=grid)
     print()
-    print(report.table(report.read(device / "report.json") or {}))
+    print(table.render(report.read(device / "report.json") or {}))
     last = max((run / "samples").glob("fake_*.png"), default=run / "samples")
     print(f"\nSamples in training        {last}")
     print(f"Samples of the int8 file   {grid}")

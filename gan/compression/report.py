@@ -5,7 +5,7 @@ import hashlib
 import json
 import math
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +14,10 @@ from absl import logging
 from keras import Model as KerasModel
 
 from gan import images, plots
-from gan.compression import charts, cost, isolated, page, placement, runner
+from gan.compression import charts, cost, isolated, page, placement, runner, table
 from gan.compression.runner import LiteRTSampler, LiteRTTranslator
 from gan.files import write_json, write_whole
 from gan.metrics.evaluation import Evaluator
-from gan.metrics.keys import label
 from gan.sampling import KerasSampler, Sampler, balanced_labels, latents
 
 # What an Evaluator with metrics=METRICS finds, and what of it the report shows.
@@ -178,7 +177,7 @@ def read(path: str | os.PathLike[str]) -> dict[str, Any] | None:
     """What a `report.json` holds; None where there is none, or, with a warning, a damaged one."""
     try:
         found = json.loads(Path(path).read_text())
-        table(found)
+        table.render(found)
     except FileNotFoundError:
         return None
     # What a table makes of a damaged report is no finite list.
@@ -266,62 +265,6 @@ def _samples(
             else draw(KerasSampler(generator), count, evaluator.seed)
         )
     return rows | {name: _same_inputs(o, evaluator, count) for name, o in opened.items()}
-
-
-_TABLE = ("variant", "gzip kB", "vs f32", "params", "MACs", "sparsity", "ms", "FID", "ratio",
-          "recall", "PSNR")  # fmt: skip
-_BY_NET = ("FID", "recall")
-
-
-def table(report: Mapping[str, Any]) -> str:
-    """The report as lines for a terminal, the chosen variant marked; ratio is FID's to float32."""
-    base = next(v for v in report["variants"] if v["name"] == "float32")
-    chosen = (report.get("chosen") or {}).get("name")
-    net = report.get("protocol", {}).get("feature_net", "")
-    head = tuple(label(title, net) if title in _BY_NET else title for title in _TABLE)
-    rows = [head, _cells("keras", report["keras"], base)]
-    rows += [_cells(v["name"], v, base) for v in report["variants"]]
-    widths = [max(len(row[i]) for row in rows) for i in range(len(_TABLE))]
-    lines = (
-        "  ".join(
-            cell.ljust(width) if i == 0 else cell.rjust(width)
-            for i, (cell, width) in enumerate(zip(row, widths))
-        ).rstrip()
-        + ("  *" if row[0] == chosen else "")
-        for row in rows
-    )
-    note = f"\n* chosen: {report['chosen'].get('why', '')}" if chosen else ""
-    return "\n".join(lines) + note
-
-
-def _cells(name: str, v: Mapping[str, Any], base: Mapping[str, Any]) -> tuple[str, ...]:
-    """A row of the table; what a report does not hold stays empty."""
-    size, fid = v.get("gzip_bytes"), v.get("fid")
-    return (
-        name,
-        _form(size, lambda n: f"{n / 1e3:,.1f}"),
-        _form(size, lambda n: f"1/{base['gzip_bytes'] / n:.1f}"),
-        _form(v.get("params"), _short),
-        _form(v.get("macs"), _short),
-        _form(v.get("sparsity"), lambda x: f"{x:.1%}"),
-        _form(v.get("latency_ms"), lambda x: f"{x:.3f}"),
-        "NaN" if fid is None else f"{fid:.3f}",
-        _form(fid, lambda x: f"{x / base['fid']:.3f}" if base["fid"] else ""),
-        _form(v.get("recall"), lambda x: f"{x:.3f}"),
-        _form(v.get("psnr_db"), lambda x: f"{x:.1f}"),
-    )
-
-
-def _form(value: Any, form: Callable[[Any], str]) -> str:
-    return "" if value is None else form(value)
-
-
-def _short(count: int) -> str:
-    """1234567 -> 1.23M."""
-    for factor, unit in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
-        if count >= factor:
-            return f"{count / factor:.3g}{unit}"
-    return str(count)
 
 
 def _finite(value: float) -> float | None:

@@ -10,7 +10,7 @@ import tensorflow as tf
 from PIL import Image
 
 from gan import plots
-from gan.compression import charts, cost, export, report, runner
+from gan.compression import charts, cost, export, report, runner, table
 from gan.data.spec import Spec
 from gan.errors import UserError
 from gan.files import write_whole
@@ -254,7 +254,7 @@ def test_the_table_of_a_terminal():
     broken = variant("float16", fid=None)
     chosen = {"name": name, "why": "20.0 of 100 kB"}
     result = {"variants": [variant("float32"), broken, small], "keras": {"fid": 0.79}}
-    lines = report.table(result | {"chosen": chosen}).splitlines()
+    lines = table.render(result | {"chosen": chosen}).splitlines()
     assert max(map(len, lines)) <= 110
     assert lines[1].split() == ["keras", "0.790", "0.988"]
     assert lines[2].split() == [
@@ -265,14 +265,14 @@ def test_the_table_of_a_terminal():
         name, "20.0", "1/80.9", "41.2k", "999", "70.4%", "0.008", "0.880", "1.100", "8.8", "*"
     ]  # fmt: skip
     assert lines[5] == "* chosen: 20.0 of 100 kB"
-    assert "*" not in report.table(result)
-    named = report.table(result | {"protocol": {"feature_net": "fashion"}}).splitlines()
+    assert "*" not in table.render(result)
+    named = table.render(result | {"protocol": {"feature_net": "fashion"}}).splitlines()
     assert "FID[fashion]" in named[0] and "recall[fashion]" in named[0]
 
 
 def test_a_report_of_before_is_shown_as_far_as_it_goes():
     old = {k: v for k, v in variant("float32").items() if k not in ("macs", "params", "recall")}
-    text = report.table({"variants": [old], "keras": {"fid": 0.8}})
+    text = table.render({"variants": [old], "keras": {"fid": 0.8}})
     assert text.splitlines()[2].split()[:4] == ["float32", "1,618.5", "1/1.0", "0.0%"]
 
 
