@@ -241,6 +241,35 @@ def test_a_file_with_private_names_says_of_which_version_and_is_held_to_it(path)
     assert any(name == its or name.startswith(f"{its}.") for name in imported for its in held)
 
 
+def test_files_and_modules_that_are_named_exist():
+    """In pages, docstrings, comments and settings."""
+    pages = [ROOT / "README.md", ROOT / "Makefile", ROOT / "setup.cfg", *ROOT.glob("docs/*.md")]
+    code = [ROOT / path for path in [*house(), *parsed("tests")] if path != "tests/test_house.py"]
+    file = re.compile(rf"\b(?:{'|'.join(ROOMS)}|tests|recipes|docs)/[\w/.-]*\w")
+    dotted = re.compile(
+        rf"(?<![\w.])(?:{'|'.join(set(ROOMS) - {'layers'})})\.[\w.]*\w"
+    )  # keras.layers
+    lost = []
+    for page in [*pages, *code]:
+        for text in page.read_text().splitlines():
+            lost += [f"{page}: {name}" for name in file.findall(text) if not (ROOT / name).exists()]
+            if page in pages or any(mark in text for mark in ('"""', "#", "`", "import ")):
+                lost += [f"{page}: {name}" for name in dotted.findall(text) if not is_module(name)]
+    assert lost == []
+
+
+def is_module(name: str) -> bool:
+    """Whether a dotted name is that of a module, or of something that is in one."""
+    place = ROOT
+    for part in name.split("."):
+        if (place / f"{part}.py").is_file():
+            return True
+        if not (place / part).is_dir():
+            return part in re.findall(r"\w+", (place / "__init__.py").read_text())
+        place /= part
+    return True
+
+
 # What the tests above look for is found where it is.
 
 
