@@ -29,7 +29,9 @@ STRIDES = (1, 2, 1, 2, 1)
 class Extractor(torch_fidelity.FeatureExtractorBase):
     """The classifier: uint8 (B, 1, 28, 28) -> features (B, 128) and logits (B, 10)."""
 
-    def __init__(self, name: str, features_list: tuple[str, ...], weights: str, **kwargs) -> None:
+    def __init__(
+        self, name: str, features_list: tuple[str, ...], weights: str, **kwargs: object
+    ) -> None:
         super().__init__(name, features_list)
         del kwargs  # torch-fidelity's settings
         with np.load(weights) as archive:

@@ -9,10 +9,10 @@ import numpy as np
 
 from gan.compression import export
 from gan.compression.calibration import Representative, representative
+from gan.compression.flatbuffer import SIGNATURE
 from gan.compression.interpreter import open_interpreter, ops
 from gan.compression.layer_names import keras_layer
 from gan.compression.passes import TANH_RANGE
-from gan.compression.runner import SIGNATURE
 
 # No noise at all, in dB: beyond what float32 resolves.
 _EXACT = 140.0

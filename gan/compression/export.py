@@ -20,8 +20,8 @@ from absl import logging
 from gan import keras_graph
 from gan.compression import layer_names, passes, quantization, subpixel
 from gan.compression.calibration import Representative, check_finite, representative
+from gan.compression.flatbuffer import SIGNATURE
 from gan.compression.layer_names import keras_layer
-from gan.compression.runner import SIGNATURE
 from gan.errors import UserError
 from gan.sampling import KerasSampler, as_float32, computing_layers
 

@@ -22,6 +22,7 @@ from ai_edge_litert.tools import flatbuffer_utils
 
 from gan.errors import UserError
 
+SIGNATURE = "generate"  # the only one of an exported generator
 METADATA = "tapestry"  # the name that our JSON has among a file's metadata
 
 _IDENTIFIER = b"TFL3"

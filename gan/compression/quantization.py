@@ -15,7 +15,7 @@ from tensorflow.lite.python.convert import mlir_quantize
 
 from gan.compression import layer_names, subpixel
 from gan.compression.calibration import Representative
-from gan.compression.runner import SIGNATURE
+from gan.compression.flatbuffer import SIGNATURE
 from gan.errors import UserError
 
 _JOINT = "|"

@@ -10,10 +10,9 @@ import numpy as np
 from ai_edge_litert.interpreter import Interpreter
 
 from gan.compression import flatbuffer
+from gan.compression.flatbuffer import SIGNATURE
 from gan.compression.interpreter import open_interpreter
 from gan.errors import UserError
-
-SIGNATURE = "generate"
 
 
 class _Generator:
