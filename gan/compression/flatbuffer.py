@@ -2,10 +2,9 @@
 
 The schema and its helpers, generated code of ai-edge-litert 2.3 without documentation, are imported
 here and in no other file; whoever needs the schema takes it from here.
-tests/gan/compression/test_flatbuffer.py holds LiteRT to what is used of them. It needs nothing but
-LiteRT and NumPy.
+tests/gan/compression/test_flatbuffer.py holds LiteRT to what is used of them.
 
-Every function here is about a file of one graph.
+The module needs nothing but LiteRT and NumPy. Every function here is about a file of one graph.
 """
 
 import copy

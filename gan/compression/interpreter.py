@@ -1,8 +1,8 @@
 """LiteRT's interpreter: loading a file, and the ops of what was loaded.
 
 ai-edge-litert 2.3 lists the ops of a loaded file, those of delegates too, under a private name
-only. It is read here and in no other file; tests/gan/compression/test_interpreter.py holds LiteRT
-to it.
+only. It is read here and in no other file;
+tests/gan/compression/test_interpreter.py holds LiteRT to it.
 """
 
 import os
