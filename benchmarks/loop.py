@@ -53,7 +53,13 @@ class KerasGAN(keras.Model):
         self.latent_dim = trainer.latent_dim
         self.generator, self.discriminator = trainer.architecture(trainer.spec)
         self.average = keras.models.clone_model(self.generator)
-        self.logged = ["generator_loss", "discriminator_loss", "real_logits", "fake_logits", "r1"]
+        self.logged = [
+            "loss/generator",
+            "loss/discriminator",
+            "logits/real",
+            "logits/fake",
+            "penalty/r1",
+        ]
         self.trackers = [keras.metrics.Mean() for _ in self.logged]
         self.seeds = keras.random.SeedGenerator(0)
         self.built = True

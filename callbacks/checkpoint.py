@@ -49,9 +49,7 @@ class Checkpoint(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         """Saves what fell due, and the best so far."""
-        judged = self.model.judged
-        if judged is None or judged.step != self.model.step:  # by someone else's callback, or not
-            judged = Judged.of_logs(self.model.step, logs or {})
+        judged = Judged.now(self.model, logs or {})
         by = self._checkpoints.best_by
         better = bool(judged.deciding(by))
         if better:

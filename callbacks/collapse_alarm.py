@@ -17,11 +17,13 @@ from gan.sampling import latents
 from trainers import workdir
 from trainers.checkpoints import Checkpoints
 from trainers.distribution import any_worker, is_chief
+from trainers.logs import EVAL
 from trainers.progress import whole_images
 
 ACTIONS = ("warn", "stop", "rollback")
 _SCAN = 16  # times as many real examples are looked through where there are many classes
 _OF_A_CLASS = 8  # samples at least, where it can be had
+_DIVERSITY, _DISTINCT, _ACCURACY = "alarm/diversity", "alarm/distinct", "accuracy/discriminator"
 
 
 class CollapseAlarm(keras.callbacks.Callback):
@@ -41,13 +43,13 @@ class CollapseAlarm(keras.callbacks.Callback):
       coverage, modes; see `gan.metrics.keys.Key.covers`) below `min_coverage` of the run's best.
       Both this and distinct samples are counts, and must be lower than chance explains: see
       `_collapse_signals.has_fallen`, a test at the level of 0.001.
-    - D has won: `discriminator_accuracy` (see `trainers.gan.accuracy`) is on average above
+    - D has won: `accuracy/discriminator` (see `trainers.gan.accuracy`) is on average above
       `max_accuracy` while diversity is below `fallen` of its best (at most 1). A perfect D alone
       is no collapse: it is the rule early on, and with strong critics.
 
-    It adds `diversity`, `distinct` (as a share of the samples) and `collapse` (1 from an alarm
-    until every signal is quiet, else 0) to the logs; put it behind `Evaluation` and before
-    `MetricsLog`. An alarm is one warning with all figures and one line of
+    It adds `alarm/diversity`, `alarm/distinct` (as a share of the samples) and `alarm/collapse` (1
+    from an alarm until every signal is quiet, else 0) to the logs; put it behind `Evaluation` and
+    before `MetricsLog`. An alarm is one warning with all figures and one line of
     `workdir/collapses.jsonl`; what follows is the action:
 
     - warn: nothing more. It warns again only after it had recovered.
@@ -135,11 +137,11 @@ class CollapseAlarm(keras.callbacks.Callback):
             self._prepare()
             self._distinct_reals = signals.distinct(self._reals, self._reals)
         self._cadence.start(self.model.images)
-        watched = ["diversity", "distinct", *self._coverages()]
+        watched = [_DIVERSITY, _DISTINCT, *self._coverages()]
         events = workdir.read_log(self._workdir / workdir.METRICS).events
         before = [event for event in events if 0 < event["step"] <= self.model.step]
         self._best, last = signals.best_and_last(before, watched)
-        self._figures = {n: v for n, v in last.items() if n in ("diversity", "distinct")}
+        self._figures = {n: v for n, v in last.items() if n in (_DIVERSITY, _DISTINCT)}
         self._streaks: dict[str, int] = {}
         self._accuracies: list[float] = []
         self._alarmed = False
@@ -147,8 +149,8 @@ class CollapseAlarm(keras.callbacks.Callback):
     def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
         """Measures when due; adds the last measurement to `logs`."""
         logs = {} if logs is None else logs
-        if "discriminator_accuracy" in logs:
-            self._accuracies.append(float(logs["discriminator_accuracy"]))
+        if _ACCURACY in logs:
+            self._accuracies.append(float(logs[_ACCURACY]))
         if self._cadence.due(self.model.images) and self.model.images >= self._warmup:
             self._check_diversity()
         self._add(logs)
@@ -161,19 +163,20 @@ class CollapseAlarm(keras.callbacks.Callback):
             if np.isfinite(logs.get(name, np.nan)):
                 value = float(logs[name])
                 best = self._note(name, value)
-                text = f"{name} {value:.3g} is below {self._min_coverage:g} of its best, {best:.3g}"
+                share = f"below {self._min_coverage:g} of its best, {best:.3g}"
+                text = f"{_short(name)} {value:.3g} is {share}"
                 counts = value * trials, best * trials
                 self._judge(name, signals.has_fallen(*counts, self._min_coverage), text)
         self._add(logs)
 
     def _coverages(self) -> dict[str, int]:
-        """The keys that say how much of the data is found -> what makes counts of them."""
+        """The logged keys that say how much of the data is found -> what makes counts of them."""
         if self._evaluator is None:
             return {}
         # Shares are of as many reference images as there are samples.
         trials = min(self._evaluator.num_samples, self._evaluator.num_reference)
         keys = self._evaluator.keys.values()
-        return {k.name: 1 if k.covers == "count" else trials for k in keys if k.covers}
+        return {EVAL + k.name: 1 if k.covers == "count" else trials for k in keys if k.covers}
 
     def _check_diversity(self) -> None:
         """Judges diversity, alone and beside the discriminator's accuracy, and distinct samples."""
@@ -181,16 +184,16 @@ class CollapseAlarm(keras.callbacks.Callback):
         value = signals.diversity(samples, self._reals)
         if not np.isfinite(value):
             return  # NaNGuard's business.
-        best = self._note("diversity", value)
+        best = self._note(_DIVERSITY, value)
         why = f"diversity {value:.3g} is below {self._min_diversity:g}"
-        self._judge("diversity", value < self._min_diversity, why)
+        self._judge(_DIVERSITY, value < self._min_diversity, why)
         found, real = signals.distinct(samples, self._reals), self._distinct_reals
-        self._note("distinct", found / len(samples))
+        self._note(_DISTINCT, found / len(samples))
         why = f"only {found} of {len(samples)} samples differ, and {real} of as many real examples"
-        self._judge("distinct", signals.has_fallen(found, real, self._min_distinct), why)
+        self._judge(_DISTINCT, signals.has_fallen(found, real, self._min_distinct), why)
         if self._accuracies:
             accuracy = float(np.mean(self._accuracies))
-            self._figures["discriminator_accuracy"], self._accuracies = accuracy, []
+            self._figures[_ACCURACY], self._accuracies = accuracy, []
             # Untrained noise may be more diverse than the data; to lose that is no fall.
             best = min(best, 1.0)
             won = accuracy > self._max_accuracy and value < self._fallen * best
@@ -198,7 +201,7 @@ class CollapseAlarm(keras.callbacks.Callback):
                 f"the discriminator's accuracy {accuracy:.4f} is above {self._max_accuracy:g} "
                 f"while diversity fell from {best:.3g} to {value:.3g}"
             )
-            self._judge("discriminator_accuracy", won, why)
+            self._judge(_ACCURACY, won, why)
 
     def _note(self, name: str, value: float) -> float:
         """Keeps a figure; the best of its kind so far."""
@@ -221,7 +224,7 @@ class CollapseAlarm(keras.callbacks.Callback):
         trainer = self.model
         then = self._act(why)
         figures = ", ".join(
-            f"{name} {value:.4g}"
+            f"{_short(name)} {value:.4g}"
             + (f" (best {self._best[name]:.4g})" if name in self._best else "")
             for name, value in sorted(self._figures.items())
         )
@@ -260,9 +263,9 @@ class CollapseAlarm(keras.callbacks.Callback):
         return f"Training stops{': ' if reason else ''}{reason}."
 
     def _add(self, logs: dict[str, Any]) -> None:
-        measured = ("diversity", "distinct")
+        measured = (_DIVERSITY, _DISTINCT)
         logs |= {name: self._figures[name] for name in measured if name in self._figures}
-        logs["collapse"] = float(self._alarmed)
+        logs["alarm/collapse"] = float(self._alarmed)
 
     def _prepare(self) -> None:
         """Chooses the reals, and the inputs that are drawn for again and again."""
@@ -288,3 +291,8 @@ class CollapseAlarm(keras.callbacks.Callback):
             chosen = signals.seen_often(label, count)
             self._reals, label = reals[chosen], label[chosen]
         self._label = label
+
+
+def _short(key: str) -> str:
+    """alarm/diversity -> diversity, in sentences; accuracy/discriminator stays."""
+    return key.removeprefix("alarm/").removeprefix(EVAL)

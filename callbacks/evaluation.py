@@ -12,10 +12,11 @@ from gan.metrics.evaluation import Evaluator
 from gan.sampling import KerasSampler
 from trainers.base import Trainer
 from trainers.judged import Judged
+from trainers.logs import of_evaluation
 
 
 class Evaluation(keras.callbacks.Callback):
-    """Adds fid (or modes, high_quality and reverse_kl, ...) to the logs of each epoch.
+    """Adds eval/fid (or whatever the metrics are) to the logs of each epoch.
 
     An epoch is an evaluation period. All callbacks are handed the same logs in turn, so put this
     one first: those behind it (`MetricsLog`, `Checkpoint`, EarlyStopping, ModelCheckpoint, ...)
@@ -71,7 +72,7 @@ class Evaluation(keras.callbacks.Callback):
         self.model.judged = Judged.by(
             self.model.step, found, self._evaluator.protocol, self._evaluator.metrics
         )
-        logs.update(found)
+        logs.update(of_evaluation(found))
         self._last = self._clock() - start
         self._spent += self._last
 

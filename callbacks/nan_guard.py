@@ -10,6 +10,7 @@ from absl import logging
 from gan.metrics.declared import key_of
 from trainers.base import Trainer
 from trainers.checkpoints import Checkpoints
+from trainers.logs import EVAL
 
 # A loss scale does not fall below 1, and starts at 2^15.
 _EXHAUSTED = 1.0
@@ -37,16 +38,13 @@ class NaNGuard(keras.callbacks.Callback):
     def __init__(self, workdir: str | os.PathLike[str] | None = None) -> None:
         super().__init__()
         self._workdir = workdir
-        self._skipped: dict[str, float] = {}
+        self._skipped: dict[str, int] = {}
         self._read: set[str] = set()
         self._warned: set[str] = set()
 
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
         """Reads the restored counts of skipped steps."""
-        self._skipped = {
-            f"{group}_skipped": float(scale.skipped.numpy())
-            for group, scale in self.model.loss_scales.items()
-        }
+        self._skipped = _skipped(self.model)
 
     def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
         """Reads the losses.
@@ -56,10 +54,10 @@ class NaNGuard(keras.callbacks.Callback):
         """
         logs = logs or {}
         self._read = set(logs)
-        bad = _first_bad(logs)
-        if bad and not self._was_skipped(logs):
+        bad, before = _first_bad(logs), self._skipped
+        self._skipped = _skipped(self.model)
+        if bad and not self._was_skipped(before):
             raise TrainingDiverged(self._line(bad, logs[bad]))
-        self._skipped |= {k: v for k, v in logs.items() if k.endswith("_skipped")}
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         """Reads what the evaluation added.
@@ -74,7 +72,7 @@ class NaNGuard(keras.callbacks.Callback):
         # The losses in here are means over the epoch, and were read one by one.
         found = {k: v for k, v in (logs or {}).items() if k not in self._read}
         for name in (n for n, value in found.items() if not math.isfinite(value)):
-            if key_of(name).decides:
+            if key_of(name.removeprefix(EVAL)).decides:
                 raise TrainingDiverged(self._line(name, found[name]))
             if name not in self._warned:
                 self._warned.add(name)
@@ -83,12 +81,11 @@ class NaNGuard(keras.callbacks.Callback):
                     name, float(found[name]), self.model.step,
                 )  # fmt: skip
 
-    def _was_skipped(self, logs: dict[str, Any]) -> bool:
+    def _was_skipped(self, before: dict[str, int]) -> bool:
+        scales = self.model.loss_scales
         return any(
-            count > self._skipped.get(name, 0)
-            and logs.get(name.replace("_skipped", "_loss_scale"), 0.0) > _EXHAUSTED
-            for name, count in logs.items()
-            if name.endswith("_skipped")
+            count > before.get(group, 0) and float(scales[group].value.numpy()) > _EXHAUSTED
+            for group, count in self._skipped.items()
         )
 
     def _line(self, name: str, value: Any) -> str:
@@ -104,6 +101,12 @@ def diverged(what: str, trainer: Trainer, workdir: str | os.PathLike[str] | None
     steps = checkpoints.steps()
     last = checkpoints.path(steps[-1]) if steps else "none was saved yet"
     return f"{line}; last good checkpoint: {last}."
+
+
+def _skipped(trainer: Trainer) -> dict[str, int]:
+    """Steps skipped so far by each group whose loss scale is dynamic."""
+    scales = trainer.loss_scales.items()
+    return {group: int(scale.skipped.numpy()) for group, scale in scales if scale.dynamic}
 
 
 def _first_bad(logs: dict[str, Any]) -> str:

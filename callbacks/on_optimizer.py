@@ -13,7 +13,7 @@ class OnOptimizer(keras.callbacks.Callback):
 
     `OnOptimizer(LearningRateScheduler(schedule), "discriminator")` schedules the discriminator
     alone. All else the callback asks of the trainer, and sets on it, is the trainer's own. A
-    `learning_rate` it adds to the logs is renamed to `discriminator_learning_rate`, since others
+    `learning_rate` it adds to the logs is renamed to `learning_rate/discriminator`, since others
     may add theirs.
 
     Args:
@@ -68,7 +68,7 @@ class OnOptimizer(keras.callbacks.Callback):
         others = logs.pop("learning_rate", None)
         self.callback.on_epoch_end(epoch, logs)
         if "learning_rate" in logs:
-            logs[f"{self.optimizer}_learning_rate"] = logs.pop("learning_rate")
+            logs[f"learning_rate/{self.optimizer}"] = logs.pop("learning_rate")
         if others is not None:
             logs["learning_rate"] = others
 

@@ -2,11 +2,13 @@
 
 import sys
 import time
-from collections.abc import Callable
 from typing import Any, TextIO
 
 import keras
 from tqdm import tqdm
+
+from trainers.judged import Judged
+from trainers.logs import groups
 
 
 class ProgressBar(keras.callbacks.Callback):
@@ -18,7 +20,6 @@ class ProgressBar(keras.callbacks.Callback):
     Args:
         seconds: between plain lines.
         file: where to; standard error by default.
-        label: how the name of a metric is printed, such as `Evaluator.label`.
     """
 
     def __init__(
@@ -26,10 +27,8 @@ class ProgressBar(keras.callbacks.Callback):
         *,
         seconds: float = 30.0,
         file: TextIO | None = None,
-        label: Callable[[str], str] = str,
     ) -> None:
         super().__init__()
-        self._label = label
         self._seconds = seconds
         self._file = file or sys.stderr
         self._bar: Any = None
@@ -78,12 +77,15 @@ class ProgressBar(keras.callbacks.Callback):
             )
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        """Prints what an evaluation found, above the bar."""
-        found = {k: v for k, v in (logs or {}).items() if k in ("fid", "modes", "high_quality")}
-        if found:
-            line = f"{self.model.images / 1000:.3f} kimg: " + ", ".join(
-                f"{self._label(name)} {value:.4g}" for name, value in found.items()
-            )
+        """Prints what an evaluation found, above the bar.
+
+        What decides which state is best, and how much of the data was found; all where the metrics
+        declare neither.
+        """
+        judged = Judged.now(self.model, logs or {})
+        telling = {name for name, key in judged.keys.items() if key.decides or key.covers}
+        if names := [n for n in judged.metrics if n in telling] or list(judged.metrics):
+            line = f"{self.model.images / 1000:.3f} kimg: " + ", ".join(map(judged.text, names))
             tqdm.write(line, file=self._file)
 
     def on_train_end(self, logs: dict[str, Any] | None = None) -> None:
@@ -108,9 +110,5 @@ class ProgressBar(keras.callbacks.Callback):
 
 
 def _losses(logs: dict[str, Any]) -> str:
-    """Losses as in `discriminator 1.37, generator 0.71`, their sum left out."""
-    return ", ".join(
-        f"{name.removesuffix('_loss')} {value:.3g}"
-        for name, value in logs.items()
-        if name.endswith("_loss")
-    )
+    """What the groups minimise, as in `discriminator 1.37, generator 0.71`."""
+    return ", ".join(f"{group} {value:.3g}" for group, value in groups(logs).items())

@@ -18,8 +18,8 @@ class Pruning(keras.callbacks.Callback):
     The share of zeros follows Zhu & Gupta's cubic schedule (arXiv:1710.01878) from `begin_kimg` to
     `end_kimg` in `updates` mask updates, and stays. What trains after the end, recovers. The masks
     are kernel constraints, so any trainer keeps them; EMA copies are masked with their networks.
-    The current share is added to the logs as `sparsity`: put `MetricsLog`, which hands it on to
-    TensorBoard, behind this callback.
+    The current share is added to the logs as `progress/sparsity`: put `MetricsLog`, which hands it
+    on to TensorBoard, behind this callback.
 
     When training ends the masks are taken off; the zeros stay in the weights. A run that is stopped
     and resumed with the same absolute `begin_kimg` and `end_kimg`, and with `initial` if the
@@ -142,7 +142,7 @@ class Pruning(keras.callbacks.Callback):
         return schedules
 
     def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
-        """Updates the masks if their time has come; adds `sparsity` to the logs."""
+        """Updates the masks if their time has come; adds the share to the logs."""
         index = self._index(self.model.images)
         if index > self._done:
             for name, pruner in self.pruners.items():
@@ -155,7 +155,7 @@ class Pruning(keras.callbacks.Callback):
         self._log(logs)
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        """Adds `sparsity` to the logs."""
+        """Adds the share to the logs."""
         self._log(logs)
 
     def on_train_end(self, logs: dict[str, Any] | None = None) -> None:
@@ -185,4 +185,4 @@ class Pruning(keras.callbacks.Callback):
 
     def _log(self, logs: dict[str, Any] | None) -> None:
         if logs is not None:
-            logs["sparsity"] = self._current()
+            logs["progress/sparsity"] = self._current()

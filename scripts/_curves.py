@@ -1,13 +1,12 @@
 """The picture of `scripts.compare`: a panel a metric, a line a group of seeds."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from gan import plots
-from gan.metrics.declared import key_of
 from scripts._runs import Curve
 
 _DASHES = ("-", "--", ":", "-.")
@@ -20,6 +19,7 @@ def png(
     *,
     groups: Sequence[str],
     titles: Mapping[str, str],
+    lower: Container[str],
     against: str,
     footnotes: Sequence[str] = (),
 ) -> bytes:
@@ -29,6 +29,7 @@ def png(
         panels: metric -> group -> curve.
         groups: in the legend's order; a group has the same line in every panel.
         titles: metric -> what stands above its panel.
+        lower: the metrics of which less is better.
         against: "images" or "seconds", on the x axis.
         footnotes: lines below.
 
@@ -51,7 +52,7 @@ def png(
     for i, (ax, (metric, curves)) in enumerate(zip(axes, panels.items())):
         for name, curve in curves.items():
             lines[name] = _draw(ax, curve, groups.index(name), against)
-        _dress(ax, titles[metric], key_of(metric).better == "lower", list(curves.values()))
+        _dress(ax, titles[metric], metric in lower, list(curves.values()))
         if i + columns >= len(panels):
             ax.set_xlabel(_X_LABELS[against], fontsize=plots.TEXT)
     handles = [lines[name] for name in groups]

@@ -13,18 +13,10 @@ from typing import Any
 import numpy as np
 
 from gan.errors import UserError
-from gan.metrics import scores
-from gan.metrics.declared import declared, key_of
+from gan.metrics.keys import Key, from_records
 from scripts import experiment
 from trainers import evaluations, workdir
-
-# Metric -> the keys that it declares. Those of others are known by the lines that they stand in:
-# to ask their modules would be to run code that a run's folder names.
-_DECLARED = {name: set(declared([name])) for name in (*scores.METRICS, *scores.OWN)}
-# What stands in lines without losses too, and is no metric.
-_TRAINING = {
-    "step", "images", "epoch", "seconds", "images_per_second", "diversity", "distinct", "collapse",
-}  # fmt: skip
+from trainers.logs import evaluated
 
 # Flags that say how a curve was measured; metrics.jsonl itself does not.
 _CURVE_PROTOCOL = (
@@ -46,6 +38,7 @@ class Evaluation:
         images: that a checkpoint had seen, or None.
         metrics: by name.
         errors: standard errors of the estimates, where the file has them.
+        keys: what the metrics declared of them.
     """
 
     subject: str
@@ -53,17 +46,19 @@ class Evaluation:
     images: int | None
     metrics: Mapping[str, float]
     errors: Mapping[str, float]
+    keys: Mapping[str, Key]
 
     def protocol_of(self, metric: str) -> dict[str, str]:
         """What one metric depends on: not the constants of those that were asked for beside it."""
-        own = {name for name, keys in _DECLARED.items() if metric in keys}
+        own = self.keys[metric].metric if metric in self.keys else ""
+        declaring = {key.metric for key in self.keys.values()}
 
         def concerns(key: str) -> bool:
             if not key.startswith("constants."):
                 return True
             name = key.removeprefix("constants.").rpartition(".")[0]
-            # Someone's own metric may have any constants but those of ours.
-            return name in own if own else name not in _DECLARED
+            # One that declares nothing may have any constants but those of the others.
+            return name == own if own else name not in declaring
 
         return {key: value for key, value in self.protocol.items() if concerns(key)}
 
@@ -77,8 +72,9 @@ class Run:
         flags: of flags.txt, as texts.
         seconds: image count -> wall time.
         curves: metric -> image count -> value.
+        keys: metric -> what it declared of itself, the last if that changed.
         nets: metric -> feature net of its curve, the last if there were several; without those
-            that no net has to do with, or whose log names none.
+            that no net has to do with.
         evaluations: of evaluation.json.
         notes: what was passed over.
     """
@@ -87,6 +83,7 @@ class Run:
     flags: dict[str, str]
     seconds: dict[int, float] = field(default_factory=dict)
     curves: dict[str, dict[int, float]] = field(default_factory=dict)
+    keys: dict[str, Key] = field(default_factory=dict)
     nets: dict[str, str] = field(default_factory=dict)
     evaluations: list[Evaluation] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
@@ -118,21 +115,16 @@ def _read_curves(run: Run) -> None:
     path = run.folder / workdir.METRICS
     log = workdir.read_log(path)
     run.notes += log.notes(path)
-    events = log.events
-    trained = [set(event) for event in events if "loss" in event]
-    # A key that every line of losses has is one of the training, unless it declares itself.
-    common = set.intersection(*trained) if trained else set()
-    known = set().union(*_DECLARED.values())
-    for event in events:
-        images = int(event["images"])
-        net = event.get("feature_net")
-        for name, value in _numbers(event).items():
-            training = name in _TRAINING | common or name.endswith("_learning_rate")
-            if (name in known or not training) and not _is_spread(name, event):
-                run.curves.setdefault(name, {})[images] = value
-                run.seconds[images] = float(event.get("seconds", math.nan))
-                if net and name in known:
-                    run.nets[name] = str(net)
+    for event in log.events:
+        images, keys = int(event["images"]), from_records(event.get("keys"))
+        run.keys |= keys
+        for name, value in _numbers(evaluated(event)).items():
+            if name in keys and keys[name].spread_of:
+                continue
+            run.curves.setdefault(name, {})[images] = value
+            run.seconds[images] = float(event.get("seconds", math.nan))
+            if event.get("feature_net"):
+                run.nets[name] = str(event["feature_net"])
 
 
 def _read_evaluations(run: Run) -> None:
@@ -140,6 +132,9 @@ def _read_evaluations(run: Run) -> None:
     titles = {str(e["subject"].get("sha256")): _title(e["subject"]) for e in entries}
     for entry in entries:
         metrics, subject = _numbers(entry["metrics"]), entry["subject"]
+        keys = from_records(entry["keys"])
+        run.keys |= keys
+        spreads = {name for name, key in keys.items() if key.spread_of}
         title, sha256 = _title(subject), str(subject.get("sha256"))
         if title and list(titles.values()).count(title) > 1:  # two of one name
             title += f" ({sha256[:6]})"
@@ -149,8 +144,9 @@ def _read_evaluations(run: Run) -> None:
                 subject=title,
                 protocol=flat(protocol),
                 images=subject.get("images"),
-                metrics={k: v for k, v in metrics.items() if not _is_spread(k, metrics)},
+                metrics={k: v for k, v in metrics.items() if k not in spreads},
                 errors=_numbers(entry["errors"]),
+                keys=keys,
             )
         )
 
@@ -161,13 +157,6 @@ def _title(subject: Mapping[str, Any]) -> str:
         return ""
     name = str(subject.get("name", "?"))
     return f"pictures of {name}" if subject["kind"] == "images" else name
-
-
-def _is_spread(name: str, others: Mapping[str, Any]) -> bool:
-    """Whether a number is the standard deviation of another beside it."""
-    return bool(key_of(name).spread_of) or (
-        name.endswith("_std") and name.removesuffix("_std") in others
-    )
 
 
 def _numbers(record: Mapping[str, Any]) -> dict[str, float]:
@@ -235,7 +224,7 @@ class Group:
         """How its curves were measured, as far as its flags and its log say."""
         flags = self.runs[0].flags
         found = {name: flags[name] for name in _CURVE_PROTOCOL if name in flags}
-        # Which one `auto` was; logs of older runs do not say.
+        # Which one `auto` was.
         nets = sorted(set().union(*(run.nets.values() for run in self.runs)))
         return found | ({"feature_net": " and ".join(nets)} if nets else {})
 

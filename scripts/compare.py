@@ -14,7 +14,7 @@ from absl import flags
 
 from gan import files, plots, registry
 from gan.errors import UserError
-from gan.metrics.declared import key_of, label
+from gan.metrics.keys import Key, label
 from scripts import _curves, cli
 from scripts._runs import Curve, Evaluation, Group, grouped, read, statistics
 
@@ -73,21 +73,23 @@ class Footnotes:
         return [f" [{self._letters[text]}]" for text in texts]
 
 
-def direction(metric: str, nets: Iterable[str] = ()) -> str:
-    """A metric's name, with what is better of it.
+def title(key: Key, nets: Iterable[str] = ()) -> str:
+    """A metric's name, with its unit and what is better of it.
 
     Args:
-        metric: its key.
+        key: as the runs declare it.
         nets: the feature nets of the rows below: one is named here, of more the footnotes tell.
     """
-    better, distinct = key_of(metric).better, set(nets)
-    name = label(metric, distinct.pop()) if len(distinct) == 1 else metric
-    return f"{name} ({better} is better)" if better else name
+    distinct = set(nets)
+    name = label(key.name, distinct.pop()) if len(distinct) == 1 else key.name
+    facts = [key.unit] if key.unit else []
+    facts += [f"{key.better} is better"] if key.better else []
+    return f"{name} ({', '.join(facts)})" if facts else name
 
 
-def figure(mean: float, error: float, star: str = "") -> str:
-    """`1.234 ± 0.012`."""
-    return f"{mean:.4g}" + (f" ± {error:.2g}{star}" if np.isfinite(error) else "")
+def figure(key: Key, mean: float, error: float, star: str = "") -> str:
+    """`1.234 ± 0.012`, the mean as its metric wants it printed."""
+    return f"{mean:{key.form}}" + (f" ± {error:.2g}{star}" if np.isfinite(error) else "")
 
 
 def aligned(rows: Sequence[Sequence[str]]) -> list[str]:
@@ -100,19 +102,19 @@ def aligned(rows: Sequence[Sequence[str]]) -> list[str]:
     ]
 
 
-def curve_row(name: str, metric: str, curve: Curve, against: str) -> list[str]:
+def curve_row(name: str, key: Key, curve: Curve, against: str) -> list[str]:
     """A group's row: its last value, and the best of its mean curve."""
     x = curve.images / 1000 if against == "images" else curve.seconds
-    row = [name, str(curve.runs), figure(curve.mean[-1], curve.error[-1]), f"{x[-1]:.6g}"]
-    better = key_of(metric).better
-    if not better:
+    row = [name, str(curve.runs), figure(key, curve.mean[-1], curve.error[-1]), f"{x[-1]:.6g}"]
+    if not key.better:
         return [*row, "", ""]
-    best = int(np.argmax(curve.mean) if better == "higher" else np.argmin(curve.mean))
-    return [*row, figure(curve.mean[best], curve.error[best]), f"{x[best]:.6g}"]
+    best = int(np.argmax(curve.mean) if key.better == "higher" else np.argmin(curve.mean))
+    return [*row, figure(key, curve.mean[best], curve.error[best]), f"{x[best]:.6g}"]
 
 
 def curve_tables(
     panels: Mapping[str, Mapping[str, Curve]],
+    keys: Mapping[str, Key],
     titles: Mapping[str, str],
     against: str,
     notes: Sequence[str],
@@ -122,7 +124,7 @@ def curve_tables(
     lines = ["During training (metrics.jsonl), ± one standard error over seeds", ""]
     for metric, curves in panels.items():
         head = ["", "seeds", "last", f"at {unit}", "best", f"at {unit}"]
-        body = [curve_row(name, metric, curve, against) for name, curve in curves.items()]
+        body = [curve_row(name, keys[metric], curve, against) for name, curve in curves.items()]
         lines += [titles[metric], *aligned([head, *body]), ""]
     if notes:
         lines += [NOT_ALIKE, *notes, ""]
@@ -130,7 +132,7 @@ def curve_tables(
 
 
 def evaluation_tables(
-    groups: Sequence[Group], chosen: Sequence[str], footnotes: Footnotes
+    groups: Sequence[Group], keys: Mapping[str, Key], footnotes: Footnotes
 ) -> list[str]:
     """The same of evaluation.json.
 
@@ -138,7 +140,7 @@ def evaluation_tables(
     pictures that was judged beside the runs.
     """
     lines, starred, before = [], False, len(footnotes.lines)
-    for metric in chosen:
+    for metric, key in keys.items():
         rows = [row for group in groups for row in evaluation_rows(group, metric)]
         labels = footnotes.marks([members[0].protocol_of(metric) for _, members in rows])
         body = []
@@ -150,11 +152,12 @@ def evaluation_tables(
             kimg = sorted({e.images / 1000 for e in members if e.images is not None})
             at = f"{kimg[0]:.6g}" if kimg else ""
             at += f"-{kimg[-1]:.6g}" if len(kimg) > 1 else ""
-            body.append([name + mark, str(len(members)), figure(mean[0], error[0], star), at])
+            value = figure(key, mean[0], error[0], star)
+            body.append([name + mark, str(len(members)), value, at])
         if body:
             nets = (members[0].protocol.get("feature_net", "") for _, members in rows)
             head = ["", "seeds", "value", "at kimg"]
-            lines += [direction(metric, nets), *aligned([head, *body]), ""]
+            lines += [title(key, nets), *aligned([head, *body]), ""]
     if lines:
         lines = ["Judged on their own (evaluation.json)", "", *lines]
     if starred:
@@ -183,8 +186,8 @@ def evaluation_rows(group: Group, metric: str) -> list[tuple[str, list[Evaluatio
     ]
 
 
-def choose(groups: Sequence[Group], wanted: Sequence[str]) -> list[str]:
-    """The metrics to show: those wanted, or all that there are.
+def choose(groups: Sequence[Group], wanted: Sequence[str]) -> dict[str, Key]:
+    """The metrics to show, those wanted or all that there are, as the first run declares them.
 
     Raises:
         UserError: one that no run has.
@@ -195,7 +198,10 @@ def choose(groups: Sequence[Group], wanted: Sequence[str]) -> list[str]:
     for name in wanted:
         if name not in found:
             raise UserError(registry.unknown("--metrics: metric", name, list(found)))
-    return list(dict.fromkeys(wanted)) or list(found)
+    declared: dict[str, Key] = {}
+    for run in runs:
+        declared = run.keys | declared
+    return {name: declared.get(name, Key(name)) for name in wanted or found}
 
 
 def check() -> None:
@@ -243,15 +249,15 @@ def main(argv: Sequence[str]) -> int:
                 panels.setdefault(metric, {})[group.name + mark] = curve
     shown = [group.name + mark for group, mark in zip(groups, labels)]
     titles = {
-        metric: direction(
-            metric, (run.nets.get(metric, "") for run in runs if metric in run.curves)
+        metric: title(
+            chosen[metric], (run.nets.get(metric, "") for run in runs if metric in run.curves)
         )
         for metric in panels
     }
     if unsaid:
         more = f" and {len(unsaid) - 8} flags more" if len(unsaid) > 8 else ""
         print(f"The groups differ in {', '.join(unsaid[:8])}{more}.\n")
-    lines = curve_tables(panels, titles, FLAGS.against, notes) if panels else []
+    lines = curve_tables(panels, chosen, titles, FLAGS.against, notes) if panels else []
     lines += evaluation_tables(groups, chosen, footnotes)
     print("\n".join(lines).rstrip("\n"))
     for note in [*(note for run in runs for note in run.notes), *remarks(groups, chosen)]:
@@ -261,8 +267,14 @@ def main(argv: Sequence[str]) -> int:
     elif not plots.available():
         print(f"note: {plots.NEEDED}", file=sys.stderr)
     else:
+        lower = {name for name, key in chosen.items() if key.better == "lower"}
         picture = _curves.png(
-            panels, groups=shown, titles=titles, against=FLAGS.against, footnotes=notes
+            panels,
+            groups=shown,
+            titles=titles,
+            lower=lower,
+            against=FLAGS.against,
+            footnotes=notes,
         )
         with files.reported("out", FLAGS.out):
             files.write_whole(FLAGS.out, picture)
@@ -270,9 +282,14 @@ def main(argv: Sequence[str]) -> int:
     return 0
 
 
-def remarks(groups: Sequence[Group], chosen: Sequence[str]) -> list[str]:
+def remarks(groups: Sequence[Group], chosen: Mapping[str, Key]) -> list[str]:
     """What a reader of the tables should know about the groups."""
     found = []
+    for run in (run for group in groups for run in group.runs):
+        for name, key in chosen.items():
+            own = run.keys.get(name, key)
+            if (own.better, own.unit) != (key.better, key.unit):
+                found.append(f"{run.folder}: its {title(own)} is shown as {title(key)}")
     for group in groups:
         seeds = [run.flags.get("seed", "") for run in group.runs]
         for seed in sorted({s for s in seeds if seeds.count(s) > 1}):

@@ -24,6 +24,7 @@ from gan import files
 from gan.errors import UserError
 from gan.images import save_png
 from gan.metrics.evaluation import Evaluator
+from gan.metrics.keys import Key, records
 from scripts import _code, _provenance, _subjects, cli, experiment
 from scripts._subjects import TRANSFORM, Subject
 from trainers import evaluations
@@ -211,11 +212,13 @@ def judge(evaluator: Evaluator, subject: Subject, transform: dict[str, Any]) -> 
         print(subject.title)
     for name, value in metrics.items():
         error = f" +- {errors[name]:.2g}" if errors else ""
-        print(f"{evaluator.label(name):28} {value:.4g}{error}", flush=True)
+        text = evaluator.keys.get(name, Key(name)).text(value)
+        print(f"{evaluator.label(name):28} {text}{error}", flush=True)
     return {
         "subject": subject.about,
         "protocol": protocol,
         "metrics": metrics,
+        "keys": records(key for name, key in evaluator.keys.items() if name in metrics),
         "errors": errors,
         "made": _provenance.made(),
     }

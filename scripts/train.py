@@ -142,7 +142,6 @@ def callbacks_of(
                 workdir,
                 log_every_kimg=FLAGS.log_every_kimg,
                 sinks=[TensorBoardScalars(workdir)],
-                feature_net=evaluator.feature_net if evaluator else "",
             )
         )
     # Behind the log, so that the bad value is in it, and before whatever would draw or save it.
@@ -150,7 +149,7 @@ def callbacks_of(
     if chief:
         if FLAGS.image_every_kimg:
             found.append(ImageGrid(run.source, workdir, image_every_kimg=FLAGS.image_every_kimg))
-        found.append(ProgressBar(label=evaluator.label if evaluator else str))
+        found.append(ProgressBar())
     found.append(Checkpoint(checkpoints, checkpoint_every_kimg=FLAGS.checkpoint_every_kimg))
     return found
 

@@ -16,6 +16,7 @@ import tensorflow as tf
 from gan.data import Source
 from gan.errors import ReadError, UserError, from_graph
 from trainers import averages, checks
+from trainers import logs as log_keys
 from trainers import precision as mixed
 from trainers.distribution import any_worker, distribute, of_workers
 from trainers.interrupts import Interrupts
@@ -45,7 +46,7 @@ class Trainer(State):
             batch: what the source yields, `images_per_step / replicas / accumulate` examples.
 
         Returns:
-            name -> scalar, to be logged; losses end in `_loss`.
+            KIND/NAME -> scalar, to be logged: `loss/GROUP`, and see `trainers.logs`.
         """
         raise NotImplementedError
 
@@ -343,7 +344,7 @@ class Trainer(State):
             logs = {name: float(value) for name, value in values.items()}
             # The least of them: the first one was traced, too.
             self.call_seconds = min(self.call_seconds or math.inf, time.monotonic() - began)
-            logs["loss"] = sum(v for name, v in logs.items() if name.endswith("_loss"))
+            logs["loss"] = sum(log_keys.groups(logs).values())  # for Keras' callbacks
             for name, value in logs.items():
                 self._epoch_sums[name] = self._epoch_sums.get(name, 0.0) + steps * value
             self._epoch_steps += steps

@@ -102,7 +102,7 @@ class Checkpoints:
                 for older in saves[:-1]:
                     _drop(older)
         if not isinstance(judged, Judged):
-            judged = Judged.of_logs(step, judged or {})
+            judged = Judged.by_name(step, judged or {})
         host = {"step": step, "images": trainer.images, **trainer.host_state(), **judged.record()}
         temporary = self.directory / f".tmp-{worker}{name}"
         _remove(temporary)
@@ -217,7 +217,8 @@ class Checkpoints:
 
     def _no_best(self) -> str:
         """Why no checkpoint is best."""
-        keys = sorted({name for judged in self.judged() for name in judged.keys})
+        declared = [key for judged in self.judged() for key in judged.keys.values()]
+        keys = sorted({key.name for key in declared if key.better})
         if self.best_by and keys:
             return (
                 f"no checkpoint in {self.directory} was judged by --best_by={self.best_by}, but "

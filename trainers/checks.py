@@ -16,6 +16,7 @@ import tensorflow as tf
 from gan import origin, registry
 from gan.errors import CodeError, UserError, from_graph
 from gan.losses import Loss
+from trainers.logs import is_path
 
 # The groups that the step being traced, on this replica's thread, has handed to `minimize`.
 _minimized: ContextVar[set[str] | None] = ContextVar("minimized", default=None)
@@ -157,9 +158,14 @@ def _scalars(trainer: Any, logs: Any) -> dict[str, tf.Tensor]:
     where = f"{_train_step(trainer)}: train_step returned"
     if not isinstance(logs, Mapping):
         kind = "nothing" if logs is None else f"a {type(logs).__name__}"
-        raise CodeError(f"{where} {kind}; return its logs, as in {{'generator_loss': loss}}.")
+        raise CodeError(f"{where} {kind}; return its logs, as in {{'loss/generator': loss}}.")
     found = {}
     for name, value in logs.items():
+        if not is_path(str(name)):
+            raise CodeError(
+                f"{_train_step(trainer)}: train_step logs {name!r} without a kind: write "
+                f"{'loss/' + str(name).removesuffix('_loss')!r}, or KIND/NAME for what is no loss."
+            )
         try:
             tensor = tf.convert_to_tensor(value)
         except (TypeError, ValueError):

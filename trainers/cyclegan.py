@@ -122,15 +122,15 @@ class CycleGAN(Trainer):
         self.minimize(loss_d, "discriminator", tape)
 
         logs = {
-            "generator_loss": loss,
-            "adversarial_ab": adversarial_ab,
-            "adversarial_ba": adversarial_ba,
-            "cycle": cycle,
-            "discriminator_loss": loss_d,
-            "discriminator_a": loss_a,
-            "discriminator_b": loss_b,
+            "loss/generator": loss,
+            "loss/generator/adversarial_ab": adversarial_ab,
+            "loss/generator/adversarial_ba": adversarial_ba,
+            "loss/generator/cycle": cycle,
+            "loss/discriminator": loss_d,
+            "loss/discriminator/a": loss_a,
+            "loss/discriminator/b": loss_b,
         }
-        return logs | ({"identity": identity} if self.identity_lambda else {})
+        return logs | ({"loss/generator/identity": identity} if self.identity_lambda else {})
 
     def views(self, source: Source, layout: Layout) -> Views:
         """`a_b_a`, `b_a_b`: x, its translation, and the translation back."""

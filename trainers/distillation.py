@@ -101,10 +101,11 @@ class Distillation(GAN):
             # The generator's own loss: the updated D on the fakes.
             if plays:
                 adversarial = self.adversarial_loss(fake_logits, batch)
-                logs["adversarial"] = adversarial
+                logs["loss/generator/adversarial"] = adversarial
                 loss += self.adversarial_weight * adversarial
         self.minimize(loss, "generator", tape)
-        return {"generator_loss": loss, "output_l1": output, "feature_l1": feature} | logs
+        terms = {"loss/generator/output_l1": output, "loss/generator/feature_l1": feature}
+        return {"loss/generator": loss} | terms | logs
 
     def criticize(self, x: tf.Tensor, batch: Batch) -> tuple[list[tf.Tensor], tf.Tensor]:
         """D's hidden features of images, and its logits."""

@@ -1,6 +1,6 @@
 """evaluation.json: what was judged, how, by whom and what came out, an entry each.
 
-    {"evaluations": [{"subject", "protocol", "metrics", "errors", "made"}, ...]}
+    {"evaluations": [{"subject", "protocol", "metrics", "keys", "errors", "made"}, ...]}
 
 A run's checkpoints and files or pictures judged beside them share one file; each entry says which
 it is of. Who writes adds: an entry goes only when a newer one of the same subject, judged alike,
@@ -22,8 +22,6 @@ from gan.errors import UserError
 NAME = "evaluation.json"
 # What of a subject tells it from others; the rest says where it lay.
 _IDENTITY = ("kind", "step", "images", "ema", "sha256")
-# What a protocol held of the subject when entries had no subject of their own.
-_OF_THE_SUBJECT = ("model", "model_sha256", "step", "images", "ema")
 
 Entry = dict[str, Any]
 
@@ -32,12 +30,12 @@ def read(path: str | os.PathLike[str]) -> list[Entry]:
     """The entries of a file in the order they were written; none where there is no file.
 
     Args:
-        path: of an evaluation.json, also one of the shapes it once had: a single entry, and entries
-            whose protocol held the subject.
+        path: of an evaluation.json.
 
     Returns:
         Entries with `subject` ({"kind": checkpoint, file or images, ...}), `protocol`, `metrics`,
-        `errors` (standard errors by metric, may be empty) and `made`.
+        `keys` (what the metrics declare of themselves, see `gan.metrics.keys.records`), `errors`
+        (standard errors by metric, may be empty) and `made`.
 
     Raises:
         UserError: the file is damaged.
@@ -51,7 +49,7 @@ def read(path: str | os.PathLike[str]) -> list[Entry]:
         raise _damaged(path, error) from None
     try:
         record = json.loads(content)
-        return [_entry(found) for found in record.get("evaluations", [record])]
+        return [_entry(found) for found in record["evaluations"]]
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
         raise _damaged(path, error) from None
 
@@ -105,30 +103,12 @@ def _without_constants(entry: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _entry(record: Mapping[str, Any]) -> Entry:
-    """An entry in today's shape."""
-    protocol = dict(record["protocol"])
-    subject = record.get("subject")
-    if subject is None:
-        subject = _old_subject(protocol)
-        protocol = {k: v for k, v in protocol.items() if k not in _OF_THE_SUBJECT}
-    errors = record.get("errors") or record.get("standard_errors") or {}
-    return {
-        "subject": {"kind": "checkpoint", **subject},
-        "protocol": protocol,
-        "metrics": dict(record["metrics"].items()),
-        "errors": dict(errors.items()),
-        "made": dict(record.get("made") or {}),
-    }
-
-
-def _old_subject(protocol: Mapping[str, Any]) -> dict[str, Any]:
-    model = str(protocol.get("model", "checkpoint"))
-    if model.startswith("images:"):
-        return {"kind": "images", "name": model.removeprefix("images:")}
-    if "model_sha256" in protocol:
-        return {"kind": "file", "name": Path(model).name, "sha256": protocol["model_sha256"]}
-    at = ("step", "images", "ema")
-    return {"kind": "checkpoint", **{name: protocol[name] for name in at if name in protocol}}
+    """An entry, whole."""
+    parts = ("subject", "protocol", "metrics", "keys", "errors", "made")
+    entry = {part: dict(record[part].items()) for part in parts}
+    if "kind" not in entry["subject"]:
+        raise KeyError("kind")
+    return entry
 
 
 def _damaged(path: Path, error: Exception) -> UserError:

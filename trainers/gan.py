@@ -124,10 +124,10 @@ class GAN(Trainer):
             total = tf.add_n([loss, *penalties.values()])
         self.minimize(total, "discriminator", tape)
         return {
-            "discriminator_loss": loss,
-            "discriminator_accuracy": accuracy(real_logits, fake_logits),
-            "real_logits": tf.reduce_mean(tf.cast(real_logits, tf.float32)),
-            "fake_logits": tf.reduce_mean(tf.cast(fake_logits, tf.float32)),
+            "loss/discriminator": loss,
+            "accuracy/discriminator": accuracy(real_logits, fake_logits),
+            "logits/real": tf.reduce_mean(tf.cast(real_logits, tf.float32)),
+            "logits/fake": tf.reduce_mean(tf.cast(fake_logits, tf.float32)),
             **penalties,
         }
 
@@ -136,7 +136,7 @@ class GAN(Trainer):
         with tape:
             loss = self.generator_loss(fake, batch)
         self.minimize(loss, "generator", tape)
-        return {"generator_loss": loss}
+        return {"loss/generator": loss}
 
     def generator_loss(self, fake: tf.Tensor, batch: Batch) -> tf.Tensor:
         """G's loss on images it made; override it for more terms."""
@@ -151,7 +151,7 @@ class GAN(Trainer):
     def penalize(
         self, real: tf.Tensor, fake: tf.Tensor, batch: Batch, critic: int = 0
     ) -> dict[str, tf.Tensor]:
-        """Each penalty's weighted value on packed images, lazily, by its name."""
+        """Each penalty's weighted value on packed images, lazily, by its log key."""
         scale = gradient_scale(self.loss_scales["discriminator"].value)
 
         def discriminator(x: tf.Tensor) -> tf.Tensor:
@@ -166,7 +166,7 @@ class GAN(Trainer):
                 lambda: call(discriminator, real, fake, seed=seed, scale=scale),
             )
 
-        return {_name(penalty): value(i) for i, penalty in enumerate(self.penalties)}
+        return {f"penalty/{_name(penalty)}": value(i) for i, penalty in enumerate(self.penalties)}
 
     def generate(self, batch: Batch, critic: int = 0) -> tf.Tensor:
         """G(z), or G(z, label), with z of its own for each of the n_critic updates."""

@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from gan.metrics.declared import declared, key_of
-from gan.metrics.keys import Key
+from gan.metrics.keys import Key, from_records, label, records
+from trainers.logs import evaluated
 
 # Of a protocol: what may differ between figures that are held against each other all the same.
 _NO_MATTER = ("versions",)
@@ -21,7 +22,7 @@ class Judged:
         step: of the state.
         metrics: key -> value; what is not finite says nothing of what is best.
         protocol: how they were measured, as JSON holds it.
-        keys: those of the metrics that have a direction, in the order of the metrics.
+        keys: what the metrics declare, in their order.
     """
 
     step: int
@@ -30,41 +31,61 @@ class Judged:
     keys: Mapping[str, Key] = field(default_factory=dict)
 
     @staticmethod
-    def of_logs(step: int, logs: Mapping[str, Any]) -> "Judged":
-        """What a callback of anyone's left in an epoch's logs, as far as it is known by name."""
-        keys = {name: key_of(name) for name in logs}
-        keys = {name: key for name, key in keys.items() if key.better}
-        return Judged(step, {name: float(logs[name]) for name in keys}, {}, keys)
+    def now(trainer: Any, logs: Mapping[str, Any]) -> "Judged":
+        """What was found of a trainer's present state, as far as the logs of its epoch say any.
+
+        Found by the `Evaluation` callback, or by one of anyone's that left eval/NAME.
+        """
+        judged = trainer.judged
+        by_evaluation = judged is not None and judged.step == trainer.step and evaluated(logs)
+        return judged if by_evaluation else Judged.by_name(trainer.step, evaluated(logs))
+
+    @staticmethod
+    def by_name(step: int, metrics: Mapping[str, Any]) -> "Judged":
+        """What came without declarations: the project's own keys are known by their names."""
+        values = {name: float(value) for name, value in metrics.items()}
+        return Judged(step, values, {}, {name: key_of(name) for name in values})
 
     @staticmethod
     def by(
         step: int, metrics: Mapping[str, float], protocol: Mapping[str, Any], names: Iterable[str]
     ) -> "Judged":
         """What metrics of these names (or import paths) found."""
-        known = {name: key for name, key in declared(names).items() if key.better}
         kept = {k: v for k, v in protocol.items() if k not in _NO_MATTER}
         # As a checkpoint will hold it, so that it equals what is read from one.
-        return Judged(step, dict(metrics), json.loads(json.dumps(kept)), known)
+        return Judged(step, dict(metrics), json.loads(json.dumps(kept)), declared(names))
 
     def record(self) -> dict[str, Any]:
         """For a checkpoint's state.json."""
-        keys = {n: {"better": k.better, "decides": k.decides} for n, k in self.keys.items()}
-        return {"metrics": dict(self.metrics), "protocol": dict(self.protocol), "keys": keys}
+        return {
+            "metrics": dict(self.metrics),
+            "protocol": dict(self.protocol),
+            "keys": records(self.keys.values()),
+        }
 
     @staticmethod
     def read(step: int, record: Mapping[str, Any]) -> "Judged":
         """Takes back `record`, whatever became of it: what is none of ours is left out."""
-        metrics, protocol, keys = (
+        metrics, protocol = (
             found if isinstance(found := record.get(name), dict) else {}
-            for name in ("metrics", "protocol", "keys")
+            for name in ("metrics", "protocol")
         )
         numbers = {k: float(v) for k, v in metrics.items() if type(v) in (int, float)}
-        known = {name: _key(name, keys.get(name)) for name in numbers}
-        return Judged(step, numbers, protocol, {n: k for n, k in known.items() if k.better})
+        return Judged(step, numbers, protocol, from_records(record.get("keys")))
 
     def value(self, name: str) -> float:
         """A metric's, NaN where it was not measured."""
         return self.metrics.get(name, math.nan)
+
+    @property
+    def feature_net(self) -> str:
+        """That the metrics were measured by; "" for points."""
+        return str(self.protocol.get("feature_net", ""))
+
+    def text(self, name: str) -> str:
+        """A metric as it is printed: `fid[fashion] 12.3`."""
+        key = self.keys.get(name) or Key(name)
+        return f"{label(name, self.feature_net)} {key.text(self.value(name))}"
 
     def deciding(self, best_by: str = "") -> str:
         """The key that says how good the state is: the one asked for, or the first that decides.
@@ -73,15 +94,8 @@ class Judged:
             "" where it was not measured, is not finite, or has no direction.
         """
         names = [best_by] if best_by else [n for n, key in self.keys.items() if key.decides]
-        found = (n for n in names if n in self.keys and math.isfinite(self.value(n)))
-        return next(found, "")
-
-
-def _key(name: str, record: Any) -> Key:
-    """As the checkpoint says: a metric of someone's own need not be at hand to read it."""
-    if isinstance(record, dict) and record.get("better") in ("lower", "higher"):
-        return Key(name, better=record["better"], decides=record.get("decides") is True)
-    return key_of(name)
+        ranked = (n for n in names if n in self.keys and self.keys[n].better)
+        return next((n for n in ranked if math.isfinite(self.value(n))), "")
 
 
 def best_of(states: Iterable[Judged], best_by: str = "") -> dict[str, Any] | None:

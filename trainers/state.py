@@ -205,8 +205,8 @@ class State(KerasFace):
         logs: Logs = {"images": self.images}
         for group, scale in self.loss_scales.items():
             if scale.dynamic:
-                logs[f"{group}_loss_scale"] = float(scale.value.numpy())
-                logs[f"{group}_skipped"] = int(scale.skipped.numpy())
+                logs[f"loss_scale/{group}"] = float(scale.value.numpy())
+                logs[f"skipped/{group}"] = int(scale.skipped.numpy())
         return logs
 
     def inference(self, name: str = "") -> keras.Model:

@@ -67,8 +67,8 @@ class VAEGAN(GAN):
         losses = dict(zip(self.groups, (loss_e, loss_g, loss_d)))
         for group, loss in losses.items():
             self.minimize(loss, group, tape)
-        logs = {f"{group}_loss": loss for group, loss in losses.items()}
-        return logs | {"kl": kl, "distance": distance, **penalties}
+        logs = {f"loss/{group}": loss for group, loss in losses.items()}
+        return logs | {"loss/encoder/kl": kl, "loss/encoder/distance": distance, **penalties}
 
     def views(self, source: Source, layout: Layout) -> Views:
         """Adds `reconstruction`: x beside G(E(x)), by the mean of q."""

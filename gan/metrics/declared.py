@@ -1,6 +1,7 @@
 """The keys of metrics by the metrics' names: which numbers they yield, and what is better."""
 
 from collections.abc import Iterable
+from dataclasses import replace
 
 from gan.errors import UserError
 from gan.metrics import scores
@@ -26,7 +27,8 @@ def declared(metrics: Iterable[str]) -> dict[str, Key]:
     found: dict[str, Key] = {}
     for metric in metrics:
         for key in getattr(scores.find(metric), "keys", ()):
-            if found.setdefault(key.name, key) != key:
+            first = found.setdefault(key.name, replace(key, metric=metric))
+            if replace(first, metric=key.metric) != key:
                 raise UserError(
                     f"--metrics={metric!r} and another metric declare the key {key.name!r} in "
                     "different ways: rename it in one of them."
@@ -34,18 +36,12 @@ def declared(metrics: Iterable[str]) -> dict[str, Key]:
     return found
 
 
-def key_of(name: str, metrics: Iterable[str] = ()) -> Key:
-    """The declaration of a key that was met in a file.
+def key_of(name: str) -> Key:
+    """What the project's own metrics declare of a key; one that none declares has no direction.
 
-    Args:
-        name: of the key.
-        metrics: whose declarations to look at first; those that come with the project are always
-            looked at.
-
-    Returns:
-        The key; without a direction where nobody declares it.
+    For numbers that came without a declaration, such as those of a callback of someone's own.
     """
-    return declared(metrics).get(name) or _BUILT_IN.get(name) or Key(name)
+    return _BUILT_IN.get(name) or Key(name)
 
 
 _BUILT_IN = declared([*scores.METRICS, *scores.OWN])

@@ -1,12 +1,15 @@
 """What a metric says of the numbers it returns, beside the function that computes them."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
+import re
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, fields
 from typing import Any, TypeVar
 
 from gan.errors import UserError
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])
+# Format specifications of numbers, without a width.
+_FORM = re.compile(r"[+ ]?,?(\.\d\d?)?[efg%]?")
 
 
 @dataclass(frozen=True)
@@ -21,8 +24,9 @@ class Key:
             generator can have a good value: precision, say, is best for one perfect image.
         covers: "share" or "count" where it says how much of the data is found, the more the higher:
             such a key is what a collapse lowers. "" for all others.
-        form: how it prints, a format specification.
+        form: how it prints, a format specification such as .4g or .1%.
         spread_of: the key whose standard deviation this is; "" for a number of its own.
+        metric: the metric that returns it, by the name it was asked for; `declared` fills it in.
     """
 
     name: str
@@ -32,13 +36,39 @@ class Key:
     covers: str = ""
     form: str = ".4g"
     spread_of: str = ""
+    metric: str = ""
 
     def __post_init__(self) -> None:
-        """Raises UserError for an unknown direction, or one that does not go with the rest."""
+        """Raises UserError for an unknown direction or form, or ones that do not go together."""
         valid = ("higher",) if self.covers else ("lower", "higher") + ("",) * (not self.decides)
         if self.better not in valid:
             expected = " or ".join(repr(v) for v in valid)
             raise UserError(f"Key({self.name!r}, better={self.better!r}): expected {expected}.")
+        if self.covers not in ("", "share", "count"):
+            raise UserError(f"Key({self.name!r}, covers={self.covers!r}): expected share or count.")
+        if not _FORM.fullmatch(self.form):
+            raise UserError(f"Key({self.name!r}, form={self.form!r}): expected one such as '.4g'.")
+
+    def record(self) -> dict[str, Any]:
+        """What it declares beside its name, for a file that holds its values: JSON."""
+        values = {f.name: (getattr(self, f.name), f.default) for f in fields(self)[1:]}
+        return {name: value for name, (value, default) in values.items() if value != default}
+
+    @staticmethod
+    def from_record(name: str, record: Any) -> "Key":
+        """Takes back `record`, whatever became of it: what is no declaration declares nothing.
+
+        The metric itself need not be at hand.
+        """
+        kinds = {f.name: type(f.default) for f in fields(Key)[1:]}
+        found = record if isinstance(record, dict) else {}
+        found = {k: v for k, v in found.items() if type(v) is kinds.get(k)}
+        if not all(str(value).isprintable() for value in found.values()):
+            return Key(name)  # These go to a terminal.
+        try:
+            return Key(name, **found)
+        except UserError:
+            return Key(name)
 
     def text(self, value: float) -> str:
         """A value as it prints, with its unit."""
@@ -47,6 +77,17 @@ class Key:
     def improves(self, value: float, best: float) -> bool:
         """Whether a value is better than another; never of a key without direction, nor of NaN."""
         return value < best if self.better == "lower" else self.better != "" and value > best
+
+
+def records(keys: Iterable[Key]) -> dict[str, dict[str, Any]]:
+    """Declarations as they stand beside values in a file: key -> what it declares."""
+    return {key.name: key.record() for key in keys}
+
+
+def from_records(found: Any) -> dict[str, Key]:
+    """Takes back `records`."""
+    pairs = found.items() if isinstance(found, Mapping) else ()
+    return {str(name): Key.from_record(str(name), record) for name, record in pairs}
 
 
 def declares(*keys: Key) -> Callable[[_Function], _Function]:

@@ -19,7 +19,7 @@ class Metric(keras.callbacks.Callback):
         self.name, self.values = name, values
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
-        logs[self.name] = self.values[epoch]
+        logs[f"eval/{self.name}"] = self.values[epoch]
 
 
 def flat(trainer: Any) -> dict[str, list[np.ndarray]]:
@@ -107,7 +107,7 @@ def test_a_checkpoint_at_an_epochs_end_lies_behind_its_evaluation(
 
     def numbers(workdir: Path) -> list[dict[str, Any]]:
         lines = (workdir / "metrics.jsonl").read_text().splitlines()
-        clock = ("seconds", "images_per_second")
+        clock = ("seconds", "progress/images_per_second")
         return [{k: v for k, v in json.loads(x).items() if k not in clock} for x in lines]
 
     assert numbers(broken) == numbers(whole)

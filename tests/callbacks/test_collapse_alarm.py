@@ -64,7 +64,7 @@ class Says(keras.callbacks.Callback):
         self.metrics = metrics
 
     def on_epoch_end(self, epoch, logs=None):
-        logs.update({k: v[min(epoch, len(v) - 1)] for k, v in self.metrics.items()})
+        logs.update({f"eval/{k}": v[min(epoch, len(v) - 1)] for k, v in self.metrics.items()})
 
 
 def train(tmp_path, *before, kimg=0.16, save=True, keep=3, metrics=None, trainer=None, **options):
@@ -104,8 +104,8 @@ def test_a_healthy_run_is_quiet(tmp_path, caplog, loss):
     assert not (tmp_path / "collapses.jsonl").exists()
     log = lines(tmp_path / "metrics.jsonl")
     assert log[-1]["images"] == 160
-    assert all(line["collapse"] == 0 and line["diversity"] > 0.2 for line in log)
-    assert all(0 <= line["discriminator_accuracy"] <= 1 for line in log)
+    assert all(line["alarm/collapse"] == 0 and line["alarm/diversity"] > 0.2 for line in log)
+    assert all(0 <= line["accuracy/discriminator"] <= 1 for line in log)
 
 
 def test_warns_once_an_episode_with_all_figures(tmp_path, caplog):
@@ -117,8 +117,8 @@ def test_warns_once_an_episode_with_all_figures(tmp_path, caplog):
     assert len(said) == 2 and "\n" not in said[0]
     assert said[0].startswith("Collapse at step 6 (0.048 kimg): diversity 0 is below 0.2, 2 times")
     assert "diversity 0 (best " in said[0] and "recall 0.5 (best 0.5)" in said[0]
-    assert "discriminator_accuracy" in said[0] and "Training goes on." in said[0]
-    log = {line["step"]: line["collapse"] for line in lines(tmp_path / "metrics.jsonl")}
+    assert "accuracy/discriminator" in said[0] and "Training goes on." in said[0]
+    log = {line["step"]: line["alarm/collapse"] for line in lines(tmp_path / "metrics.jsonl")}
     assert [log[s] for s in range(2, 21, 2)] == [0, 0, 1, 1, 1, 0, 0, 0, 1, 1]
     assert [r["step"] for r in lines(tmp_path / "collapses.jsonl")] == [6, 18]
 
@@ -164,7 +164,7 @@ def test_a_generator_of_two_images_is_a_collapse(tmp_path, caplog):
     """Their mean distance over all pairs is that of half of the data: diversity says nothing."""
     train(tmp_path, TwoImages(4), samples=64)
     log = lines(tmp_path / "metrics.jsonl")
-    assert log[-1]["diversity"] > 0.2 and log[-1]["distinct"] == 2 / 64
+    assert log[-1]["alarm/diversity"] > 0.2 and log[-1]["alarm/distinct"] == 2 / 64
     said = alarms(caplog)[0]
     assert "only 2 of 64 samples differ, and 6" in said and "of as many real examples" in said
 
@@ -177,7 +177,7 @@ class Wins(keras.callbacks.Callback):
         self.share = share
 
     def on_train_batch_end(self, batch, logs=None):
-        logs["discriminator_accuracy"] = 1.0
+        logs["accuracy/discriminator"] = 1.0
         if self.model.step == 6:
             for network in (self.model.networks["generator"], *self.model.ema.values()):
                 last = network.weights[-2]
@@ -226,7 +226,7 @@ def test_rollback_goes_back_to_the_best_and_on_in_another_way(tmp_path, caplog):
     log = lines(tmp_path / "metrics.jsonl")
     images = [line["images"] for line in log]
     assert images == sorted(images) and images.count(96) == 2  # A line due, an evaluation.
-    assert [line["images"] for line in log if "fid" in line] == [32, 64, 96, 128, 160]
+    assert [line["images"] for line in log if "eval/fid" in line] == [32, 64, 96, 128, 160]
     assert [line["seconds"] for line in log] == sorted(line["seconds"] for line in log)
     assert Checkpoints(tmp_path).steps() == [8, 16, 20]
     assert Checkpoints(tmp_path).best() == {"step": 8, "metric": "fid", "value": 4.0}

@@ -35,7 +35,7 @@ class Fid(keras.callbacks.Callback):
         self.samples: list[np.ndarray] = []
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
-        logs["fid"] = self.values[epoch]
+        logs["eval/fid"] = self.values[epoch]
         self.weights.append(self.model.get_weights())
         self.samples.append(self.model.sampler()(latents(4, 4, 0)))
 
@@ -52,7 +52,7 @@ def trainer(make_gan: Callable[..., Any]) -> Any:
 def test_early_stopping_on_fid_restores_the_best(trainer: Any, source: Any) -> None:
     fid = Fid(9.0, 5.0, 6.0, 7.0, 1.0)
     stop = keras.callbacks.EarlyStopping(
-        monitor="fid", mode="min", patience=2, restore_best_weights=True
+        monitor="eval/fid", mode="min", patience=2, restore_best_weights=True
     )
     trainer.fit(source, total_kimg=0.08, callbacks=[fid, stop], **EPOCH)
     assert trainer.images == 64  # Not 80: after two evaluations without progress.
@@ -70,8 +70,8 @@ def test_model_checkpoint_keeps_the_best_generator(
 ) -> None:
     fid = Fid(9.0, 5.0, 6.0, 4.0)
     save = keras.callbacks.ModelCheckpoint(
-        str(tmp_path / "{epoch:02d}-{fid:.1f}.keras"),
-        monitor="fid",
+        str(tmp_path / "{epoch:02d}-{eval/fid:.1f}.keras"),
+        monitor="eval/fid",
         mode="min",
         save_best_only=True,
     )
@@ -98,17 +98,19 @@ def test_model_checkpoint_saves_all_weights(
 
 def test_reduce_lr_on_plateau_keeps_the_ratio(trainer: Any, source: Any) -> None:
     plateau = keras.callbacks.ReduceLROnPlateau(
-        monitor="fid", mode="min", factor=0.5, patience=1, min_delta=0.0
+        monitor="eval/fid", mode="min", factor=0.5, patience=1, min_delta=0.0
     )
     history = trainer.fit(
         source, total_kimg=0.064, callbacks=[Fid(9.0, 5.0, 6.0, 4.0), plateau], **EPOCH
     )
     assert rates(trainer) == pytest.approx({"generator": 0.005, "discriminator": 0.02})
-    assert history.history["fid"] == [9.0, 5.0, 6.0, 4.0]
+    assert history.history["eval/fid"] == [9.0, 5.0, 6.0, 4.0]
 
 
 def test_reduce_lr_on_plateau_of_one_optimizer(trainer: Any, source: Any) -> None:
-    plateau = keras.callbacks.ReduceLROnPlateau(monitor="fid", mode="min", factor=0.1, patience=1)
+    plateau = keras.callbacks.ReduceLROnPlateau(
+        monitor="eval/fid", mode="min", factor=0.1, patience=1
+    )
     history = trainer.fit(
         source,
         total_kimg=0.032,
@@ -117,7 +119,7 @@ def test_reduce_lr_on_plateau_of_one_optimizer(trainer: Any, source: Any) -> Non
     )
     assert rates(trainer) == pytest.approx({"generator": 0.01, "discriminator": 0.004})
     # Its log carries the optimizer's name; as in Keras, it says what the epoch was trained with.
-    assert history.history["discriminator_learning_rate"] == pytest.approx([0.04, 0.04])
+    assert history.history["learning_rate/discriminator"] == pytest.approx([0.04, 0.04])
     assert "learning_rate" not in history.history
 
 
@@ -159,8 +161,8 @@ def test_learning_rate_scheduler_of_each_optimizer(trainer: Any, source: Any) ->
     history = trainer.fit(source, total_kimg=0.032, callbacks=callbacks, **EPOCH)
     assert [r["discriminator"] for r in seen] == pytest.approx([0.3, 0.15])
     assert [r["generator"] for r in seen] == pytest.approx([0.005, 0.0025])
-    assert history.history["discriminator_learning_rate"] == pytest.approx([0.3, 0.15])
-    assert history.history["generator_learning_rate"] == pytest.approx([0.005, 0.0025])
+    assert history.history["learning_rate/discriminator"] == pytest.approx([0.3, 0.15])
+    assert history.history["learning_rate/generator"] == pytest.approx([0.005, 0.0025])
 
 
 def test_a_rate_of_zero_freezes_one_network(trainer: Any, source: Any) -> None:
@@ -181,7 +183,7 @@ def test_on_optimizer_names_the_optimizers_there_are(trainer: Any, source: Any) 
 
 
 def test_what_a_wrapped_callback_sets_reaches_the_trainer(trainer: Any, source: Any) -> None:
-    stop = keras.callbacks.EarlyStopping(monitor="fid", mode="min", patience=1)
+    stop = keras.callbacks.EarlyStopping(monitor="eval/fid", mode="min", patience=1)
     trainer.fit(
         source,
         total_kimg=0.064,
@@ -201,10 +203,10 @@ def test_tensorboard(trainer: Any, source: Any, tmp_path: Path, update_freq: Any
     def series(tag: str) -> list[float]:
         return [float(tensor_util.make_ndarray(e.tensor_proto)) for e in events.Tensors(tag)]
 
-    assert series("epoch_fid") == [9.0, 5.0]
-    assert series("epoch_generator_loss") == pytest.approx(history.history["generator_loss"])
+    assert series("epoch_eval/fid") == [9.0, 5.0]
+    assert series("epoch_loss/generator") == pytest.approx(history.history["loss/generator"])
     if update_freq == 1:
-        assert len(series("batch_discriminator_loss")) == 4
+        assert len(series("batch_loss/discriminator")) == 4
 
 
 def test_csv_logger(trainer: Any, source: Any, tmp_path: Path) -> None:
@@ -213,8 +215,8 @@ def test_csv_logger(trainer: Any, source: Any, tmp_path: Path) -> None:
     history = trainer.fit(source, total_kimg=0.032, callbacks=[Fid(9.0, 5.0), log], **EPOCH)
     with open(path) as file:
         rows = list(csv.DictReader(file))
-    assert [float(r["fid"]) for r in rows] == [9.0, 5.0]
-    for name in ("generator_loss", "discriminator_loss", "loss", "images"):
+    assert [float(r["eval/fid"]) for r in rows] == [9.0, 5.0]
+    for name in ("loss/generator", "loss/discriminator", "loss", "images"):
         assert [float(r[name]) for r in rows] == pytest.approx(history.history[name])
 
 
@@ -229,8 +231,8 @@ def test_lambda_callback(trainer: Any, source: Any) -> None:
     )
     trainer.fit(source, total_kimg=0.024, callbacks=[spy], **EPOCH)
     names = [
-        "discriminator_accuracy", "discriminator_loss", "fake_logits", "generator_loss", "images",
-        "loss", "real_logits",
+        "accuracy/discriminator", "images", "logits/fake", "logits/real", "loss",
+        "loss/discriminator", "loss/generator",
     ]  # fmt: skip
     assert calls == [
         "begin",
@@ -256,8 +258,8 @@ def test_progbar_logger(trainer: Any, source: Any, capsys: pytest.CaptureFixture
     assert "Epoch 1/2" in text
     assert "Epoch 2/2" in text
     assert "2/2" in text
-    assert "generator_loss" in text
-    assert "fid: 5.0" in text
+    assert "loss/generator" in text
+    assert "eval/fid: 5.0" in text
 
 
 @pytest.mark.parametrize(("kind", "save_freq"), [("gan", "epoch"), ("cyclegan", 1)])

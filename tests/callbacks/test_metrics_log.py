@@ -19,7 +19,7 @@ class Metric(keras.callbacks.Callback):
     """An evaluation that finds `fid` = 100 / images."""
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
-        logs["fid"] = 100 / self.model.images
+        logs["eval/fid"] = 100 / self.model.images
 
 
 class Losses(keras.callbacks.Callback):
@@ -44,7 +44,7 @@ def lines(workdir: Path) -> list[dict[str, Any]]:
 
 def numbers(workdir: Path) -> list[dict[str, Any]]:
     """All but the wall time."""
-    clock = ("seconds", "images_per_second")
+    clock = ("seconds", "progress/images_per_second")
     return [{k: v for k, v in line.items() if k not in clock} for line in lines(workdir)]
 
 
@@ -66,7 +66,6 @@ def test_a_line_an_event(make_gan: Callable[..., Any], source: Any, tmp_path: Pa
         tmp_path,
         log_every_kimg=0.032,
         sinks=[TensorBoardScalars(tmp_path)],
-        feature_net="fashion",
     )
     trainer.fit(
         source,
@@ -79,29 +78,36 @@ def test_a_line_an_event(make_gan: Callable[..., Any], source: Any, tmp_path: Pa
     # Every 32 images, and an evaluation at 64, 128 and 144.
     assert [line["images"] for line in got] == [32, 64, 64, 96, 128, 128, 144]
     assert [line["step"] for line in got] == [4, 8, 8, 12, 16, 16, 18]
-    assert [line.get("fid") for line in got] == [
+    assert [line.get("eval/fid") for line in got] == [
         None, None, 100 / 64, None, None, 100 / 128, 100 / 144
     ]  # fmt: skip
-    # The net stands beside what it measured, and nowhere else.
-    assert all(line.get("feature_net") == ("fashion" if "fid" in line else None) for line in got)
+    # What the metric declares stands beside its values, and nowhere else.
+    fid = {"fid": {"better": "lower", "decides": True, "metric": "fid"}}
+    assert all(line.get("keys") == (fid if "eval/fid" in line else None) for line in got)
     for line in got:
         want = losses.at[line["images"]]
-        for name in ("loss", "generator_loss", "discriminator_loss"):
+        assert "loss" not in line  # their sum, which is for Keras' callbacks
+        for name in (
+            "loss/generator",
+            "loss/discriminator",
+            "logits/real",
+            "accuracy/discriminator",
+        ):
             assert line[name] == want[name]
-        assert line["generator_learning_rate"] == 2e-4
-        assert line["discriminator_learning_rate"] == 2e-4
-        assert line["images_per_second"] > 0
+        assert line["learning_rate/generator"] == 2e-4
+        assert line["learning_rate/discriminator"] == 2e-4
+        assert line["progress/images_per_second"] > 0
     seconds = [line["seconds"] for line in got]
     assert seconds == sorted(seconds)
     assert seconds[0] > 0
 
     shown = scalars(tmp_path)
-    assert shown["metrics/fid"] == [(n, pytest.approx(100 / n)) for n in (64, 128, 144)]
+    assert shown["eval/fid"] == [(n, pytest.approx(100 / n)) for n in (64, 128, 144)]
     assert shown["loss/generator"] == [
-        (n, pytest.approx(losses.at[n]["generator_loss"])) for n in (32, 64, 96, 128, 144)
+        (n, pytest.approx(losses.at[n]["loss/generator"])) for n in (32, 64, 96, 128, 144)
     ]
     assert [s for s, _ in shown["learning_rate/discriminator"]] == [32, 64, 96, 128, 144]
-    assert {"loss/total", "loss/discriminator", "logits/real", "logits/fake"} < set(shown)
+    assert {"loss/discriminator", "logits/real", "logits/fake"} < set(shown)
 
 
 def test_resuming_drops_what_lies_beyond_the_checkpoint(
@@ -145,7 +151,9 @@ def lines_up_to(workdir: Path, step: int) -> list[dict[str, Any]]:
 def test_a_run_that_had_no_checkpoint_begins_again(
     make_gan: Callable[..., Any], source: Any, tmp_path: Path
 ) -> None:
-    (tmp_path / "metrics.jsonl").write_text('{"step": 0, "images": 0, "fid": 3.0}\n{"step": 4}\n')
+    (tmp_path / "metrics.jsonl").write_text(
+        '{"step": 0, "images": 0, "eval/fid": 3.0}\n{"step": 4}\n'
+    )
     trainer = make_gan()
     trainer.fit(source, total_kimg=0.016, callbacks=[MetricsLog(tmp_path, log_every_kimg=0)])
     assert [line["step"] for line in lines(tmp_path)] == [2]
@@ -156,18 +164,15 @@ def test_what_json_cannot_say_is_null() -> None:
         step=1,
         images=8,
         seconds=0.5,
-        images_per_second=16.0,
-        values={"generator_loss": math.nan, "discriminator_loss": 1.5},
-        metrics={"fid": math.inf},
+        values={"loss/generator": math.nan, "loss/discriminator": 1.5, "eval/fid": math.inf},
     )
     assert json.loads(event.json()) == {
         "step": 1,
         "images": 8,
         "seconds": 0.5,
-        "images_per_second": 16.0,
-        "generator_loss": None,
-        "discriminator_loss": 1.5,
-        "fid": None,
+        "loss/generator": None,
+        "loss/discriminator": 1.5,
+        "eval/fid": None,
     }
     assert "\n" not in event.json()
 
@@ -186,7 +191,7 @@ def test_a_loss_that_is_not_finite_is_logged_at_once(
             steps_per_loop=2,
             callbacks=[MetricsLog(tmp_path, log_every_kimg=1.0), NaNGuard()],
         )
-    assert [(line["images"], line["generator_loss"]) for line in lines(tmp_path)] == [(16, None)]
+    assert [(line["images"], line["loss/generator"]) for line in lines(tmp_path)] == [(16, None)]
 
 
 def test_an_interrupted_run_writes_no_line_of_its_own(
@@ -207,5 +212,5 @@ def test_loss_scales_are_logged(make_gan: Callable[..., Any], source: Any, tmp_p
     trainer.fit(source, total_kimg=0.008, callbacks=[log])
     line = lines(tmp_path)[0]
     scale = float(trainer.loss_scales["generator"].value.numpy())
-    assert line["generator_loss_scale"] == scale
+    assert line["loss_scale/generator"] == scale
     assert scalars(tmp_path)["loss_scale/generator"] == [(8, scale)]

@@ -1,4 +1,5 @@
 import math
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -46,14 +47,14 @@ def test_names_the_value_the_step_and_the_last_good_checkpoint(
         )
     message = str(caught.value)
     assert "\n" not in message
-    assert "_loss is nan at step 6 (48 images)" in message
+    assert re.search(r"logits/fake is nan at step 6 \(48 images\)", message)
     assert str(checkpoints.path(4)) in message
     # Nothing came after it, and what is there is whole.
     assert checkpoints.steps() == [2, 4]
     again = make_gan()
     assert checkpoints.restore(again) == 4
     assert all(np.isfinite(w).all() for w in again.get_weights())
-    assert '"generator_loss": null' in (tmp_path / "metrics.jsonl").read_text().splitlines()[-1]
+    assert '"loss/generator": null' in (tmp_path / "metrics.jsonl").read_text().splitlines()[-1]
 
 
 def test_a_poisoned_weight_is_not_saved(
@@ -74,43 +75,43 @@ def test_a_poisoned_weight_is_not_saved(
     assert checkpoints.steps() == [2]
 
 
-@pytest.mark.parametrize("name", ["r1", "real_logits", "a_penalty_of_my_own"])
+@pytest.mark.parametrize("name", ["penalty/r1", "logits/real", "mine/of_my_own"])
 @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
 def test_reads_every_value(make_gan: Callable[..., Any], name: str, value: float) -> None:
     guard = NaNGuard()
     guard.set_model(make_gan())
     guard.on_train_begin()
-    guard.on_train_batch_end(0, {"generator_loss": 1.0, name: 2.0, "images": 8})
+    guard.on_train_batch_end(0, {"loss/generator": 1.0, name: 2.0, "images": 8})
     with pytest.raises(TrainingDiverged, match=f"^Training diverged: {name} is {value} at step 0"):
-        guard.on_train_batch_end(1, {"generator_loss": 1.0, name: value, "images": 16})
+        guard.on_train_batch_end(1, {"loss/generator": 1.0, name: value, "images": 16})
 
 
 def test_names_the_culprit_rather_than_the_sum(make_gan: Callable[..., Any]) -> None:
     guard = NaNGuard()
     guard.set_model(make_gan())
-    logs = {"generator_loss": 1.0, "loss": math.nan, "r1": math.nan}
-    with pytest.raises(TrainingDiverged, match="r1 is nan"):
+    logs = {"loss/generator": 1.0, "loss": math.nan, "penalty/r1": math.nan}
+    with pytest.raises(TrainingDiverged, match="penalty/r1 is nan"):
         guard.on_train_batch_end(0, logs)
 
 
 def test_reads_what_an_evaluation_adds(make_gan: Callable[..., Any]) -> None:
     guard = NaNGuard()
     guard.set_model(make_gan())
-    guard.on_train_batch_end(0, {"generator_loss": 1.0})
-    guard.on_epoch_end(0, {"generator_loss": 1.0, "fid": 80.0})
+    guard.on_train_batch_end(0, {"loss/generator": 1.0})
+    guard.on_epoch_end(0, {"loss/generator": 1.0, "eval/fid": 80.0})
     with pytest.raises(TrainingDiverged, match="fid is nan"):
-        guard.on_epoch_end(1, {"generator_loss": 1.0, "fid": math.nan})
+        guard.on_epoch_end(1, {"loss/generator": 1.0, "eval/fid": math.nan})
 
 
 def test_one_metric_without_a_value_is_no_divergence(make_gan: Callable[..., Any], caplog) -> None:
     guard = NaNGuard()
     guard.set_model(make_gan())
-    guard.on_train_batch_end(0, {"generator_loss": 1.0})
+    guard.on_train_batch_end(0, {"loss/generator": 1.0})
     for epoch in range(2):
-        guard.on_epoch_end(epoch, {"generator_loss": 1.0, "fid": 8.0, "mine": math.nan})
-    assert [r.getMessage()[:12] for r in caplog.records] == ["mine is nan "]
+        guard.on_epoch_end(epoch, {"loss/generator": 1.0, "eval/fid": 8.0, "eval/mine": math.nan})
+    assert [r.getMessage()[:12] for r in caplog.records] == ["eval/mine is"]
     with pytest.raises(TrainingDiverged, match="fid is nan"):
-        guard.on_epoch_end(2, {"fid": math.nan, "kid": math.nan, "learning_rate": 0.1})
+        guard.on_epoch_end(2, {"eval/fid": math.nan, "eval/kid": math.nan, "learning_rate": 0.1})
 
 
 def test_a_slot_that_is_not_finite_never_replaces_a_good_checkpoint(
@@ -141,19 +142,22 @@ def test_a_slot_that_is_not_finite_never_replaces_a_good_checkpoint(
 
 
 def test_an_overflow_that_was_skipped_passes(make_gan: Callable[..., Any]) -> None:
+    trainer = make_gan(precision="mixed_float16")
     guard = NaNGuard()
-    guard.set_model(make_gan(precision="mixed_float16"))
+    guard.set_model(trainer)
     guard.on_train_begin()
 
-    def logs(r1: float, skipped: int, scale: float) -> dict[str, float]:
-        return {"r1": r1, "discriminator_skipped": skipped, "discriminator_loss_scale": scale}
+    def call(r1: float, skipped: int, scale: float) -> None:
+        trainer.loss_scales["discriminator"].skipped.assign(skipped)
+        trainer.loss_scales["discriminator"].value.assign(scale)
+        guard.on_train_batch_end(0, {"penalty/r1": r1})
 
-    guard.on_train_batch_end(0, logs(math.inf, 1, 2.0**14))
-    guard.on_train_batch_end(1, logs(0.1, 1, 2.0**14))
+    call(math.inf, 1, 2.0**14)
+    call(0.1, 1, 2.0**14)
     with pytest.raises(TrainingDiverged):  # No step was skipped this time.
-        guard.on_train_batch_end(2, logs(math.inf, 1, 2.0**14))
+        call(math.inf, 1, 2.0**14)
     with pytest.raises(TrainingDiverged):  # Nothing is left of the scale.
-        guard.on_train_batch_end(3, logs(math.inf, 2, 2.0**-14))
+        call(math.inf, 2, 2.0**-14)
 
 
 def test_float16_trains_through_overflows_and_ends_where_nothing_helps(

@@ -2,8 +2,11 @@ import io
 from collections.abc import Callable
 from typing import Any
 
+import pytest
+
 from callbacks.evaluation import Evaluation
 from callbacks.progress_bar import ProgressBar
+from gan.metrics.keys import Key, declares
 
 
 class Terminal(io.StringIO):
@@ -51,18 +54,42 @@ def test_a_resumed_bar_begins_where_it_was(make_gan: Callable[..., Any], source:
     assert "62%" in shown[0]  # behind the first step of the other half
 
 
-def test_evaluations_are_told(make_gan: Callable[..., Any], source: Any) -> None:
-    class Found:
-        metrics, protocol = ("fid",), {}
+@declares(
+    Key("blur", better="lower", unit="px", form=".1f", decides=True),
+    Key("found", better="higher", form=".0%", covers="share"),
+    Key("size"),
+)
+def blur(reference: Any, samples: Any) -> dict[str, float]:
+    raise NotImplementedError  # `Judge` makes up what it finds.
 
-        def evaluate(self, sampler: Any, seed: Any = None) -> dict[str, float]:
-            return {"fid": 12.3456}
 
+class Judge:
+    """What stands for an Evaluator of images."""
+
+    def __init__(self, metrics: tuple[str, ...], found: dict[str, float]) -> None:
+        self.metrics, self.found = metrics, found
+        self.protocol = {"feature_net": "fashion"}
+
+    def evaluate(self, sampler: Any, seed: Any = None) -> dict[str, float]:
+        return self.found
+
+
+@pytest.mark.parametrize(
+    ("judge", "line"),
+    [
+        (Judge(("fid", "pr"), {"fid": 12.3456, "precision": 0.5, "recall": 0.25}),
+         "fid[fashion] 12.35, recall[fashion] 0.25"),
+        # Someone's own metric is told like ours, in the form that it declares.
+        (Judge((f"{__name__}:blur", "fid"), {"blur": 3.14, "found": 0.5, "size": 9.0, "fid": 2.0}),
+         "blur[fashion] 3.1 px, found[fashion] 50%, fid[fashion] 2"),
+        (Judge(("ppl",), {"ppl": 7.0}), "ppl[fashion] 7"),
+    ],
+)  # fmt: skip
+def test_what_an_evaluation_found_is_told(
+    make_gan: Callable[..., Any], source: Any, judge: Any, line: str
+) -> None:
     for file in (io.StringIO(), Terminal()):
-        bar = ProgressBar(file=file, label="{}[fashion]".format)
         make_gan().fit(
-            source,
-            total_kimg=0.016,
-            callbacks=[Evaluation(Found()), bar],  # type: ignore[arg-type]
+            source, total_kimg=0.016, callbacks=[Evaluation(judge), ProgressBar(file=file)]
         )
-        assert "0.016 kimg: fid[fashion] 12.35\n" in file.getvalue()
+        assert f"0.016 kimg: {line}\n" in file.getvalue()

@@ -25,10 +25,10 @@ class Record(keras.callbacks.Callback):
         self.seen, self.epochs = [], []
 
     def on_train_batch_end(self, batch, logs=None):
-        self.seen.append((self.model.images, logs["sparsity"]))
+        self.seen.append((self.model.images, logs["progress/sparsity"]))
 
     def on_epoch_end(self, epoch, logs=None):
-        self.epochs.append(logs["sparsity"])
+        self.epochs.append(logs["progress/sparsity"])
 
 
 def test_sparsity_follows_the_schedule_and_stays(make_gan, source):
@@ -183,7 +183,7 @@ class Metric(keras.callbacks.Callback):
     """Adds to an epoch's logs, as Evaluation does."""
 
     def on_epoch_end(self, epoch, logs=None):
-        logs["fid"] = 1.0
+        logs["eval/fid"] = 1.0
 
 
 @pytest.mark.parametrize("order", ["pruning first", "evaluation first"])

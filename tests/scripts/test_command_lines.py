@@ -295,11 +295,16 @@ def test_a_run_leaves_its_files(whole_way):
     assert list((run / "samples").glob("fake_*.png"))
     assert list((run / "tensorboard").glob("**/events*"))
     events = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
-    assert {"step", "images", "seconds", "images_per_second", "generator_loss", "r1"} <= set(
-        events[-1]
-    )
-    assert [e["images"] for e in events if "fid" in e] == [100, 200, 300]
-    best = min((e["fid"], e["step"]) for e in events if "fid" in e)[1]
+    assert {
+        "step",
+        "images",
+        "seconds",
+        "progress/images_per_second",
+        "loss/generator",
+        "penalty/r1",
+    } <= set(events[-1])
+    assert [e["images"] for e in events if "eval/fid" in e] == [100, 200, 300]
+    best = min((e["eval/fid"], e["step"]) for e in events if "eval/fid" in e)[1]
     assert (run / "checkpoints" / f"step-{best:010d}").is_dir()
 
 

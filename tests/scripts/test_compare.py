@@ -11,12 +11,15 @@ import pytest
 from PIL import Image
 
 from gan.errors import UserError
+from gan.metrics.declared import declared
+from gan.metrics.keys import records
 from scripts._runs import grouped, read
-from scripts.compare import Footnotes, evaluation_tables
+from scripts.compare import Footnotes, choose, evaluation_tables, remarks
 
 FID = {0: [8.0, 5.0, 3.0, 4.0], 1: [9.0, 4.5, 3.5, 3.0], 2: [7.0, 6.0, 2.0]}
 IMAGES = [0, 100, 200, 300]
 BASE = {"dataset": "ring", "pack": "1", "eval_samples": "0", "penalty": "", "lr_decay": "linear"}
+KEYS = records(declared(["fid", "kid", "pr"]).values())
 PROTOCOL = {"dataset": "ring", "num_samples": 2500, "seed": 0, "versions": {"keras": "3.15"}}
 
 
@@ -34,33 +37,47 @@ def write_run(folder: Path, lines=(), evaluation=None, tail="", **flags) -> Path
 
 def logged(values, name="fid", images=IMAGES):
     """A line of losses, then an evaluation's, at each count; none of losses at the start."""
+    keys = KEYS | {name: KEYS["fid"]}
     for count, value in zip(images, values):
         head = {"step": count // 10, "images": count, "seconds": count / 50}
-        losses = {"generator_loss": 1.0, "cycle": 2.0, "loss": 1.0} if count else {}
+        losses = {"loss/generator": 1.0, "loss/generator/cycle": 2.0} if count else {}
         if count:
             yield head | losses
-        yield head | losses | {name: value, "kid": 1.0, "kid_std": 0.1}
+        found = {f"eval/{name}": value, "eval/kid": 1.0, "eval/kid_std": 0.1}
+        yield head | losses | found | {"keys": keys}
 
 
 def evaluation(fid, errors=None, **protocol):
-    record = {"protocol": PROTOCOL | protocol, "metrics": {"fid": fid}}
-    return record | ({"standard_errors": {"fid": errors}} if errors else {})
+    images = protocol.pop("images", None)
+    at = {"kind": "checkpoint"} | ({"images": images} if images else {})
+    return entry(at, {"fid": fid}, {"fid": errors} if errors else {}, PROTOCOL | protocol)
+
+
+def entry(subject, metrics, errors=None, protocol=None, keys=None):
+    """What scripts.evaluate adds to evaluation.json."""
+    subject = {"kind": "file", "name": subject} if isinstance(subject, str) else subject
+    keys = keys or {name: key for name, key in KEYS.items() if name in metrics}
+    return {
+        "subject": subject, "protocol": {"n": 40} if protocol is None else protocol,
+        "metrics": metrics, "keys": keys, "errors": errors or {}, "made": {},
+    }  # fmt: skip
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     at = tmp_path_factory.mktemp("compare")
     for seed, values in FID.items():
-        record = evaluation(1.0 + seed, images=300, seed=seed)
+        record = {"evaluations": [evaluation(1.0 + seed, images=300, seed=seed)]}
         lines = logged(values)
         write_run(at / f"a_seed{seed}", lines, record, seed=seed, eval_every_kimg=seed)
     record = {"evaluations": [evaluation(2.0, 0.5), evaluation(9.0, num_samples=100)]}
     write_run(at / "b", logged([6.0, 5.0, 4.0, 3.5]), record, pack="2")
     tail = '{"step": 40, "ima'
     write_run(at / "other", logged([3.0, 2.0]), tail=tail, dataset="grid", eval_samples="500")
-    write_run(at / "untried", [{"step": 1, "images": 8, "seconds": 1.0, "loss": 1.0}])
+    write_run(at / "untried", [{"step": 1, "images": 8, "seconds": 1.0, "loss/generator": 1.0}])
     for name, dataset in (("a", "ring"), ("b", "grid")):  # judged, without a curve
-        write_run(at / f"judged_{name}", evaluation=evaluation(1.0, n=name), dataset=dataset)
+        record = {"evaluations": [evaluation(1.0, n=name)]}
+        write_run(at / f"judged_{name}", evaluation=record, dataset=dataset)
     write_run(at / "damaged", logged([1.0]), {"metrics": {}})
     (at / "file").write_text("")
     (at / "dir.png").mkdir()
@@ -81,7 +98,7 @@ MISTAKES = [
     ([COMPARE, "nowhere"], "'nowhere' is no run's folder: nowhere/flags.txt is missing"),
     ([COMPARE, "a_seed0", "untried"], "'untried' holds no evaluation yet"),
     ([COMPARE, "a_seed0", "--metrics=fdi"], "'fdi' is not known. Did you mean 'fid'?"),
-    ([COMPARE, "a_seed0", "--metrics=loss"], "'loss' is not known"),
+    ([COMPARE, "a_seed0", "--metrics=loss/generator"], "'loss/generator' is not known"),
     ([COMPARE, "a_seed0", "./a_seed0"], "'./a_seed0' is named twice"),
     ([COMPARE, "a_seed0", "--against=steps"], "--against='steps': expected images or seconds"),
     ([COMPARE, "a_seed0", "--out=plot.jpg"], "--out='plot.jpg': expected a file that ends in .png"),
@@ -236,21 +253,54 @@ def test_curves_are_aligned_on_the_counts_all_seeds_have(tmp_path):
     assert grouped([first, third])[0][0].curve("fid") is None
 
 
-def test_a_metric_nobody_knows_is_one_and_a_loss_is_none(tmp_path):
-    run = read(write_run(tmp_path / "a", logged([1.0, 2.0], name="my_score")))
-    assert set(run.curves) == {"my_score", "kid"}
-    # Lines of evaluations only: names decide.
+def test_what_was_evaluated_is_a_metric_and_nothing_else_is(tmp_path):
     lines = [
-        {"step": 1, "images": 8, "loss": 1.0, "fid": None},
-        {"step": 2, "images": 9, "fid": 2.0},
+        {"step": 1, "images": 8, "loss/generator": 1.0, "eval/fid": None},
+        {"step": 2, "images": 9, "eval/fid": 2.0, "fid": 7.0, "alarm/diversity": 1.0},
     ]
-    run = read(write_run(tmp_path / "b", lines))
-    assert run.curves == {"fid": {9: 2.0}}
+    assert read(write_run(tmp_path / "b", lines)).curves == {"fid": {9: 2.0}}
+
+
+def test_a_metric_of_ones_own_is_shown_as_it_declares_itself(tmp_path):
+    """From the run's files: its module is not there."""
+    own = {
+        "blur": {"better": "lower", "unit": "px", "form": ".1f", "metric": "gone:blur"},
+        "blur_std": {"spread_of": "blur", "metric": "gone:blur"},
+    }
+    lines = [
+        {"step": i, "images": 100 * i, "seconds": i, "eval/blur": v, "eval/blur_std": 1.0,
+         "keys": own, "feature_net": "fashion"} for i, v in ((1, 100.0), (2, 3.14159))
+    ]  # fmt: skip
+    blur = {"gone:blur": {"width": 3}}
+    found = [
+        entry("a.tflite", {"blur": 2.71828, "blur_std": 1.0}, protocol={"constants": c}, keys=own)
+        for c in (blur, blur | {"pr": {"k": 3}})
+    ]
+    write_run(tmp_path / "a", lines, {"evaluations": found})
+    ((status, out, err),) = run_all([[COMPARE, "a"]], tmp_path)
+    assert status == 0, err
+    title = "blur[fashion] (px, lower is better)"
+    assert rows(out, "curves", title) == {"a": ["1", "3.1", "0.2", "3.1", "0.2"]}
+    # Constants of others make no other figure of it: the last one counts.
+    assert rows(out, "evaluation.json", "blur (px, lower is better)") == {
+        "a: a.tflite": ["1", "2.7"]
+    }
+    assert "_std" not in out
+
+
+def test_declarations_that_differ_are_said(tmp_path):
+    first = read(write_run(tmp_path / "a", logged([1.0])))
+    lines = [line | {"keys": {"fid": {"better": "higher"}}} for line in logged([1.0])]
+    groups, _ = grouped([first, read(write_run(tmp_path / "b", lines, seed=1))])
+    chosen = choose(groups, [])
+    assert chosen["fid"].better == "lower"
+    told = f"{tmp_path / 'b'}: its fid (higher is better) is shown as fid (lower is better)"
+    assert told in remarks(groups, chosen)
 
 
 def test_damaged_lines_are_counted(tmp_path):
     folder = write_run(
-        tmp_path / "a", logged([1.0]), tail='\x00\n{"step": 3, "images": 100, "fid": 2.0}\n[1]'
+        tmp_path / "a", logged([1.0]), tail='\x00\n{"step": 3, "images": 100, "eval/fid": 2.0}\n[1]'
     )
     run = read(folder)
     assert run.curves["fid"] == {0: 1.0, 100: 2.0}
@@ -274,28 +324,24 @@ def test_marks_name_what_differs_with_both_values():
     assert footnotes.lines[2:] == ["[c] n=1", "[d] n=2"]
 
 
-def entry(subject, metrics, **protocol):
-    subject = {"kind": "file", "name": subject} if isinstance(subject, str) else subject
-    return {"subject": subject, "protocol": {"n": 40} | protocol, "metrics": metrics}
-
-
 def test_a_files_figures_are_rows_of_their_own(tmp_path):
     """However late it was judged, and whatever it was judged by."""
     at = {"kind": "checkpoint", "step": 10, "images": 300, "sha256": "1"}
-    pr = {"pr": {"k": 3}}
+    pr = {"n": 40, "constants": {"pr": {"k": 3}}}
+    resized = {"n": 40, "transform": {"image_size": 8}}
     runs = []
     for seed in (0, 1):
         entries = [
-            entry(at, {"fid": 1.0 + seed, "recall": 0.5}, constants=pr),
+            entry(at, {"fid": 1.0 + seed, "recall": 0.5}, protocol=pr),
             entry(at, {"fid": 3.0 + seed}),  # the same protocol as far as fid goes, and later
             entry("int8.tflite", {"fid": 9.0 + seed}),
-            entry({"kind": "images", "name": "p"}, {"fid": 20.0}, transform={"image_size": 8}),
+            entry({"kind": "images", "name": "p"}, {"fid": 20.0}, protocol=resized),
         ]
         record = {"evaluations": entries}
         runs.append(read(write_run(tmp_path / f"a{seed}", evaluation=record, seed=seed)))
     groups, _ = grouped(runs)
     footnotes = Footnotes()
-    text = "\n".join(evaluation_tables(groups, ["fid", "recall"], footnotes))
+    text = "\n".join(evaluation_tables(groups, choose(groups, []), footnotes))
     judged = rows("x\n\n" + text, "", "fid (lower is better)")
     assert judged == {
         "a [a]": ["2", cell([3.0, 4.0]), "0.3"],

@@ -62,7 +62,7 @@ def test_a_run_becomes_files_and_a_report(workdir, tmp_path):
         assert (tmp_path / f"report.{kind}").stat().st_size > 10_000
     # Sparsity was there to be watched.
     log = (tmp_path / "students" / "pruned0.7" / "metrics.jsonl").read_text().splitlines()
-    shares = [json.loads(line)["sparsity"] for line in log]
+    shares = [json.loads(line)["progress/sparsity"] for line in log]
     assert shares == sorted(shares) and shares[-1] == pytest.approx(0.7, abs=0.01)
     # The same command again makes nothing anew, with another figure it says so.
     again = run(

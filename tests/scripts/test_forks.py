@@ -30,7 +30,7 @@ class Mine(GAN):
             loss = tf.reduce_mean(fake)
             LOSS
         self.minimize(loss, "generator", tape)
-        return {"generator_loss": loss} | logs
+        return {"loss/generator": loss} | logs
 """
 
 
@@ -101,12 +101,17 @@ def line_of(code, part):
         (
             STEP.replace('": loss}', '": fake}'),
             "def train_step",
-            "train_step returned 'generator_loss' of shape (4, 2)",
+            "train_step returned 'loss/generator' of shape (4, 2)",
         ),
         (
             STEP.replace('": loss}', '": "small"}'),
             "def train_step",
-            "train_step returned a str as 'generator_loss'; logs are scalars.",
+            "train_step returned a str as 'loss/generator'; logs are scalars.",
+        ),
+        (
+            STEP.replace('"loss/generator": loss}', '"generator_loss": loss}'),
+            "def train_step",
+            "train_step logs 'generator_loss' without a kind: write 'loss/generator', or KIND/NAME",
         ),
         (
             STEP.replace("return", "_ ="),
@@ -280,7 +285,7 @@ def test_what_is_right_is_not_refused(train):
         "            self.minimize(loss, 'generator', tape)\n"
         "            return loss\n"
         "        loss = tf.cond(self._step % 2 == 0, update, lambda: 0.0)\n"
-        "        return {'generator_loss': loss, 'constant': 1.5}\n"
+        "        return {'loss/generator': loss, 'mine/constant': 1.5}\n"
     )
     values = {"trainer": "ideas:Mine", "architecture": "ideas:net", "width": None}
     trainer = train(code, **values, kimg=0.016)

@@ -29,7 +29,7 @@ CYCLEGAN = [
     "--width=0.05", "--n_blocks=1", "--batch_size=2", "--pool_size=8", "--total_kimg=1.2",
     "--checkpoint_every_kimg=0.03", "--log_every_kimg=0.006",
 ]  # fmt: skip
-CLOCKS = ("seconds", "images_per_second")
+CLOCKS = ("seconds", "progress/images_per_second")
 
 
 def command(options, workdir):

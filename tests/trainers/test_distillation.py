@@ -78,10 +78,10 @@ def test_one_step_is_the_papers_losses(teacher):
     adam["g"].apply(tape.gradient(loss, [w.value for w in weights]), weights)
 
     for name, value in (
-        ("generator_loss", loss),
-        ("output_l1", output),
-        ("feature_l1", sum(shares) / 2),
-        ("adversarial", adversarial),
+        ("loss/generator", loss),
+        ("loss/generator/output_l1", output),
+        ("loss/generator/feature_l1", sum(shares) / 2),
+        ("loss/generator/adversarial", adversarial),
     ):
         np.testing.assert_allclose(logs[name], value, rtol=1e-5, err_msg=name)
     for ours, plain in zip(trainer.networks["generator"].trainable_variables, weights):
@@ -112,8 +112,10 @@ def test_rounding_in_training_makes_a_better_int8_student(teacher):
     for aware in (False, True):
         trainer = distillation(teacher, quantization_aware=aware, adversarial_weight=0.0)
         logs[aware] = trainer.fit(source, total_kimg=0.008, steps_per_loop=1).history
-    assert logs[True]["output_l1"] != logs[False]["output_l1"]
-    np.testing.assert_allclose(logs[True]["output_l1"], logs[False]["output_l1"], rtol=0.05)
+    assert logs[True]["loss/generator/output_l1"] != logs[False]["loss/generator/output_l1"]
+    np.testing.assert_allclose(
+        logs[True]["loss/generator/output_l1"], logs[False]["loss/generator/output_l1"], rtol=0.05
+    )
 
 
 def test_a_resumed_distillation_is_equal_to_the_bit(teacher, tmp_path):
@@ -180,6 +182,8 @@ def test_it_trains_on_replicas_and_in_mixed_precision(teacher, tmp_path, precisi
             quantization_aware=aware,
         )
     assert trainer.distribute_strategy.num_replicas_in_sync == 2
-    first = trainer.fit(source, total_kimg=0.032, steps_per_loop=1).history["output_l1"]
+    first = trainer.fit(source, total_kimg=0.032, steps_per_loop=1).history[
+        "loss/generator/output_l1"
+    ]
     last = trainer.fit(source, total_kimg=3.2, steps_per_loop=50, eval_every_kimg=1).history
-    assert last["output_l1"][-1] < 0.8 * first[-1]
+    assert last["loss/generator/output_l1"][-1] < 0.8 * first[-1]

@@ -43,8 +43,8 @@ def test_one_step_is_goodfellows_algorithm():
     weights = generator.trainable_variables
     adam["g"].apply(tape.gradient(loss_g, [w.value for w in weights]), weights)
 
-    np.testing.assert_allclose(logs["discriminator_loss"], loss_d, rtol=1e-6)
-    np.testing.assert_allclose(logs["generator_loss"], loss_g, rtol=1e-6)
+    np.testing.assert_allclose(logs["loss/discriminator"], loss_d, rtol=1e-6)
+    np.testing.assert_allclose(logs["loss/generator"], loss_g, rtol=1e-6)
     for name in ("generator", "discriminator"):
         for ours, plain in zip(trainer.networks[name].weights, twin.networks[name].weights):
             np.testing.assert_allclose(ours.numpy(), plain.numpy(), rtol=1e-5, atol=1e-7)
@@ -90,7 +90,7 @@ def test_every_critic_has_its_own_batch_and_its_own_noise(loss):
     assert not np.allclose(fakes[0], fakes[1]) and not np.allclose(fakes[1], fakes[2])
     assert trainer.optimizers["discriminator"].iterations.numpy() == 3
     assert trainer.optimizers["generator"].iterations.numpy() == 1
-    assert {"r1", "r2", "generator_loss", "discriminator_loss"} <= logs.keys()
+    assert {"penalty/r1", "penalty/r2", "loss/generator", "loss/discriminator"} <= logs.keys()
     assert trainer.images_per_step == 24
 
 
@@ -151,7 +151,7 @@ def test_micro_batches_are_a_simultaneous_step_on_the_whole_batch():
         keras.optimizers.Adam(2e-4, beta_1=0.5).apply(gradients[group], twin.variables_of(group))
         for ours, plain in zip(parts.variables_of(group), twin.variables_of(group)):
             np.testing.assert_allclose(ours.numpy(), plain.numpy(), rtol=1e-5, atol=1e-6)
-        np.testing.assert_allclose(logs[f"{group}_loss"], loss, rtol=1e-6)
+        np.testing.assert_allclose(logs[f"loss/{group}"], loss, rtol=1e-6)
         assert parts.optimizers[group].iterations.numpy() == 1
         for total in parts._accumulators[group].sums:
             assert not np.any(total.numpy())
@@ -269,7 +269,7 @@ def test_penalties_are_lazy():
     trainer = toy_gan(penalty=("r1",), penalty_every=4)
     values = []
     record = keras.callbacks.LambdaCallback(
-        on_train_batch_end=lambda batch, logs: values.append(logs["r1"])
+        on_train_batch_end=lambda batch, logs: values.append(logs["penalty/r1"])
     )
     trainer.fit(ToySource(), total_kimg=0.064, steps_per_loop=1, callbacks=[record])
     assert [v > 0 for v in values] == [True, False, False, False] * 2
@@ -299,4 +299,4 @@ def test_a_partial_penalty_is_logged_under_its_name():
     from gan.penalties import r1
 
     trainer = toy_gan(penalty=(functools.partial(r1, r1_gamma=2.0),))
-    assert "r1" in trainer.train_step(one_batch(ToySource(), 8))
+    assert "penalty/r1" in trainer.train_step(one_batch(ToySource(), 8))

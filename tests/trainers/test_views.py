@@ -29,7 +29,7 @@ class OneWay(Trainer):
             made = self.training("generator")(batch["a"])
             loss = tf.reduce_mean(tf.abs(made - batch["b"]))
         self.minimize(loss, "generator", tape)
-        return {"generator_loss": loss}
+        return {"loss/generator": loss}
 
 
 def test_a_one_way_translator_is_drawn_without_a_word(tmp_path: Path) -> None:
@@ -90,7 +90,7 @@ def test_several_losses_share_a_tape_and_move_their_own_group_alone() -> None:
                 loss_d = tf.reduce_mean(tf.math.softplus(logits[0]) + tf.math.softplus(-logits[1]))
             self.minimize(loss_d, "discriminator", tape)
             self.minimize(loss_g, "generator", tape)
-            return {"generator_loss": loss_g, "discriminator_loss": loss_d}
+            return {"loss/generator": loss_g, "loss/discriminator": loss_d}
 
     source = ToySource()
     trainer, twin = (

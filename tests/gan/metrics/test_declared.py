@@ -1,5 +1,6 @@
 """What metrics declare, and what they return, are the same."""
 
+import json
 import sys
 import types
 from pathlib import Path
@@ -12,6 +13,7 @@ from gan.errors import UserError
 from gan.metrics import scores
 from gan.metrics.declared import Key, declared, declares, key_of
 from gan.metrics.evaluation import Evaluator
+from gan.metrics.keys import from_records, records
 
 
 @declares(Key("sharpness", better="higher", unit="dB", decides=True))
@@ -53,9 +55,8 @@ def test_a_metric_of_ones_own_decides_where_it_says_so():
     # What declares nothing still works, and has no direction.
     found = evaluator.evaluate_images([np.eye(9, 2, dtype=np.float32)])
     assert found["shift"] == 0.0 and key_of("shift") == Key("shift")
-    assert key_of("sharpness").better == ""  # From a file: its module is not looked for ...
-    assert key_of("sharpness", ["ideas:sharp"]).better == "higher"  # ... unless it is named.
-    assert key_of("sharpness", ["ideas:sharp"]).text(12.34567) == "12.35 dB"
+    assert key_of("sharpness") == Key("sharpness")  # Its module is not looked for.
+    assert evaluator.keys["sharpness"].text(12.34567) == "12.35 dB"
     assert key_of("reverse_kl").unit == "nats" and key_of("kid_std").spread_of == "kid"
 
 
@@ -76,6 +77,23 @@ def test_declarations_that_cannot_be():
         Key("a", decides=True)
     with pytest.raises(UserError, match=r"better='lower'\): expected 'higher'\."):
         Key("a", better="lower", covers="share")
+
+
+def test_a_declaration_goes_through_a_file_without_its_code():
+    key = declared(["ideas:sharp"])["sharpness"]
+    record = {"better": "higher", "unit": "dB", "decides": True, "metric": "ideas:sharp"}
+    assert records([key]) == {"sharpness": record}
+    assert from_records(json.loads(json.dumps(records([key])))) == {"sharpness": key}
+
+
+@pytest.mark.parametrize(
+    "record",
+    [None, 3, {"better": 1}, {"better": "up"}, {"decides": True}, {"form": "999999999f"},
+     {"form": "s"}, {"unit": "\x1b[2J"}, {"name": "fid"}, {"covers": "all", "better": "higher"}],
+)  # fmt: skip
+def test_what_is_no_declaration_declares_nothing(record):
+    assert from_records({"a": record}) == {"a": Key("a")}
+    assert from_records(record if record is None else [record]) == {}
 
 
 def test_the_page_on_evaluation_says_what_is_declared():
