@@ -26,6 +26,7 @@ from gan.metrics.evaluation import Evaluator
 from scripts import _code, _seeking, _students, cli, experiment
 from scripts._compression import Compression
 from trainers.lock import locked
+from trainers.workdir import CHECKPOINTS, FLAG_FILE
 
 FLAGS = flags.FLAGS
 
@@ -81,7 +82,7 @@ def check_flags() -> None:
         if not FLAGS[name].value:
             raise UserError(f"--{name} is missing: --{name}=DIR, {COMPRESS[name][1]}.")
     files.check_output("out", FLAGS.out, folder=True)
-    if (Path(FLAGS.out) / "checkpoints").exists():  # its flags.txt would be lost
+    if (Path(FLAGS.out) / CHECKPOINTS).exists():  # its flags.txt would be lost
         raise UserError(
             f"--out={FLAGS.out!r} is a run's folder; take another, such as "
             f"{str(Path(FLAGS.out) / 'device')!r}."
@@ -186,8 +187,8 @@ def main(argv: Sequence[str]) -> int:
         with files.reported("out", FLAGS.out):
             held.enter_context(locked(out, flag="out"))
             work.begin()
-            fresh = not (out / "flags.txt").is_file()
-            experiment.write_flags(out / "flags.txt", values)
+            fresh = not (out / FLAG_FILE).is_file()
+            experiment.write_flags(out / FLAG_FILE, values)
             # It is the sign that all is there: an earlier one must not vouch for files made anew.
             (out / "report.json").unlink(missing_ok=True)
         try:
@@ -195,7 +196,7 @@ def main(argv: Sequence[str]) -> int:
                 return make_all(work, wanted, limits, searching)
         except BaseException:
             if fresh and not work.bound:  # other flags are as good for what is there
-                (out / "flags.txt").unlink(missing_ok=True)
+                (out / FLAG_FILE).unlink(missing_ok=True)
             raise
 
 

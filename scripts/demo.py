@@ -18,6 +18,7 @@ from gan import files
 from gan.compression import report, table
 from scripts import cli
 from trainers.lock import locked
+from trainers.workdir import SAMPLES, check_version
 
 FLAGS = flags.FLAGS
 RECIPE = Path(__file__).parent.parent / "recipes" / "demo.flags"
@@ -50,6 +51,8 @@ def main(argv: Sequence[str]) -> int:
     """One demo a folder."""
     del argv
     files.check_output("out", FLAGS.out, folder=True)
+    for folder in ("train", "device"):
+        check_version(Path(FLAGS.out) / folder)
     with contextlib.ExitStack() as held:
         with files.reported("out", FLAGS.out):
             held.enter_context(locked(FLAGS.out, flag="out"))
@@ -87,7 +90,7 @@ def run_missing(out: Path) -> int:
         step("Generating with the pruned int8 file", "generate", model=model, out=grid)
     print()
     print(table.render(report.read(device / "report.json") or {}))
-    last = max((run / "samples").glob("fake_*.png"), default=run / "samples")
+    last = max((run / SAMPLES).glob("fake_*.png"), default=run / SAMPLES)
     print(f"\nSamples in training        {last}")
     print(f"Samples of the int8 file   {grid}")
     print(f"Variants for the same z    {device / 'comparison.png'}")

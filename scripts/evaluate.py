@@ -28,6 +28,7 @@ from gan.metrics.keys import Key, records
 from scripts import _code, _provenance, _subjects, cli, experiment
 from scripts._subjects import TRANSFORM, Subject
 from trainers import evaluations
+from trainers.workdir import FLAG_FILE
 
 FLAGS = flags.FLAGS
 
@@ -168,7 +169,7 @@ def check_out() -> tuple[str, Path]:
         UserError: it cannot, or holds something else.
     """
     if not FLAGS.out:
-        if not (Path(FLAGS.workdir) / "flags.txt").is_file():
+        if not (Path(FLAGS.workdir) / FLAG_FILE).is_file():
             experiment.read_flags(
                 FLAGS.workdir, trust_code=FLAGS.trust_code
             )  # says what is wrong with it

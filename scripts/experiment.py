@@ -23,7 +23,7 @@ from scripts import _code, _rundata, parts
 from trainers.base import Trainer
 from trainers.checkpoints import Checkpoints
 from trainers.distribution import make_strategy
-from trainers.workdir import FLAG_FILE
+from trainers.workdir import FLAG_FILE, STAMP, check_version
 
 # Names of the parts, with their defaults.
 PARTS = {
@@ -137,13 +137,18 @@ def write_flags(path: Path, values: Mapping[str, Any]) -> None:
     for name, text in texts.items():
         if "\n" in text or "\r" in text:
             raise UserError(f"--{name}={text!r} holds a line break, which {path} cannot keep.")
-    lines = [f"--{name}={text}\n" for name, text in texts.items()]
+    lines = [STAMP, *(f"--{name}={text}\n" for name, text in texts.items())]
     # Names of files may be bytes that are no text.
     files.write_whole(path, "".join(lines).encode(errors="surrogateescape"))
 
 
 def flag_texts(workdir: str | Path) -> dict[str, str]:
-    """The values of a run's `flags.txt` as they stand there."""
+    """The values of a run's `flags.txt` as they stand there.
+
+    Raises:
+        UserError: it was made by another version.
+    """
+    check_version(workdir)
     content = (Path(workdir) / FLAG_FILE).read_text("utf-8", errors="surrogateescape")
     lines = (line.lstrip() for line in content.split("\n"))
     pairs = (line[2:].partition("=") for line in lines if line.startswith("--"))

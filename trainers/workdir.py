@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -9,6 +10,8 @@ from typing import Any
 
 from absl import logging
 
+from gan import __version__
+from gan.errors import UserError
 from gan.files import write_whole
 
 FLAG_FILE = "flags.txt"
@@ -18,7 +21,38 @@ CHECKPOINTS = "checkpoints"
 COLLAPSES = "collapses.jsonl"
 SAMPLES = "samples"
 
+# The first line of flags.txt.
+STAMP = f"# Tapestry {__version__}\n"
+
 Event = dict[str, Any]
+
+
+def check_version(folder: str | os.PathLike[str]) -> None:
+    """Refuses a run of another version, whose files mean something else.
+
+    Args:
+        folder: of a run, or of what compress made; one without flags.txt is neither.
+
+    Raises:
+        UserError: its flags.txt was written by a version with another major or minor number.
+    """
+    try:
+        with open(Path(folder) / FLAG_FILE, "rb") as file:
+            first = file.readline().decode(errors="replace")
+    except FileNotFoundError:
+        return
+    made, own = (_minor(line) or "0.1" for line in (first, STAMP))  # 0.1 left no stamp.
+    if made != own:
+        raise UserError(
+            f"{str(folder)!r} was made by Tapestry {made}, and {__version__} cannot read it: take "
+            f"version {made} for it, or another folder. Its .keras and .tflite files can still be "
+            "used: --model=FILE of scripts.generate and scripts.evaluate."
+        )
+
+
+def _minor(stamp: str) -> str:
+    found = re.match(r"# Tapestry (\d+\.\d+)\.", stamp)
+    return found[1] if found else ""
 
 
 @dataclass

@@ -40,7 +40,7 @@ def test_adds_its_results_for_those_behind_it(
 
         def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
             self.judge()
-            assert logs["modes"] == found[-1]["modes"]
+            assert logs["eval/modes"] == found[-1]["modes"]
 
         def judge(self) -> None:
             z = latents(500, 4, 1)
@@ -58,8 +58,8 @@ def test_adds_its_results_for_those_behind_it(
     assert [line["images"] for line in lines] == [0, 16, 32]
     for line, want in zip(lines, found, strict=True):
         for name in ("modes", "high_quality", "reverse_kl"):
-            assert line[name] == pytest.approx(want[name], rel=1e-6)
-    assert history.history["modes"] == [line["modes"] for line in lines[1:]]
+            assert line[f"eval/{name}"] == pytest.approx(want[name], rel=1e-6)
+    assert history.history["eval/modes"] == [line["eval/modes"] for line in lines[1:]]
 
 
 def test_a_resumed_run_does_not_judge_the_start_again(
@@ -89,7 +89,9 @@ def test_a_translator_is_judged_by_its_translations(make_source: Callable[..., A
     logs: dict[str, Any] = {}
     evaluation.on_epoch_end(0, logs)
     translated = trainer.networks["generator_ab"].predict(source.examples["a"][:20], verbose=0)
-    assert logs["fid"] == pytest.approx(evaluator.evaluate_images([translated])["fid"], rel=1e-4)
+    assert logs["eval/fid"] == pytest.approx(
+        evaluator.evaluate_images([translated])["fid"], rel=1e-4
+    )
 
 
 def test_evaluations_keep_to_their_share_of_the_time(
@@ -125,6 +127,6 @@ def test_without_a_share_every_epoch_is_judged(make_gan: Callable[..., Any], rin
     for epoch in range(3):
         logs: dict[str, Any] = {}
         evaluation.on_epoch_end(epoch, logs)
-        assert "modes" in logs
+        assert "eval/modes" in logs
     with pytest.raises(UserError, match="--eval_share=0"):
         Evaluation(Evaluator(ring), share=0.0)

@@ -10,6 +10,7 @@ import pytest
 from gan.errors import UserError
 from scripts import _code, experiment
 from trainers.checkpoints import Checkpoints
+from trainers.workdir import STAMP
 
 NAMES = {"trainer": "gan", "architecture": "mlp", "dataset": "ring"}
 TINY = {"width": 0.01, "batch_size": 4, "ema_half_life_kimg": 0.0}
@@ -131,7 +132,7 @@ def test_nothing_of_a_strangers_run_is_imported(tmp_path, monkeypatch, flag, val
     before = [*sys.path]
     (tmp_path / "kept_hostile.py").write_text("import pathlib\npathlib.Path('ran').touch()\n")
     lines = [f"--{k}={v}" for k, v in (NAMES | {flag: value}).items()]
-    (tmp_path / "flags.txt").write_text("\n".join(["--flagfile=more.txt", *lines]))
+    (tmp_path / "flags.txt").write_text(STAMP + "\n".join(["--flagfile=more.txt", *lines]))
     (tmp_path / "more.txt").write_text("--trainer=kept_hostile:Trainer\n")
     with pytest.raises(UserError, match=r"would run code that is not this project's: .*\w \(.*\)"):
         experiment.read_flags(tmp_path)

@@ -157,6 +157,19 @@ MISTAKES = [
     ([WEB, "--model=none.tflite"], "no such file"),
     ([WEB, "--model=file.tflite", "--port=99999"], "--port=99999"),
 ]
+# Every reader of a run's folder, on that of another version.
+OLD = "'old' was made by Tapestry 0.1, and 0.2.0 cannot read it"
+MISTAKES += [
+    ([TRAIN, "--workdir=old"], OLD),
+    ([EVALUATE, "--workdir=old"], OLD),
+    ([EVALUATE, "--workdir=old", "--model=file.keras"], OLD),
+    ([GENERATE, "--workdir=old", "--out=a.png"], OLD),
+    ([COMPRESS, "--workdir=old", "--out=device"], OLD),
+    ([COMPARE, "old"], OLD),
+    ([COMPARE, "old"], "Its .keras and .tflite files can still be used: --model=FILE"),
+    ([DEMO, "--out=old_demo"], "'old_demo/train' was made by Tapestry 0.1"),
+    ([COMPARE, "new"], "'new' was made by Tapestry 1.12, and 0.2.0 cannot read it"),
+]
 
 
 @pytest.fixture(scope="module")
@@ -165,6 +178,9 @@ def answers(tmp_path_factory):
     for name in ("file.txt", "file.keras", "file.tflite"):
         (folder / name).write_text("not what it says")
     (folder / "trained" / "checkpoints").mkdir(parents=True)
+    for name, stamp in (("old", ""), ("old_demo/train", ""), ("new", "# Tapestry 1.12.0\n")):
+        (folder / name).mkdir(parents=True)
+        (folder / name / "flags.txt").write_text(f"{stamp}--dataset=ring\n")
     for name in ("d.json", "d.png"):
         (folder / name).mkdir()
     return folder, run_all([line for line, _ in MISTAKES], folder)

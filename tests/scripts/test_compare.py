@@ -15,6 +15,7 @@ from gan.metrics.declared import declared
 from gan.metrics.keys import records
 from scripts._runs import grouped, read
 from scripts.compare import Footnotes, choose, evaluation_tables, remarks
+from trainers.workdir import STAMP
 
 FID = {0: [8.0, 5.0, 3.0, 4.0], 1: [9.0, 4.5, 3.5, 3.0], 2: [7.0, 6.0, 2.0]}
 IMAGES = [0, 100, 200, 300]
@@ -27,7 +28,7 @@ def write_run(folder: Path, lines=(), evaluation=None, tail="", **flags) -> Path
     """A run as scripts.train and scripts.evaluate leave it."""
     folder.mkdir(parents=True)
     flags = BASE | {"seed": "0", "workdir": str(folder)} | flags
-    (folder / "flags.txt").write_text("".join(f"--{k}={v}\n" for k, v in flags.items()))
+    (folder / "flags.txt").write_text(STAMP + "".join(f"--{k}={v}\n" for k, v in flags.items()))
     text = "".join(json.dumps(line) + "\n" for line in lines)
     (folder / "metrics.jsonl").write_text(text + tail)
     if evaluation is not None:

@@ -5,6 +5,7 @@ import types
 import pytest
 
 from scripts import _subjects
+from trainers.workdir import STAMP
 
 
 @pytest.mark.parametrize(
@@ -20,7 +21,9 @@ from scripts import _subjects
 def test_a_run_is_judged_by_the_net_that_judged_it_in_training(
     tmp_path, monkeypatch, flags, net, weights
 ):
-    (tmp_path / "flags.txt").write_text("--feature_net=keras:VGG16\n--feature_weights=vgg.h5\n")
+    (tmp_path / "flags.txt").write_text(
+        f"{STAMP}--feature_net=keras:VGG16\n--feature_weights=vgg.h5\n"
+    )
     names = {"workdir": str(tmp_path), "feature_net": "auto", "feature_weights": ""}
     names |= {"reference": "", "inception_weights": ""} | flags
     monkeypatch.setattr(_subjects, "FLAGS", types.SimpleNamespace(**names))
