@@ -7,7 +7,7 @@ from html import escape
 from typing import Any
 
 from gan.compression import charts
-from gan.metrics.keys import label
+from gan.metrics.declared import key_of, label
 
 _STYLE = (
     f"""
@@ -68,10 +68,10 @@ _COLUMNS: tuple[tuple[str, str, Callable[[Any], str]], ...] = (
     ("latency_ms", "ms", _each(".3f")),
     ("latency_2_threads_ms", "ms, 2 threads", _each(".3f")),
     ("peak_mb", "peak MB", _each(".1f")),
-    ("fid", "FID", _each(".3f")),
-    ("kid", "KID", _each(".4g")),
-    ("precision", "precision", _each(".3f")),
-    ("recall", "recall", _each(".3f")),
+    ("fid", "FID", _each(key_of("fid").form)),
+    ("kid", "KID", _each(key_of("kid").form)),
+    ("precision", "precision", _each(key_of("precision").form)),
+    ("recall", "recall", _each(key_of("recall").form)),
     ("psnr_db", "PSNR dB", _each(".1f")),
 )
 # Distances of a feature net's, which their headings name.
@@ -188,7 +188,7 @@ def _grids(
         caption = f"<b>{escape(name)}</b><br>"
         if name in by_name:
             number, v = by_name[name]
-            fid = "not finite" if v["fid"] is None else f"{v['fid']:.3f}"
+            fid = "not finite" if v["fid"] is None else key_of("fid").text(v["fid"])
             caption = f"{number}&ensp;{caption}" + (
                 f'<span class="soft">{v["gzip_bytes"] / 1e3:,.1f} gzip kB, '
                 f"{v['latency_ms']:.3f} ms, FID {fid}</span>"

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from gan.compression.variants import Student
+from gan.metrics.declared import key_of
 
 WIDTHS = (1.0, 0.75, 0.5, 0.35, 0.25, 0.125)
 SPARSITIES = (0.0, 0.5, 0.7, 0.8, 0.9)
@@ -191,5 +192,5 @@ def choose(
 def _figures(variant: Mapping[str, Any]) -> str:
     return (
         f"{variant['name']}, {variant['gzip_bytes'] / 1000:.1f} kB gzipped, "
-        f"{variant['latency_ms']:.3f} ms, FID {variant['fid']:.2f}"
+        f"{variant['latency_ms']:.3f} ms, FID {key_of('fid').text(variant['fid'])}"
     )

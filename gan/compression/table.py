@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from gan.metrics.keys import label
+from gan.metrics.declared import key_of, label
 
 _COLUMNS = ("variant", "gzip kB", "vs f32", "params", "MACs", "sparsity", "ms", "FID", "ratio",
             "recall", "PSNR")  # fmt: skip
@@ -42,9 +42,9 @@ def _cells(name: str, v: Mapping[str, Any], base: Mapping[str, Any]) -> tuple[st
         _form(v.get("macs"), _short),
         _form(v.get("sparsity"), lambda x: f"{x:.1%}"),
         _form(v.get("latency_ms"), lambda x: f"{x:.3f}"),
-        "NaN" if fid is None else f"{fid:.3f}",
+        "NaN" if fid is None else key_of("fid").text(fid),
         _form(fid, lambda x: f"{x / base['fid']:.3f}" if base["fid"] else ""),
-        _form(v.get("recall"), lambda x: f"{x:.3f}"),
+        _form(v.get("recall"), key_of("recall").text),
         _form(v.get("psnr_db"), lambda x: f"{x:.1f}"),
     )
 

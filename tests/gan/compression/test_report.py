@@ -256,13 +256,13 @@ def test_the_table_of_a_terminal():
     result = {"variants": [variant("float32"), broken, small], "keras": {"fid": 0.79}}
     lines = table.render(result | {"chosen": chosen}).splitlines()
     assert max(map(len, lines)) <= 110
-    assert lines[1].split() == ["keras", "0.790", "0.988"]
+    assert lines[1].split() == ["keras", "0.79", "0.988"]
     assert lines[2].split() == [
-        "float32", "1,618.5", "1/1.0", "435k", "2.11M", "0.0%", "0.200", "0.800", "1.000", "0.500"
+        "float32", "1,618.5", "1/1.0", "435k", "2.11M", "0.0%", "0.200", "0.8", "1.000", "0.5"
     ]  # fmt: skip
     assert "NaN" in lines[3]
     assert lines[4].split() == [
-        name, "20.0", "1/80.9", "41.2k", "999", "70.4%", "0.008", "0.880", "1.100", "8.8", "*"
+        name, "20.0", "1/80.9", "41.2k", "999", "70.4%", "0.008", "0.88", "1.100", "8.8", "*"
     ]  # fmt: skip
     assert lines[5] == "* chosen: 20.0 of 100 kB"
     assert "*" not in table.render(result)
