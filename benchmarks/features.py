@@ -26,6 +26,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import tensorflow as tf
@@ -38,16 +39,26 @@ from gan.metrics import nets
 from scripts import cli
 
 FLAGS = flags.FLAGS
-OPTIONS = {
-    "rounds": (5, "times each side is measured"),
-    "images": (10_000, "images in a measurement"),
-    "torch_python": ("", "interpreter that has torch and torch-fidelity; empty: only ours"),
-}
 WARM_UP = 500
 BATCH_SIZE = 250
 WEIGHTS = pathlib.Path(nets.__file__).with_name("weights") / "fashion.npz"
 THEIRS = pathlib.Path(__file__).with_name("_features_torch.py")
 Seconds = Mapping[str, Sequence[float]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class FeaturesOptions:
+    """How much is measured.
+
+    Attributes:
+        rounds: times each side is measured.
+        images: images in a measurement.
+        torch_python: interpreter that has torch and torch-fidelity; none measures only ours.
+    """
+
+    rounds: int = 5
+    images: int = 10_000
+    torch_python: str | os.PathLike[str] | None = None
 
 
 def measure(folder: str) -> None:
@@ -151,4 +162,4 @@ def main(argv: Sequence[str]) -> int:
 
 
 if __name__ == "__main__":
-    cli.run_with(main, OPTIONS)
+    cli.run_with(main, FeaturesOptions)

@@ -23,6 +23,7 @@ import statistics
 import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, TextIO
 
 import keras
@@ -39,10 +40,22 @@ from scripts import cli, experiment
 from trainers.base import Trainer
 
 FLAGS = flags.FLAGS
-OPTIONS = {"rounds": (7, "times each way is measured"), "steps": (200, "steps in a measurement")}
 WARM_UP = STEPS_PER_LOOP = 50
 EVERY = 4
-VALUES = experiment.PARTS | {"width": 0.5, "penalty": ("r1",), "penalty_every": EVERY}
+VALUES = {"width": 0.5, "penalty": ("r1",), "penalty_every": EVERY}
+
+
+@dataclass(frozen=True, kw_only=True)
+class LoopOptions:
+    """How much is measured.
+
+    Attributes:
+        rounds: times each way is measured.
+        steps: steps in a measurement.
+    """
+
+    rounds: int = 7
+    steps: int = 200
 
 
 class KerasGAN(keras.Model):
@@ -199,4 +212,4 @@ def main(argv: Sequence[str]) -> int:
 
 
 if __name__ == "__main__":
-    cli.run_with(main, OPTIONS)
+    cli.run_with(main, LoopOptions)

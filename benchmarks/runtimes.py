@@ -31,6 +31,7 @@ import sys
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 import keras
@@ -46,18 +47,32 @@ from gan.sampling import latents
 from scripts import cli, experiment
 
 FLAGS = flags.FLAGS
-OPTIONS = {
-    "workdir": ("", "folder of a trained run; empty: a ResNet of random weights"),
-    "width": (0.25, "of that ResNet"),
-    "torch_python": ("", "interpreter that has torch, onnx and onnxruntime; empty: only LiteRT"),
-    "rounds": (7, "times each model is measured"),
-    "calls": (200, "generator calls in a measurement"),
-    "calibration": (200, "z that int8 is calibrated on"),
-    "threads": ((1, 2), "CPU threads, one table each"),
-}
 ROOT = pathlib.Path(__file__).parents[1]
 WORKER = pathlib.Path(__file__).with_name("_runtimes_worker.py")
 REFERENCE = "litert float32"
+
+
+@dataclass(frozen=True, kw_only=True)
+class RuntimesOptions:
+    """What is measured, and how much.
+
+    Attributes:
+        workdir: folder of a trained run; none takes a ResNet of random weights.
+        width: of that ResNet.
+        torch_python: interpreter that has torch, onnx and onnxruntime; none measures only LiteRT.
+        rounds: times each model is measured.
+        calls: generator calls in a measurement.
+        calibration: z that int8 is calibrated on.
+        threads: CPU threads, one table each.
+    """
+
+    workdir: str | os.PathLike[str] | None = None
+    width: float = 0.25
+    torch_python: str | os.PathLike[str] | None = None
+    rounds: int = 7
+    calls: int = 200
+    calibration: int = 200
+    threads: tuple[int, ...] = (1, 2)
 
 
 class Worker:
@@ -196,7 +211,7 @@ def compare(folder: str, threads: int, expected: np.ndarray) -> None:
 def main(argv: Sequence[str]) -> int:
     """Exports, measures in turns, and prints."""
     del argv
-    threads = [int(n) for n in FLAGS.threads]
+    threads = list(FLAGS.threads)
     if min(FLAGS.rounds, FLAGS.calls, FLAGS.calibration, *threads) < 1:
         raise UserError("expected --rounds, --calls, --calibration and --threads of at least 1.")
     if max(threads) > len(os.sched_getaffinity(0)):
@@ -218,4 +233,4 @@ def main(argv: Sequence[str]) -> int:
 
 
 if __name__ == "__main__":
-    cli.run_with(main, OPTIONS)
+    cli.run_with(main, RuntimesOptions)

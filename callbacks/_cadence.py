@@ -10,11 +10,11 @@ class Cadence:
     so a resumed run is due exactly where an unbroken one would have been.
 
     Args:
-        every_kimg: the period in thousands of images; 0 or less: never due.
+        every_kimg: the period in thousands of images; None is never due.
     """
 
-    def __init__(self, every_kimg: float) -> None:
-        self._every = whole_images(every_kimg)
+    def __init__(self, every_kimg: float | None) -> None:
+        self._every = 0 if every_kimg is None else whole_images(every_kimg)
         self._periods = 0
 
     def start(self, images: int) -> None:

@@ -19,14 +19,15 @@ class Checkpoint(keras.callbacks.Callback):
 
     Args:
         checkpoints: those of the workdir.
-        checkpoint_every_kimg: thousands of images between checkpoints; 0: at the end only.
+        checkpoint_every_kimg: thousands of images between checkpoints; None saves at the
+            end only.
     """
 
     def __init__(
         self,
         checkpoints: Checkpoints,
         *,
-        checkpoint_every_kimg: float = 50.0,
+        checkpoint_every_kimg: float | None = 50.0,
     ) -> None:
         super().__init__()
         self._checkpoints = checkpoints

@@ -41,7 +41,8 @@ class ImageGrid(keras.callbacks.Callback):
     Args:
         source: where real examples come from.
         workdir: the run's folder.
-        image_every_kimg: thousands of images between pictures; 0: at beginning and end only.
+        image_every_kimg: thousands of images between pictures; None draws at beginning
+            and end only.
         rows: rows of a grid.
         columns: columns of a grid.
         seed: of z and of the choice of reals.
@@ -52,7 +53,7 @@ class ImageGrid(keras.callbacks.Callback):
         source: Source,
         workdir: str | os.PathLike[str],
         *,
-        image_every_kimg: float = 20.0,
+        image_every_kimg: float | None = 20.0,
         rows: int = 8,
         columns: int = 8,
         seed: int = 0,

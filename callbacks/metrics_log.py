@@ -75,7 +75,7 @@ class MetricsLog(keras.callbacks.Callback):
 
     Args:
         workdir: the run's folder.
-        log_every_kimg: thousands of images between lines; 0: at evaluations only (and where a
+        log_every_kimg: thousands of images between lines; None: at evaluations only (and where a
             loss is not finite).
         sinks: called with each `LogEvent`, so that nothing is measured twice.
     """
@@ -84,7 +84,7 @@ class MetricsLog(keras.callbacks.Callback):
         self,
         workdir: str | os.PathLike[str],
         *,
-        log_every_kimg: float = 1.0,
+        log_every_kimg: float | None = 1.0,
         sinks: Sequence[Callable[[LogEvent], None]] = (),
     ) -> None:
         super().__init__()

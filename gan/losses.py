@@ -18,9 +18,6 @@ from typing import NamedTuple
 
 import tensorflow as tf
 
-# The names that --loss knows.
-__all__ = ["hinge", "lsgan", "non_saturating", "relativistic", "saturating", "wasserstein"]
-
 
 class Loss(NamedTuple):
     """What the two players minimise.

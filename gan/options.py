@@ -2,9 +2,11 @@
 
 An option's type is its annotation. `None` is spelled `none`; a tuple, comma-separated; a value for
 each group of networks, `2e-4,discriminator=8e-4`. An annotation `Free[T]` says that the option may
-change when a run is resumed, because nothing that was learnt depends on it.
+change when a run is resumed, because nothing that was learnt depends on it; `Judging[T]`, that it
+says how samples are judged, so that numbers compare only where its value is one.
 """
 
+import dataclasses
 import inspect
 import types
 import typing
@@ -17,8 +19,9 @@ from gan.errors import CodeError
 
 T = TypeVar("T")
 
-_FREE = "may change on resume"
+_FREE, _JUDGING = "may change on resume", "says how samples are judged"
 Free = Annotated[T, _FREE]
+Judging = Annotated[T, _JUDGING]
 
 NONE = "none"
 _SIMPLE = (bool, int, float, str)
@@ -70,6 +73,7 @@ class Option:
         default: its own.
         types: what its value may be: simple types, `tuple[T, ...]`, `Grouped[T]` and NoneType.
         free: whether it may change when a run is resumed.
+        judging: whether it says how samples are judged.
         is_path: whether it names a file or folder: its annotation then allows for `os.PathLike`.
         about: the docstring's `Args:` line, on one line; empty without one.
     """
@@ -78,6 +82,7 @@ class Option:
     default: Any
     types: tuple[Any, ...]
     free: bool = False
+    judging: bool = False
     is_path: bool = False
     about: str = ""
 
@@ -92,25 +97,33 @@ class Option:
         except ValueError:
             raise ValueError(f"expected {_wanted(self.types)}") from None
 
-    def write(self, value: Any) -> str:
-        """The text that stands for a value: `read` gives it back."""
-        return write(value, self.types)
+    def take(self, value: Any) -> Any:
+        """A value as the option holds it: text is read, a list becomes a tuple.
+
+        Raises:
+            ValueError: see `read`.
+        """
+        if isinstance(value, list):
+            return self.read(write(value))
+        return self.read(value) if isinstance(value, str) else value
+
+    def by_group(self) -> "Option":
+        """The same with a value for each group of networks; of a tuple, one for all."""
+        if any(get_origin(kind) is not None for kind in self.types):
+            return self
+        one: Any = typing.Union[self.types]  # noqa: UP007
+        return dataclasses.replace(self, types=(Grouped[one],))
 
 
-def write(value: Any, allowed: Sequence[Any] = ()) -> str:
-    """The text that stands for a value.
-
-    Args:
-        value: of an option.
-        allowed: the types of its option; an empty tuple is `none` unless None is one of them.
-    """
+def write(value: Any) -> str:
+    """The text that stands for the value of an option."""
     if value is None:
         return NONE
     if isinstance(value, Grouped):
         own = [f"{group}={write(v)}" for group, v in value.own.items()]
         return ",".join([write(value.default), *own])
     if isinstance(value, (list, tuple)):
-        return ",".join(map(write, value)) or ("" if types.NoneType in allowed else NONE)
+        return ",".join(map(write, value)) or NONE
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
@@ -131,15 +144,15 @@ def _read_as(text: str, kind: Any, *, nullable: bool) -> Any:
         if text.lower() not in ("true", "false"):
             raise ValueError(text)
         return text.lower() == "true"
+    if nullable and not text:  # None has a word of its own: this is an unset shell variable.
+        raise ValueError(text)
     if kind is str:
-        if nullable and not text:  # None has a word of its own: this is an unset shell variable.
-            raise ValueError(text)
         return text
     if kind in (int, float):
         return kind(text)
     item = _spellable(get_args(kind)[0])
     if get_origin(kind) is tuple:
-        words = [] if text == "" or (text == NONE and not nullable) else text.split(",")
+        words = [] if text in ("", NONE) else text.split(",")
         return tuple(_read(word, item) for word in words)
     if get_origin(kind) is Grouped:
         first, *more = text.split(",")
@@ -165,7 +178,9 @@ def _wanted(types_: Sequence[Any]) -> str:
     return " or ".join([*dict.fromkeys(found), *([NONE] if types.NoneType in types_ else [])])
 
 
-def of(function: Callable[..., Any], given: Container[str] = ()) -> dict[str, Option]:
+def of(
+    function: Callable[..., Any], given: Container[str] = (), *, foreign: bool = False
+) -> dict[str, Option]:
     """The options of a function or class, by name.
 
     They are its keyword-only arguments with a default that text can stand for, and those of its
@@ -174,13 +189,15 @@ def of(function: Callable[..., Any], given: Container[str] = ()) -> dict[str, Op
     Args:
         function: any, or a class.
         given: arguments that its caller fills in.
+        foreign: it may be of a library that did not write it so: every argument with such a default
+            is an option, and a number without annotation may be a fraction.
     """
     found: dict[str, Option] = {}
     for owner in signatures(function):
         parameters = inspect.signature(owner).parameters.values()
         for p in parameters:
-            if _is_option(p, given) and p.name not in found:
-                option = _option(owner, p)
+            if _is_option(p, given, foreign=foreign) and p.name not in found:
+                option = _option(function, owner, p, foreign=foreign)
                 if option is not None:
                     found[p.name] = option
         if not any(p.kind is p.VAR_KEYWORD for p in parameters):
@@ -215,7 +232,7 @@ def check(function: Callable[..., Any], given: Sequence[str], positional: int) -
                 "write it behind a * in the signature."
             )
         for p in own:
-            if _is_option(p, given) and _option(owner, p) is None:
+            if _is_option(p, given) and _option(function, owner, p) is None:
                 raise CodeError(
                     f"{where}: option {p.name!r} of {name} {_why_not(p)}. (If it is to be no flag, "
                     "begin its name with _.)"
@@ -231,15 +248,23 @@ def signatures(function: Callable[..., Any]) -> list[Callable[..., Any]]:
     return [vars(c)["__init__"] for c in function.__mro__ if "__init__" in vars(c)]
 
 
-def _is_option(p: inspect.Parameter, given: Container[str]) -> bool:
-    return p.kind is p.KEYWORD_ONLY and not p.name.startswith("_") and p.name not in given
+def _is_option(p: inspect.Parameter, given: Container[str], *, foreign: bool = False) -> bool:
+    kinds = (p.KEYWORD_ONLY, p.POSITIONAL_OR_KEYWORD) if foreign else (p.KEYWORD_ONLY,)
+    return p.kind in kinds and not p.name.startswith("_") and p.name not in given
 
 
-def _option(owner: Callable[..., Any], p: inspect.Parameter) -> Option | None:
+def _option(
+    function: Callable[..., Any],
+    owner: Callable[..., Any],
+    p: inspect.Parameter,
+    *,
+    foreign: bool = False,
+) -> Option | None:
     """A parameter as an option; None where it has no default, or one that no text stands for."""
     annotation = _resolved(owner, p.annotation)
     if annotation is p.empty:  # A default says its own type, unless it is None.
         annotation = _of_default(p.default)
+        annotation = int | float if foreign and annotation is int else annotation
     spellable, default = _spellable(annotation), p.default
     if type(default) is int and float in spellable and int not in spellable:
         default = float(default)
@@ -250,8 +275,9 @@ def _option(owner: Callable[..., Any], p: inspect.Parameter) -> Option | None:
         default,
         spellable,
         free=_FREE in getattr(annotation, "__metadata__", ()),
+        judging=_JUDGING in getattr(annotation, "__metadata__", ()),
         is_path="Path" in str(annotation),
-        about=describe(owner, p.name),
+        about=describe(function, p.name),
     )
 
 
@@ -286,11 +312,13 @@ def _spellable(annotation: Any) -> tuple[Any, ...]:
     if annotation is None:
         return (types.NoneType,)
     arguments = get_args(annotation)
-    if get_origin(annotation) is tuple and len(arguments) == 2 and arguments[1] is ...:
-        return (annotation,) if any(k in _SIMPLE for k in _spellable(arguments[0])) else ()
-    if get_origin(annotation) is Grouped:
-        item = _spellable(arguments[0])
-        return (annotation,) if any(k in _SIMPLE for k in item) else ()
+    many = get_origin(annotation) is tuple and len(arguments) == 2 and arguments[1] is ...
+    if many or get_origin(annotation) is Grouped:
+        items = _spellable(arguments[0])
+        if not any(kind in _SIMPLE for kind in items):
+            return ()
+        item: Any = typing.Union[items]  # noqa: UP007
+        return (tuple[item, ...] if many else Grouped[item],)
     return ()
 
 
@@ -325,7 +353,8 @@ def _why_not(p: inspect.Parameter) -> str:
 
 def describe(function: Callable[..., Any], option: str) -> str:
     """The docstring's `Args:` line of an option, on one line, or an empty string."""
-    docs = [inspect.getdoc(owner) or "" for owner in signatures(function)]
+    owners = [*signatures(function), *([function] if inspect.isclass(function) else [])]
+    docs = [inspect.getdoc(owner) or "" for owner in owners]
     lines = "\n".join(docs).splitlines()
     for i, line in enumerate(lines):
         if line.strip().startswith(f"{option}:"):

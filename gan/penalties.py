@@ -19,9 +19,6 @@ import tensorflow as tf
 
 from gan.errors import UserError
 
-# The names that --penalty knows.
-__all__ = ["r1", "r2", "wgan_gp"]
-
 Discriminator = Callable[[tf.Tensor], tf.Tensor]
 
 _WEIGHTS = ("r1_gamma", "r2_gamma", "gp_lambda")

@@ -1,103 +1,305 @@
-"""A name is the registry: short names are attributes of a folder, anything else an import path.
+"""A name is the registry: short names are what a room holds, anything else is an import path.
 
 `resolve("loss", "hinge")` is `gan.losses.hinge`; `resolve("loss", "my_package.ideas:sharp")` is
-anyone's. Adding a loss, an architecture or a trainer is therefore one new file and no edit.
+anyone's. One rule for every kind of part: its short names are the public objects of its room that
+are defined there and are of that kind by their signature, base class or declaration. In a package,
+the only such object of a file goes by the file's name. What follows a colon behind a short name is
+the argument of a function that takes one: `folder:DIR`. So a new part is a new file and no edit.
 """
 
-import contextlib
+import ast
 import difflib
+import functools
 import importlib
+import importlib.util
 import inspect
+import itertools
 import os
 import pkgutil
 import re
 import sys
-from collections.abc import Callable, Container, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from types import ModuleType
 from typing import Any
 
-from gan import origin
-from gan.errors import CodeError, UserError
+from gan import options, origin
+from gan.errors import UserError
 
-# Kind -> the package or module whose attributes, or whose modules' attributes, are its short names.
-ROOMS = {
-    "loss": "gan.losses",
-    "penalty": "gan.penalties",
-    "architecture": "gan.architectures",
-    "trainer": "trainers",
+
+def _takes(*positional: Any, **named: Any) -> Callable[[Any], bool]:
+    """Whether an object can be called with such arguments, and perhaps more."""
+
+    def takes(found: Any) -> bool:
+        try:
+            inspect.signature(found).bind_partial(*positional, **named)
+        except (TypeError, ValueError):  # Not to be called, not so, or without a signature to read.
+            return False
+        return True
+
+    return takes
+
+
+def _needs(found: Any) -> list[inspect.Parameter]:
+    """What an object must be given to be called."""
+    try:
+        parameters = inspect.signature(found).parameters.values()
+    except (TypeError, ValueError):
+        return []
+    variable = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
+    return [p for p in parameters if p.default is p.empty and p.kind not in variable]
+
+
+def _is_function(found: Any) -> bool:
+    """Whether an object is a function, perhaps one that is wrapped, as by `functools.cache`."""
+    return inspect.isfunction(inspect.unwrap(found))
+
+
+def _returns(*classes: str) -> Callable[[Any], bool]:
+    """Whether a function is annotated to return one of these classes, by their names."""
+
+    def returns(found: Any) -> bool:
+        if not _is_function(found):
+            return False
+        text = inspect.formatannotation(inspect.signature(found).return_annotation).strip("'")
+        members = (re.sub(r"\[.*", "", member) for member in text.split("|"))
+        return any(member.strip().rpartition(".")[2] in classes for member in members)
+
+    return returns
+
+
+def _makes(name: str) -> Callable[[Any], bool]:
+    """Whether a function returns an object of that class, from text at the most."""
+    return lambda found: _returns(name)(found) and all(_is_text(p) for p in _needs(found))
+
+
+def _is_text(p: inspect.Parameter) -> bool:
+    return p.annotation in (str, "str")
+
+
+def _extends(path: str) -> Callable[[Any], bool]:
+    """Whether an object is a class that extends another, `package:Class`."""
+    package, _, name = path.partition(":")
+
+    def extends(found: Any) -> bool:
+        bases = found.__mro__[1:] if inspect.isclass(found) else ()
+        return any(b.__name__ == name and f"{b.__module__}.".startswith(package) for b in bases)
+
+    return extends
+
+
+def _is_a(path: str) -> Callable[[Any], bool]:
+    """Whether an object is an instance of a class, `module:Class`."""
+    return lambda found: f"{type(found).__module__}:{type(found).__name__}" == path
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A kind of part.
+
+    Attributes:
+        room: module, or package of modules, whose objects have short names.
+        is_one: whether an object of the room's is one.
+        fits: whether what an import path leads to can be one.
+        wanted: what it has to be, in words.
+        positional: how many positional arguments its caller fills in.
+        given: keyword-only ones that its caller fills in.
+        foreign: whether it may come from a library that did not write its arguments as options,
+            see `gan.options.of`.
+        flags: whether its options are flags.
+    """
+
+    room: str
+    is_one: Callable[[Any], bool]
+    fits: Callable[[Any], bool]
+    wanted: str
+    positional: int = 0
+    given: tuple[str, ...] = ()
+    foreign: bool = False
+    flags: bool = True
+
+    def options(self, found: Any) -> dict[str, options.Option]:
+        """The options of one, by name.
+
+        Raises:
+            CodeError: an argument of a user's own was meant as one and cannot be.
+        """
+        if not self.foreign:
+            options.check(found, self.given, self.positional)
+        return options.of(found, self.given, foreign=self.foreign)
+
+
+_is_penalty = _takes(None, None, None, seed=None, scale=None)
+_is_trainer = _extends("trainers.base:Trainer")
+_is_callback = _extends("keras:Callback")
+_is_optimizer = _extends("keras:Optimizer")
+
+# The name of an option that names such parts -> what they are.
+KINDS: Mapping[str, Kind] = {
+    "trainer": Kind(
+        "trainers",
+        _is_trainer,
+        _is_trainer,
+        "a class that extends trainers.base.Trainer",
+        positional=2,
+    ),
+    "architecture": Kind(
+        "gan.architectures",
+        _returns("Networks", "dict", "Mapping"),
+        _takes(None),
+        "a function of the data's spec",
+        positional=1,
+    ),
+    "dataset": Kind(
+        "gan.data",
+        _makes("Source"),
+        callable,
+        "a function",
+        positional=1,
+        given=("split", "transform"),
+    ),
+    "loss": Kind(
+        "gan.losses",
+        _is_a("gan.losses:Loss"),
+        lambda found: all(
+            callable(getattr(found, player, None)) for player in ("discriminator", "generator")
+        ),
+        "a gan.losses.Loss",
+    ),
+    "penalty": Kind(
+        "gan.penalties",
+        _is_penalty,
+        _is_penalty,
+        "a function of (discriminator, real, fake, *, seed, scale)",
+        positional=3,
+        given=("seed", "scale"),
+    ),
+    "optimizer": Kind(
+        "trainers.optimizers",
+        _returns("Optimizer"),
+        lambda found: _is_optimizer(found) or (not inspect.isclass(found) and _takes(0.1)(found)),
+        "a Keras optimizer, or a function of learning_rate that returns one",
+        positional=1,
+        given=("learning_rate",),
+        foreign=True,
+    ),
+    "metrics": Kind(
+        "gan.metrics.scores",
+        lambda found: hasattr(found, "keys"),
+        callable,
+        "a function",
+        flags=False,
+    ),
+    "feature_net": Kind(
+        "gan.metrics.nets",
+        _makes("FeatureNet"),
+        lambda found: _is_a("gan.metrics.features:FeatureNet")(found) or callable(found),
+        "a function of images",
+        flags=False,
+    ),
+    "callbacks": Kind(
+        "callbacks",
+        lambda found: _is_callback(found) and not _needs(found),
+        lambda found: (_is_callback(found) or _is_function(found)) and not _needs(found),
+        "a Keras callback that options alone can make",
+        foreign=True,
+    ),
 }
 _PATH = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*")
-# A part of a family that is no family itself.
-_NOT_ALONE = {"patchgan"}
+
+
+@functools.cache
+def entries(kind: str) -> Mapping[str, Any]:
+    """The short names of a kind, sorted, and what they stand for."""
+    is_one, found = KINDS[kind].is_one, {}
+    for module in _modules(KINDS[kind].room):
+        own = {n.rstrip("_"): o for n, o in _public(module) if is_one(o)}
+        if len(own) == 1 and module.__name__ != KINDS[kind].room:
+            own = {module.__name__.rpartition(".")[2]: next(iter(own.values()))}
+        found.update(own)
+    return dict(sorted(found.items()))
+
+
+def _modules(room: str) -> Iterator[ModuleType]:
+    if importlib.util.find_spec(room) is None:
+        return
+    package = importlib.import_module(room)
+    if not hasattr(package, "__path__"):
+        yield package
+        return
+    for info in pkgutil.iter_modules(package.__path__):
+        if not info.name.startswith("_") and not info.ispkg:
+            yield importlib.import_module(f"{room}.{info.name}")
+
+
+def _public(module: ModuleType) -> Iterator[tuple[str, Any]]:
+    """The objects that a module defines. (An instance does not say where it was made.)"""
+    for name, found in vars(module).items():
+        if not name.startswith("_") and getattr(found, "__module__", None) == module.__name__:
+            yield name, found
 
 
 def names(kind: str) -> list[str]:
     """The short names of a kind, sorted."""
-    room = importlib.import_module(ROOMS[kind])
-    if not hasattr(room, "__path__"):
-        return sorted(room.__all__)
-    modules = (m.name for m in pkgutil.iter_modules(room.__path__))
-    public = (m for m in modules if not m.startswith("_") and m not in _NOT_ALONE)
-    return sorted(m for m in public if _entry(kind, m) is not None)
+    return list(entries(kind))
 
 
-def _entry(kind: str, name: str) -> Any:
-    """What a module of a room offers under its name; None where it only helps the others."""
-    module = importlib.import_module(f"{ROOMS[kind]}.{name}")
-    return getattr(module, "TRAINER" if kind == "trainer" else name, None)
-
-
-def resolve(kind: str, name: str) -> Any:
-    """What a name stands for.
+def lookup(kind: str, name: str, flag: str = "") -> tuple[Any, tuple[str, ...]]:
+    """What a name stands for, and what follows its colon.
 
     Args:
-        kind: "loss", "penalty", "architecture" or "trainer".
-        name: a short name, or an import path `package.module:attribute`; modules in the current
-            directory can be imported.
+        kind: a key of `KINDS`.
+        name: a short name, one with an argument, `folder:DIR`, or an import path
+            `package.module:attribute`; modules in the current directory can be imported.
+        flag: that holds the name, for messages; the kind's by default.
 
     Returns:
-        The object itself. A trainer module's entry is the class it marks with `TRAINER = ...`.
+        The object itself, and () or (argument,).
 
     Raises:
         UserError: no such name; the message holds the nearest valid one.
     """
-    if ":" in name:
-        found = import_path(name, what=f"--{kind}")
-        if not _fits(kind, found):
-            what = f"a {type(found).__name__}"
-            with contextlib.suppress(TypeError, ValueError):
-                what = f"{what} of {inspect.signature(found)}" if kind != "trainer" else what
-            raise UserError(f"--{kind}={name!r} is {what}, not {_WANTED[kind]}.")
-        return found
-    if name not in names(kind):
-        raise UserError(unknown(f"--{kind}", name, names(kind)))
-    room = importlib.import_module(ROOMS[kind])
-    return _entry(kind, name) if hasattr(room, "__path__") else getattr(room, name)
+    known, flag = entries(kind), f"--{flag or kind}"
+    word, colon, argument = name.partition(":")
+    if word in known:
+        wanted = arguments(known[word])
+        if bool(wanted) != bool(argument) or (colon and not argument):
+            spelling = f"{word}:{wanted[0].upper()}" if wanted else word
+            raise UserError(f"{flag}={name!r}: write it as {spelling}.")
+        return known[word], (argument,) if argument else ()
+    if colon:
+        try:
+            return _imported(kind, name, flag), ()
+        except UserError:
+            # `floder:DIR` looks like an import path too.
+            takers = [n for n in known if arguments(known[n])]
+            if "." in word or not difflib.get_close_matches(word, takers, n=1):
+                raise
+    raise UserError(unknown(flag, word, list(known)))
 
 
-_WANTED = {
-    "loss": "a gan.losses.Loss",
-    "penalty": "a function of (discriminator, real, fake, *, seed, scale)",
-    "architecture": "a function of the data's spec",
-    "trainer": "a class that extends trainers.base.Trainer",
-}
+def resolve(kind: str, name: str, flag: str = "") -> Any:
+    """The object that a name stands for, see `lookup`."""
+    return lookup(kind, name, flag)[0]
 
 
-def _fits(kind: str, found: Any) -> bool:
-    """Whether an imported object can be what it is imported as."""
-    if kind == "loss":
-        return all(callable(getattr(found, n, None)) for n in ("discriminator", "generator"))
-    if kind == "trainer":
-        members = ("train_step", "minimize", "build_networks")
-        return inspect.isclass(found) and all(hasattr(found, n) for n in members)
-    try:
-        signature = inspect.signature(found)
-        if kind == "penalty":
-            signature.bind(None, None, None, seed=None, scale=None)
-        else:
-            signature.bind_partial(None)
-    except (TypeError, ValueError):  # Not to be called, not so, or without a signature to read.
-        return False
-    return True
+def arguments(found: Any) -> list[str]:
+    """The name of the argument that a short name takes behind a colon, if any."""
+    needed = _needs(found) if _is_function(found) else []
+    return [p.name for p in needed[:1] if p.kind is p.POSITIONAL_OR_KEYWORD and _is_text(p)]
+
+
+def _imported(kind: str, name: str, flag: str) -> Any:
+    found = import_path(name, what=flag)
+    if not KINDS[kind].fits(found):
+        what = f"a {type(found).__name__}"
+        if callable(found) and not inspect.isclass(found):
+            try:
+                what = f"{what} of {inspect.signature(found)}"
+            except ValueError:
+                what = f"{what} that does not say what it takes"
+        raise UserError(f"{flag}={name!r} is {what}, not {KINDS[kind].wanted}.")
+    return found
 
 
 def is_import_path(name: str) -> bool:
@@ -135,115 +337,36 @@ def import_path(path: str, what: str) -> Any:
 
 def unknown(what: str, got: str, valid: Sequence[str]) -> str:
     """One line: what was given, the nearest valid name, and all of them while they are few."""
-    near = difflib.get_close_matches(got, valid, n=1, cutoff=0.5)
-    guess = f" Did you mean {near[0]!r}?" if near else ""
+    near = nearest(got, valid)
+    guess = f" Did you mean {near!r}?" if near else ""
     listing = f" Valid: {', '.join(valid)}." if len(valid) <= 24 else ""
     return f"{what} {got!r} is not known.{guess}{listing}"
 
 
-def options(
-    function: Callable[..., Any], given: Container[str] = ()
-) -> dict[str, inspect.Parameter]:
-    """The keyword-only parameters of a function or class: its command-line flags.
-
-    Those that begin with _ are left out. A whole number where the annotation says float is one.
-
-    Args:
-        function: of a part, or a class.
-        given: parameters that its caller fills in.
-
-    Raises:
-        CodeError: one of a user's own cannot be a flag, see `check_options`.
-    """
-    found: dict[str, inspect.Parameter] = {}
-    for owner in _signatures(function):
-        parameters = inspect.signature(owner).parameters.values()
-        for p in parameters:
-            if p.kind is not p.KEYWORD_ONLY or p.name.startswith("_") or p.name in given:
-                continue
-            if p.annotation in (float, "float") and type(p.default) is int:
-                p = p.replace(default=float(p.default))
-            if _is_simple(p.default):
-                found.setdefault(p.name, p)
-        if not any(p.kind is p.VAR_KEYWORD for p in parameters):
-            break
-    return found
+def nearest(got: str, valid: Sequence[str]) -> str:
+    """The valid name that comes nearest, or an empty string."""
+    return next(iter(difflib.get_close_matches(got, valid, n=1, cutoff=0.5)), "")
 
 
-def is_path(parameter: inspect.Parameter) -> bool:
-    """Whether an option names a file or folder: its annotation then allows for `os.PathLike`."""
-    return "Path" in str(parameter.annotation)
+def about(kind: str, name: str) -> str:
+    """What the docstring of a short name says first; of the only one of a file, the file's."""
+    found = entries(kind)[name]
+    module = sys.modules[found.__module__]
+    if module.__name__ == f"{KINDS[kind].room}.{name}":
+        text = module.__doc__
+    elif _is_function(found) or inspect.isclass(found):
+        text = found.__doc__
+    else:
+        text = _string_behind(module, name)
+    return " ".join(inspect.cleandoc(text or "").split("\n\n")[0].split())
 
 
-def _is_simple(default: Any) -> bool:
-    """Whether a command line can spell such a value."""
-    if isinstance(default, tuple):
-        return len({type(v) for v in default}) < 2 and all(type(v) in _ITEMS for v in default)
-    return isinstance(default, (bool, int, float, str))
-
-
-_ITEMS = (int, float, str)
-
-
-def check_options(function: Callable[..., Any], given: Sequence[str], positional: int) -> None:
-    """Refuses a parameter that was meant as a flag and cannot be one.
-
-    Args:
-        function: of a part, or a class.
-        given: keyword-only parameters that its caller fills in.
-        positional: how many positional ones its caller fills in.
-
-    Raises:
-        CodeError: names it, its line and the mend.
-    """
-    for owner in _signatures(function):
-        parameters = list(inspect.signature(owner).parameters.values())
-        own = parameters[1:] if inspect.isclass(function) else parameters
-        extra = [p for p in own if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
-        where, name = origin.described(owner), getattr(function, "__name__", "")
-        for p in extra[positional:]:
-            raise CodeError(
-                f"{where}: option {p.name!r} of {name} is positional, and flags are keyword-only: "
-                "write it behind a * in the signature."
-            )
-        for p in own:
-            if p.kind is not p.KEYWORD_ONLY or p.name.startswith("_") or p.name in given:
-                continue
-            if p.default is p.empty:
-                why = f"has no default, and a flag needs one, as in {p.name}: float = 1.0"
-            elif p.default is None:
-                why = "has the default None, which has no type; take '' or 0 for none"
-            elif not _is_simple(p.default):
-                kind = type(p.default).__name__
-                why = f"is a {kind}; a flag is a bool, int, float, str or a tuple of one of them"
-            else:
-                continue
-            raise CodeError(
-                f"{where}: option {p.name!r} of {name} {why}. (If it is to be no flag, begin its "
-                "name with _.)"
-            )
-        if not any(p.kind is p.VAR_KEYWORD for p in parameters):
-            break
-
-
-def _signatures(function: Callable[..., Any]) -> list[Callable[..., Any]]:
-    """A function itself; of a class its constructor, and its bases' while **options pass on."""
-    if not inspect.isclass(function):
-        return [function]
-    return [vars(c)["__init__"] for c in function.__mro__ if "__init__" in vars(c)]
-
-
-def describe(function: Callable[..., Any], option: str) -> str:
-    """The docstring's `Args:` line of an option, on one line, or an empty string."""
-    docs = [inspect.getdoc(owner) or "" for owner in _signatures(function)]
-    lines = "\n".join(docs).splitlines()
-    for i, line in enumerate(lines):
-        if line.strip().startswith(f"{option}:"):
-            indent = len(line) - len(line.lstrip())
-            text = [line.strip().partition(":")[2].strip()]
-            for more in lines[i + 1 :]:
-                if not more.strip() or len(more) - len(more.lstrip()) <= indent:
-                    break
-                text.append(more.strip())
-            return " ".join(text)
+def _string_behind(module: ModuleType, name: str) -> str:
+    """The string that follows the assignment of a module's variable."""
+    body = ast.parse(inspect.getsource(module)).body
+    for statement, following in itertools.pairwise(body):
+        targets = statement.targets if isinstance(statement, ast.Assign) else []
+        if any(isinstance(t, ast.Name) and t.id == name for t in targets):
+            value = following.value if isinstance(following, ast.Expr) else None
+            return str(value.value) if isinstance(value, ast.Constant) else ""
     return ""

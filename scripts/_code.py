@@ -16,11 +16,10 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from gan import data, files, origin, registry
+from gan import files, options, origin, registry
 from gan.errors import UserError, printable
 
 FOLDER, MANIFEST = "code", "manifest.json"
-TRUST = (False, "run the code of the run's own that its flags name by import path")
 
 
 def foreign(values: Mapping[str, Any]) -> list[str]:
@@ -30,16 +29,15 @@ def foreign(values: Mapping[str, Any]) -> list[str]:
 
 
 def _paths(values: Mapping[str, Any]) -> Iterator[str]:
-    for name in ("trainer", "architecture", "loss", "penalty", "eval_metrics", "feature_net"):
-        value = values.get(name) or ""
-        for item in value.split(",") if isinstance(value, str) else value:
-            if ":" in item and not (name == "feature_net" and item.startswith("keras:")):
-                yield item
-    name = str(values.get("dataset") or "")
-    while name.partition(":")[0] in data.names():  # stacked:BASE has another name within.
-        name = name.partition(":")[2]
-    if registry.is_import_path(name):
-        yield name
+    """The import paths among the values of flags that name parts, whichever part's they are."""
+    for flag, value in values.items():
+        kind = next((k for k in registry.KINDS if flag == k or flag.endswith(f"_{k}")), "")
+        for item in options.write(value).split(",") if kind else ():
+            name = item.rpartition("=")[2]  # of a value by group
+            while name.partition(":")[0] in registry.names(kind):  # stacked:BASE has one within.
+                name = name.partition(":")[2]
+            if registry.is_import_path(name):
+                yield name
 
 
 def _is_projects(path: str) -> bool:

@@ -8,7 +8,7 @@ from typing import Any
 
 from absl import logging
 
-from gan import data, files, registry
+from gan import data, files
 from gan.data import Source
 from gan.data.identity import Identity, facts
 from gan.errors import UserError
@@ -16,14 +16,10 @@ from scripts.parts import Part
 from trainers import workdir as room
 from trainers.checkpoints import Checkpoints
 
-# Flags of scripts that name files; parts say it of theirs, see `registry.is_path`.
-_PATHS = {"workdir", "feature_weights"}
-
 
 def paths(found: Iterable[Part]) -> set[str]:
     """The names of the values that name files or folders, by the parts whose options they are."""
-    options = [item for part in found for item in part.parameters.items()]
-    return _PATHS | {flag for flag, parameter in options if registry.is_path(parameter)}
+    return {flag for part in found for flag, option in part.options.items() if option.is_path}
 
 
 def absolute(name: str, value: Any, names: set[str]) -> Any:

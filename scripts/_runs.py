@@ -14,17 +14,14 @@ import numpy as np
 
 from gan.errors import UserError
 from gan.metrics.keys import Key, from_records
-from scripts import experiment
+from scripts import experiment, parts
 from trainers import evaluations, workdir
 from trainers.logs import evaluated
 
-# Flags that say how a curve was measured; metrics.jsonl itself does not.
-_CURVE_PROTOCOL = (
-    "dataset", "split", "image_size", "channels", "center_crop", "eval_samples", "eval_metrics",
-    "eval_labels", "feature_net", "feature_weights",
-)  # fmt: skip
-# Flags that leave what is learnt as it is, and how it is judged.
-_FREE = experiment.FREE - {"total_kimg", *_CURVE_PROTOCOL} | {"deterministic"}
+# Flags that say how a curve was measured (metrics.jsonl itself does not), and those that leave what
+# is learnt as it is. (Of a user's own part its module could say so; but it is not run to ask.)
+_JUDGING = {name for name, found in parts.every().items() if any(o.judging for _, o in found)}
+_FREE = {name for name, found in parts.every().items() if all(o.free for _, o in found)} - _JUDGING
 
 
 @dataclass(frozen=True)
@@ -223,7 +220,7 @@ class Group:
     def protocol(self) -> dict[str, str]:
         """How its curves were measured, as far as its flags and its log say."""
         flags = self.runs[0].flags
-        found = {name: flags[name] for name in _CURVE_PROTOCOL if name in flags}
+        found = {name: text for name, text in flags.items() if name in _JUDGING}
         # Which one `auto` was.
         nets = sorted(set().union(*(run.nets.values() for run in self.runs)))
         return found | ({"feature_net": " and ".join(nets)} if nets else {})
@@ -247,8 +244,8 @@ def grouped(runs: Sequence[Run]) -> tuple[list[Group], list[str]]:
     settings: dict[tuple[tuple[str, str], ...], list[Run]] = {}
     for run in runs:
         left_out = _FREE | {"seed"}
-        if run.flags.get("lr_decay", "constant") == "constant":
-            left_out |= {"total_kimg"}  # Else the rates depend on it.
+        if run.flags.get("lr_decay", "constant") != "constant":
+            left_out -= {"total_kimg"}  # The rates depend on it.
         kept = {k: v for k, v in run.flags.items() if k not in left_out}
         settings.setdefault(tuple(sorted(kept.items())), []).append(run)
     keys = [dict(key) for key in settings]

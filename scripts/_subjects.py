@@ -8,7 +8,7 @@ from typing import Any
 from absl import flags
 
 from callbacks.evaluation import Evaluation
-from gan import data, registry
+from gan import data, options
 from gan.data import Source
 from gan.data.classes import aligned
 from gan.errors import UserError
@@ -87,7 +87,7 @@ def reference(run: experiment.Experiment | None) -> tuple[Source, str, dict[str,
 
 def chosen_transform() -> dict[str, Any]:
     """The transform's flags that are on the command line."""
-    return {name: FLAGS[name].value for name in TRANSFORM if FLAGS[name].present}
+    return {n: FLAGS[n].value for n in TRANSFORM if FLAGS[n].value is not None}
 
 
 def define_source_flags() -> None:
@@ -97,7 +97,8 @@ def define_source_flags() -> None:
         UserError: no such source.
     """
     if FLAGS.reference:
-        cli.define_options(_owner("reference", FLAGS.reference), "Reference")
+        for option in options.of(_owner("reference", FLAGS.reference)).values():
+            cli.define(option, "Reference")
 
 
 def pictures(source: Source) -> Source:
@@ -150,7 +151,7 @@ def subjects(evaluator: Evaluator, run: experiment.Experiment | None) -> Iterato
         }
         yield Subject(about, "", lambda seed: evaluator.evaluate(sampler, seed))
     else:
-        yield from of_run(evaluator, run, FLAGS.workdir, FLAGS.checkpoint)
+        yield from of_run(evaluator, run, FLAGS.workdir, FLAGS.checkpoint or "latest")
 
 
 def _of_pictures(evaluator: Evaluator) -> Subject:
@@ -215,8 +216,8 @@ def _load(flag: str, name: str, split: str, transform: dict[str, Any]) -> Source
     """A data set that a flag of this script names, messages in its words."""
     own: dict[str, Any] = {}
     if flag == "reference":
-        options = set(registry.options(_owner(flag, name))) - {"split", *TRANSFORM}
-        own = {n: FLAGS[n].value for n in sorted(options) if n in FLAGS and FLAGS[n].present}
+        names = set(options.of(_owner(flag, name))) - {"split", *TRANSFORM}
+        own = {n: FLAGS[n].value for n in sorted(names) if n in FLAGS and FLAGS[n].present}
     try:
         return data.load(name, split=split, **transform, **own)
     except UserError as error:

@@ -8,6 +8,7 @@ from typing import Any
 from absl import flags
 
 from gan.errors import UserError
+from gan.options import Grouped
 
 LARGEST = 10**12  # of any number: counts of images, steps and operations stay exact below it
 # What is held in memory at once, or ends only as a whole (a graph call of K steps).
@@ -31,12 +32,14 @@ def settle(names: Iterable[str], known: flags.FlagValues, *, checked: bool = Fal
         UserError: a number is not finite or too large, or a seed is not one.
     """
     for name in names:
-        value: Any = known[name].value
-        if isinstance(value, str) and value.startswith("~"):
-            known[name].value = os.path.expanduser(value)
-        elif isinstance(value, (int, float)) and not isinstance(value, bool):
-            own = checked and isinstance(value, int)
-            _check(name, value, AT_MOST.get(name, math.inf if own else LARGEST))
+        found: Any = known[name].value
+        if isinstance(found, str) and found.startswith("~"):
+            known[name].value = os.path.expanduser(found)
+        several = found.values() if isinstance(found, Grouped) else found
+        for value in several if isinstance(several, (list, tuple)) else [found]:
+            if isinstance(value, (int, float)) and not isinstance(value, bool):
+                own = checked and isinstance(value, int)
+                _check(name, value, AT_MOST.get(name, math.inf if own else LARGEST))
 
 
 def _check(name: str, value: float, most: float) -> None:

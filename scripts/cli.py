@@ -7,16 +7,15 @@ import shutil
 import sys
 import textwrap
 import traceback
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import tensorflow as tf
 from absl import app, flags, logging
 
-from gan import origin, registry
+from gan import options, registry
 from gan.errors import CodeError, UserError, from_graph, printable
-from scripts import _process, _values
-from scripts.parts import Part
+from scripts import _process, _values, parts
 
 FLAGS = flags.FLAGS
 
@@ -71,17 +70,21 @@ def run(
 
 
 def run_with(
-    main: Callable[[Sequence[str]], int | None], options: Mapping[str, tuple[Any, str]]
+    main: Callable[[Sequence[str]], int | None],
+    owner: Callable[..., Any],
+    parse: Callable[[Sequence[str]], None] = lambda argv: None,
 ) -> None:
-    """`run` for a script whose flags are a table of name -> (default, help)."""
-    for name, (default, text) in options.items():
-        define(name, default, text, "Flags")
-    run(main)
+    """`run` for a script whose flags are the options of a function or class."""
+    for option in options.of(owner).values():
+        define(option, "Flags")
+    run(main, parse)
 
 
 def message(error: Exception) -> str:
     """What a user sees of a mistake: one line, of one in their own code at most five."""
     lines = str(error).splitlines() if isinstance(error, CodeError) else [str(error)]
+    if isinstance(error, flags.IllegalFlagValueError):  # flag --seed=x: expected a whole number
+        lines = [str(error).removeprefix("flag ").rstrip(".") + "."]
     first, *more = (printable(" ".join(line.split())) for line in lines)
     return "\n".join([f"error: {first}", *(f"  {line}" for line in more)])
 
@@ -95,7 +98,7 @@ def _fail(error: Exception) -> None:
 
 def command(module: str, **values: object) -> str:
     """A command line with flags, for a user to paste into the shell that started this script."""
-    words = [_python(), "-m", module, *(f"--{name}={value}" for name, value in values.items())]
+    words = [_python(), "-m", module, *(f"--{n}={options.write(v)}" for n, v in values.items())]
     return shlex.join(words)
 
 
@@ -112,53 +115,102 @@ def _reject(rest: Sequence[str]) -> None:
     for argument in rest:
         name = argument.lstrip("-").partition("=")[0]
         if argument.startswith("-"):
-            ours = [n for names in sections().values() for n in names]
-            message = registry.unknown("flag", name, ours).split(" Valid:")[0]
-            raise UserError(f"{message} --help lists all flags of this experiment.")
+            raise UserError(unknown_flag(name))
         raise UserError(f"argument {argument!r} is not a flag; write --name=value.")
 
 
-def define(name: str, default: Any, help_text: str, section: str) -> None:
-    """Defines a flag of the type of its default; a tuple is a comma-separated list.
+def unknown_flag(name: str) -> str:
+    """What is said of a flag that is none here: whose it is, or which is the nearest."""
+    ours = [n for names in sections().values() for n in names]
+    every = parts.every() if "trainer" in FLAGS else {}
+    owners = {flag: [owner for owner, _ in of if owner] for flag, of in every.items()}
+    theirs = " or ".join(owners.get(name, []))
+    if theirs:
+        return f"--{name}: is a flag of {theirs}. --help lists all flags of this experiment."
+    near = registry.nearest(name, [*ours, *owners])
+    guess = f" Did you mean {near!r}?" if near else ""
+    if near and near not in ours:
+        guess = f" Did you mean {near!r}, a flag of {' or '.join(owners[near])}?"
+    return f"flag {name!r} is not known.{guess} --help lists all flags of this experiment."
+
+
+class _Parser(flags.ArgumentParser):
+    """Reads a flag's text as its option does."""
+
+    def __init__(self, option: options.Option) -> None:
+        self.option = option
+
+    def parse(self, argument: Any) -> Any:
+        """The value; absl asks with the default too."""
+        return self.option.read(argument) if isinstance(argument, str) else argument
+
+
+class _Serializer(flags.ArgumentSerializer):
+    """Writes a flag's value."""
+
+    def serialize(self, value: Any) -> str:
+        """Its text."""
+        return options.write(value)
+
+
+def define(option: options.Option, section: str, name: str = "") -> None:
+    """Defines an option's flag.
 
     Sections order --help. A name defined already keeps its first definition.
-    """
-    if name in FLAGS:
-        return
-    if isinstance(default, bool):
-        flags.DEFINE_bool(name, default, help_text, module_name=section)
-    elif isinstance(default, int):
-        flags.DEFINE_integer(name, default, help_text, module_name=section)
-    elif isinstance(default, float):
-        flags.DEFINE_float(name, default, help_text, module_name=section)
-    elif isinstance(default, tuple):
-        flags.DEFINE_list(name, list(map(str, default)), help_text, module_name=section)
-    else:
-        flags.DEFINE_string(name, default, help_text, module_name=section)
 
-
-def define_options(owner: Callable[..., Any], section: str) -> None:
-    """Defines a flag for each keyword-only argument of a function or class."""
-    for name, parameter in registry.options(owner).items():
-        define(name, parameter.default, registry.describe(owner, name), section)
-
-
-def define_part(part: Part) -> None:
-    """Defines the flags of a part's options.
+    Args:
+        option: of a function or class.
+        section: of --help.
+        name: of the flag; the option's by default.
 
     Raises:
-        UserError: one is a flag already, with another default.
+        UserError: a flag of a library has the name.
     """
-    for option, flag in part.flags.items():
-        default = part.parameters[flag].default
-        wanted = list(map(str, default)) if isinstance(default, tuple) else default
-        define(flag, default, registry.describe(part.function, option), part.section)
-        before = FLAGS[flag].default
-        if type(before) is not type(wanted) or before != wanted:
-            raise UserError(
-                f"{origin.described(part.function)}: option {option!r} is a flag already, "
-                f"--{flag}={before}; give it another name."
+    name = name or option.name
+    if name in FLAGS:
+        if name not in (n for names in sections().values() for n in names):
+            raise UserError(f"option {name!r} is a flag already; give it another name.")
+        return
+    flag: flags.Flag[Any] = flags.Flag(
+        _Parser(option),
+        _Serializer(),
+        name,
+        option.default,
+        option.about,
+        boolean=bool in option.types,  # --conditional alone is true, --noconditional false.
+    )
+    flags.DEFINE_flag(flag, module_name=section)
+
+
+def define_parts(argv: Sequence[str], *roots: Callable[..., Any]) -> None:
+    """Defines the flags of some options, of the parts that they name on the command line, ...
+
+    Args:
+        argv: the command line.
+        roots: functions or classes; see `parts.levels`.
+    """
+    for depth, level in enumerate(parts.levels(_Values(), roots)):
+        for part in level:
+            section = part.kind or (
+                "Run" if depth or part.function is not roots[0] else "Experiment"
             )
+            for flag, option in part.options.items():
+                define(option, section.replace("_", " ").capitalize(), flag)
+        FLAGS.unparse_flags()
+        FLAGS(argv, known_only=True)
+
+
+class _Values(Mapping[str, Any]):
+    """The values of the flags that there are by now."""
+
+    def __getitem__(self, name: str) -> Any:
+        return FLAGS[name].value
+
+    def __iter__(self) -> Iterator[str]:
+        return (name for names in sections().values() for name in names)
+
+    def __len__(self) -> int:
+        return sum(map(len, sections().values()))
 
 
 def sections() -> Mapping[str, list[str]]:
@@ -172,22 +224,34 @@ def sections() -> Mapping[str, list[str]]:
 
 
 def help_text(main: Callable[..., Any]) -> str:
-    """What the script does, then its flags with their values, by section."""
+    """What the script does, its flags with their values by section, and the names they take."""
     module = sys.modules[main.__module__]
     lines = [inspect.getdoc(module) or "", ""]
     for section, names in sections().items():
         lines.append(f"{section}:")
         for name in names:
             flag = FLAGS[name]
-            value = ",".join(flag.value) if isinstance(flag.value, list) else flag.value
-            head = f"  --{name}={value}" if value is not None else f"  --{name}"
-            about = textwrap.wrap(flag.help or "", 70) or [""]
-            if len(head) < 30:
-                lines.append(f"{head:30}{about[0]}")
-                about = about[1:]
-            else:
-                lines.append(head)
-            lines += [f"{'':30}{line}" for line in about]
+            lines += _entry(f"--{name}={options.write(flag.value)}", flag.help or "")
         lines.append("")
+    for kind in registry.KINDS:
+        named = [n for names in sections().values() for n in names if _names_a(kind, n)]
+        if named and registry.names(kind):
+            lines.append(f"Names for --{named[0]}, beside import paths package.module:attribute:")
+            for name, found in registry.entries(kind).items():
+                spelling = ":".join([name, *(a.upper() for a in registry.arguments(found))])
+                lines += _entry(spelling, registry.about(kind, name))
+            lines.append("")
     lines.append("Also: --flagfile=FILE reads flags from a file; --verbosity sets the log level.")
     return "\n".join(lines)
+
+
+def _names_a(kind: str, flag: str) -> bool:
+    """Whether a flag names parts of a kind."""
+    return flag == kind or flag.endswith(f"_{kind}")
+
+
+def _entry(head: str, text: str) -> list[str]:
+    """Lines of --help: what is explained, and beside or below it the text."""
+    about, head = textwrap.wrap(text, 70) or [""], f"  {head}"
+    first = [f"{head:30}{about.pop(0)}"] if len(head) < 30 else [head]
+    return [*first, *(f"{'':30}{line}" for line in about)]

@@ -4,9 +4,11 @@ A table and a plot of their metrics against images seen. Runs that differ in --s
 group: a mean and its standard error. Where groups were not judged alike, it says in what.
 """
 
+import os
 import string
 import sys
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -20,11 +22,21 @@ from scripts._runs import Curve, Evaluation, Group, grouped, read, statistics
 
 FLAGS = flags.FLAGS
 
-OPTIONS = {
-    "metrics": ((), "which, comma-separated; all by default"),
-    "out": ("compare.png", "PNG to write"),
-    "against": ("images", "what the curves are drawn against: images or seconds"),
-}
+
+@dataclass(frozen=True, kw_only=True)
+class CompareOptions:
+    """What is shown.
+
+    Attributes:
+        metrics: which, comma-separated; none is all.
+        out: PNG to write.
+        against: what the curves are drawn against: images or seconds.
+    """
+
+    metrics: tuple[str, ...] | None = None
+    out: str | os.PathLike[str] = "compare.png"
+    against: str = "images"
+
 
 NOT_ALIKE = "Not judged alike; do not compare across these letters:"
 # The folders on the command line.
@@ -235,7 +247,7 @@ def main(argv: Sequence[str]) -> int:
     check()
     runs = [read(Path(folder)) for folder in _folders]
     groups, unsaid = grouped(runs)
-    chosen = choose(groups, FLAGS.metrics)
+    chosen = choose(groups, FLAGS.metrics or ())
     footnotes = Footnotes()
     curved = [g for g in groups if any(g.curve(metric) is not None for metric in chosen)]
     mark_of = dict(zip(map(id, curved), footnotes.marks([group.protocol for group in curved])))
@@ -308,6 +320,4 @@ def remarks(groups: Sequence[Group], chosen: Mapping[str, Key]) -> list[str]:
 
 if __name__ == "__main__":
     FLAGS.set_gnu_getopt()
-    for name, (default, text) in OPTIONS.items():
-        cli.define(name, default, text, "Flags")
-    cli.run(main, take_folders)
+    cli.run_with(main, CompareOptions, take_folders)

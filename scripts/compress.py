@@ -12,75 +12,107 @@ import math
 import os
 import sys
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from absl import flags
 
 from callbacks.nan_guard import TrainingDiverged
-from gan import files
+from gan import files, options
 from gan.compression import debugging, export, quantization, report, search, table, variants
 from gan.compression.search import Limits
 from gan.compression.variants import Student, Variant
 from gan.errors import UserError
 from gan.metrics.evaluation import Evaluator
-from scripts import _code, _seeking, _students, cli, experiment
+from gan.options import Free
+from scripts import _seeking, _students, cli, experiment, parts
 from scripts._compression import Compression
 from trainers.lock import locked
 from trainers.workdir import CHECKPOINTS, FLAG_FILE
 
 FLAGS = flags.FLAGS
 
-COMPRESS = {
-    "workdir": ("", "folder of the trained run"),
-    "out": ("", "folder of the exported files and the report"),
-    "checkpoint": ("latest", "which of the run's checkpoints: latest, best or a step"),
-    "dataset": ("", "where the run's data is now, such as folder:DIR, if it was moved"),
-    "trust_code": _code.TRUST,
-    "variants": (
-        ("float32", "int8", "pruned_int8"),
-        "files to make: words joined by _, slim or slim0.25, pruned or pruned0.9 or pruned2of4, "
-        "qat, and last float32, float16, dynamic or int8",
-    ),
-    "budget_kb": (0.0, "look for the best variant of at most so many kB when gzipped"),
-    "max_latency_ms": (0.0, "or of at most so many milliseconds a call on one thread"),
-    "max_fid_ratio": (0.0, "or of at most so many times float32's FID; alone: for the smallest"),
-    "trials": (4, "students trained in a search at most"),
-    "width": (0.5, "what slim stands for: share of the channels that stay"),
-    "target_macs": (0, "or the multiply-accumulates of an image, wherever the channels go"),
-    "sparsity": (0.7, "what pruned stands for: share of zeros"),
-    "finetune_kimg": (
-        50.0,
-        "thousands of images each student learns on; zeros come and rates stay in the first half, "
-        "rates fall to 0 in the second",
-    ),
-    "output_weight": (10.0, "of the difference between the student's and the teacher's images"),
-    "feature_weight": (10.0, "of the difference between the discriminator's features of them"),
-    "adversarial_weight": (1.0, "of the game against the discriminator; 0 leaves it out"),
-    "allocation": ("global", "layer: that share in each kernel; global: over all kernels together"),
-    "keep_output_dense": (False, "do not prune the last kernel, which draws the image"),
-    "quantizer": ("converter", "of int8 files: converter, or litert (litert-quantizer)"),
-    "keep_float": ((), "layers that stay float32 in int8 files, comma-separated"),
-    "debug_layers": (False, "say which layers lose most in the trained generator's int8 file"),
-    "calibration": (200, "batches that set int8's ranges, 100 to 500"),
-    "feature_net": ("", "judges the files; the one that judged the run as it trained if empty"),
-    "feature_weights": ("", "file of its weights; the run's if empty"),
-    "eval_samples": (0, "samples of each file for its metrics; 0 is 10,000"),
-    "steps_per_loop": (50, "training steps in one graph call"),
-    "seed": (0, "of the students' training, and of the z that files are judged on"),
-}
+
+@dataclass(frozen=True, kw_only=True)
+class CompressOptions:
+    """What is made of a generator.
+
+    Attributes:
+        workdir: folder of the trained run.
+        out: folder of the exported files and the report.
+        checkpoint: which of the run's checkpoints: latest, best or a step.
+        dataset: where the run's data is now, such as folder:DIR, if it was moved.
+        trust_code: run the code of the run's own that its flags name by import path.
+        variants: files to make: words joined by _, slim or slim0.25, pruned or pruned0.9 or
+            pruned2of4, qat, and last float32, float16, dynamic or int8; none makes those that a
+            search finds, or float32, int8 and pruned_int8.
+        budget_kb: look for the best variant of at most so many kB when gzipped.
+        max_latency_ms: look for the best of at most so many milliseconds a call on one thread.
+        max_fid_ratio: look for the best of at most so many times float32's FID; alone, for the
+            smallest.
+        trials: students trained in a search at most.
+        width: what slim stands for: share of the channels that stay.
+        target_macs: what slim stands for instead: the multiply-accumulates of an image, wherever
+            the channels go.
+        sparsity: what pruned stands for: share of zeros.
+        finetune_kimg: thousands of images each student learns on; zeros come and rates stay in the
+            first half, rates fall to 0 in the second.
+        output_weight: of the difference between the student's and the teacher's images.
+        feature_weight: of the difference between the discriminator's features of them.
+        adversarial_weight: of the game against the discriminator; 0 leaves it out.
+        allocation: where zeros go, layer: that share in each kernel; global: over all together.
+        keep_output_dense: do not prune the last kernel, which draws the image.
+        quantizer: of int8 files: converter, or litert (litert-quantizer).
+        keep_float: layers that stay float32 in int8 files, comma-separated.
+        debug_layers: say which layers lose most in the trained generator's int8 file.
+        calibration: batches that set int8's ranges, 100 to 500.
+        feature_net: judges the files; none is the one that judged the run as it trained.
+        feature_weights: file of its weights; none is the run's.
+        eval_samples: samples of each file for its metrics; none is 10,000.
+        steps_per_loop: training steps in one graph call.
+        seed: of the students' training, and of the z that files are judged on.
+    """
+
+    workdir: str | os.PathLike[str] | None = None
+    out: Free[str | os.PathLike[str] | None] = None
+    checkpoint: str = "latest"
+    dataset: Free[str | None] = None
+    trust_code: Free[bool] = False
+    variants: Free[tuple[str, ...] | None] = None
+    budget_kb: Free[float | None] = None
+    max_latency_ms: Free[float | None] = None
+    max_fid_ratio: Free[float | None] = None
+    trials: Free[int] = 4
+    width: float = 0.5
+    target_macs: int | None = None
+    sparsity: float = 0.7
+    finetune_kimg: float = 50.0
+    output_weight: float = 10.0
+    feature_weight: float = 10.0
+    adversarial_weight: float = 1.0
+    allocation: str = "global"
+    keep_output_dense: bool = False
+    quantizer: str = "converter"
+    keep_float: tuple[str, ...] = ()
+    debug_layers: Free[bool] = False
+    calibration: int = 200
+    feature_net: str | None = None
+    feature_weights: str | os.PathLike[str] | None = None
+    eval_samples: int | None = None
+    steps_per_loop: Free[int] = 50
+    seed: int = 0
+
+
+VARIANTS = ("float32", "int8", "pruned_int8")
 _MOST = 1_000_000  # of anything that is counted
-# What may differ when a stopped compression goes on: the rest is in what files hold.
-_FREE = {
-    "out", "dataset", "variants", "budget_kb", "max_latency_ms", "max_fid_ratio", "trials",
-    "debug_layers", "steps_per_loop", "trust_code",
-}  # fmt: skip
 
 
 def check_flags() -> None:
     """Raises UserError for values that cannot work."""
     for name in ("workdir", "out"):
         if not FLAGS[name].value:
-            raise UserError(f"--{name} is missing: --{name}=DIR, {COMPRESS[name][1]}.")
+            about = options.of(CompressOptions)[name].about.rstrip(".")
+            raise UserError(f"--{name} is missing: --{name}=DIR, {about}.")
     files.check_output("out", FLAGS.out, folder=True)
     if (Path(FLAGS.out) / CHECKPOINTS).exists():  # its flags.txt would be lost
         raise UserError(
@@ -103,10 +135,8 @@ def check_flags() -> None:
         raise UserError(f"--allocation={FLAGS.allocation!r}: expected layer or global.")
     if not 0 <= FLAGS.seed < 2**31 - 1:
         raise UserError(f"--seed={FLAGS.seed}: expected 0 to {2**31 - 2}.")
-    if FLAGS.eval_samples and not 2 <= FLAGS.eval_samples <= 10_000_000:
-        raise UserError(
-            f"--eval_samples={FLAGS.eval_samples}: expected 2 to 10,000,000, or 0 for 10,000."
-        )
+    if FLAGS.eval_samples is not None and not 2 <= FLAGS.eval_samples <= 10_000_000:
+        raise UserError(f"--eval_samples={FLAGS.eval_samples}: expected 2 to 10,000,000, or none.")
     for name in ("output_weight", "feature_weight", "adversarial_weight"):
         if not (FLAGS[name].value >= 0 and math.isfinite(FLAGS[name].value)):
             raise UserError(f"--{name}={FLAGS[name].value}: expected at least 0.")
@@ -116,8 +146,9 @@ def check_flags() -> None:
                 f"--{name}={FLAGS[name].value}: expected more than 0 and at most {_MOST:,}."
             )
     for name in ("budget_kb", "max_latency_ms", "max_fid_ratio", "target_macs"):
-        if not (FLAGS[name].value >= 0 and math.isfinite(FLAGS[name].value)):
-            raise UserError(f"--{name}={FLAGS[name].value}: expected more than 0, or 0 for none.")
+        value = FLAGS[name].value
+        if value is not None and not (value > 0 and math.isfinite(value)):
+            raise UserError(f"--{name}={value}: expected more than 0, or none.")
 
 
 def named(names: Sequence[str]) -> list[Variant]:
@@ -160,17 +191,19 @@ def main(argv: Sequence[str]) -> int:
     del argv
     check_flags()
     limits = Limits(FLAGS.budget_kb, FLAGS.max_latency_ms, FLAGS.max_fid_ratio)
-    wanted, searching = named(FLAGS.variants), limits.any and not FLAGS["variants"].present
+    wanted, searching = named(FLAGS.variants or VARIANTS), limits.any and FLAGS.variants is None
     run = experiment.restore(
         FLAGS.workdir, FLAGS.checkpoint, dataset=FLAGS.dataset, trust_code=FLAGS.trust_code
     )
     out = Path(FLAGS.out)
     check(run, wanted, searching)
-    values = {name: FLAGS[name].value for name in COMPRESS}
+    known = options.of(CompressOptions)
+    values = {name: FLAGS[name].value for name in known}
     values |= {"checkpoint": str(run.trainer.step), "workdir": os.path.abspath(FLAGS.workdir)}
-    experiment.check_resumable(out, values, free=_FREE, flag="out")
+    experiment.check_resumable(out, values, [parts.Part("", None, options=known)], flag="out")
     # The run's own, so that the report and the run's best checkpoint speak of one scale.
-    net = {n: FLAGS[n].value for n in ("feature_net", "feature_weights") if FLAGS[n].present}
+    named_net = {n: FLAGS[n].value for n in ("feature_net", "feature_weights")}
+    net = {n: value for n, value in named_net.items() if value is not None}
     evaluator = Evaluator(
         run.source,
         metrics=report.METRICS,
@@ -250,4 +283,4 @@ def finish(work: Compression, limits: Limits) -> int:
 
 
 if __name__ == "__main__":
-    cli.run_with(main, COMPRESS)
+    cli.run_with(main, CompressOptions)

@@ -4,17 +4,19 @@ make demo runs it. What is already there is not made again; a run that was stopp
 """
 
 import contextlib
+import os
 import shlex
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from absl import flags
 
-from gan import files
+from gan import files, options
 from gan.compression import report, table
 from scripts import cli
 from trainers.lock import locked
@@ -23,18 +25,28 @@ from trainers.workdir import SAMPLES, check_version
 FLAGS = flags.FLAGS
 RECIPE = Path(__file__).parent.parent / "recipes" / "demo.flags"
 
-OPTIONS = {
-    "out": ("runs/demo", "folder of everything"),
-    "total_kimg": (200.0, "thousands of images to train on"),
-    "finetune_kimg": (50.0, "thousands of images to prune on"),
-    "eval_samples": (0, "samples an evaluation draws; 0: 10,000"),
-}
+
+@dataclass(frozen=True, kw_only=True)
+class DemoOptions:
+    """How much is done.
+
+    Attributes:
+        out: folder of everything.
+        total_kimg: thousands of images to train on.
+        finetune_kimg: thousands of images to prune on.
+        eval_samples: samples that an evaluation draws; none is 10,000.
+    """
+
+    out: str | os.PathLike[str] = "runs/demo"
+    total_kimg: float = 200.0
+    finetune_kimg: float = 50.0
+    eval_samples: int | None = None
 
 
 def step(title: str, script: str, **arguments: object) -> None:
     """Runs a script as a user would; its failure, or a Ctrl-C in it, ends the demo."""
     command = [sys.executable, "-m", f"scripts.{script}"]
-    command += [f"--{name}={value}" for name, value in arguments.items()]
+    command += [f"--{name}={options.write(value)}" for name, value in arguments.items()]
     print(f"\n== {title}\n$ {cli.command(f'scripts.{script}', **arguments)}", flush=True)
     # Ctrl-C reaches the script too: it saves its state, and only then do we end.
     before = signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -104,4 +116,4 @@ def run_missing(out: Path) -> int:
 
 
 if __name__ == "__main__":
-    cli.run_with(main, OPTIONS)
+    cli.run_with(main, DemoOptions)

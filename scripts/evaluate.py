@@ -6,63 +6,87 @@
 
 Adds to evaluation.json: what was judged, its metrics, the protocol that they depend on, and on what
 machine by which command. What it held of other checkpoints, files, pictures or protocols stays.
-With --reference there are the flags of that data set's source too. Metrics: fid, kid, pr
-(precision, recall), dc (density, coverage), is (Inception Score), ppl (perceptual path length),
-modes (of ring, grid and stacked:BASE), neighbours (nearest training images, and a picture of them),
-or an import path of your own. Judged are a run's checkpoints, its EMA weights where it keeps them.
+With --reference there are the flags of that data set's source too. Judged are a run's checkpoints,
+its EMA weights where it keeps them.
 """
 
 import math
+import os
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from absl import flags, logging
 
-from gan import files
+from gan import files, options
 from gan.errors import UserError
 from gan.images import save_png
 from gan.metrics.evaluation import Evaluator
 from gan.metrics.keys import Key, records
-from scripts import _code, _provenance, _subjects, cli, experiment
+from scripts import _provenance, _subjects, cli, experiment
 from scripts._subjects import TRANSFORM, Subject
 from trainers import evaluations
 from trainers.workdir import FLAG_FILE
 
 FLAGS = flags.FLAGS
 
-OPTIONS: dict[str, tuple[Any, str]] = {
-    "workdir": ("", "run to judge, or whose data to judge by"),
-    "checkpoint": ("latest", "of the run: latest, best, all or a step"),
-    "dataset": ("", "where the run's data is now, such as folder:DIR, if it was moved"),
-    "trust_code": _code.TRUST,
-    "model": ("", "judge this .keras or .tflite file instead"),
-    "images": ("", "judge the pictures in this folder instead, all of them"),
-    "reference": ("", "data set to judge by, such as folder:DIR; the run's by default"),
-    "split": ("", "of the reference; the run's by default"),
-    "image_size": (0, "resize --reference and --images to it; the run's by default, 0 keeps them"),
-    "center_crop": (False, "cut out their largest centred square first; the run's by default"),
-    "channels": (0, "1, 3 or 4 to convert them to; the run's by default, 0 keeps them"),
-    "metrics": ((), "names or import paths; fid for images and modes for mixtures by default"),
-    "num_samples": (0, "how many; 0: 10,000 images, 26,000 stacked ones or 2,500 points"),
-    "num_reference": (0, "how many images of the reference; 0: all"),
-    "feature_net": (
-        "auto",
-        "fashion, mnist, random, inception, keras:MODEL or an import path; auto: the run's own, "
-        "by default the one made for the data, else random",
-    ),
-    "inception_weights": ("", "the same as --feature_weights"),
-    "feature_weights": (
-        "",
-        "file of the weights of inception (classify_image_graph_def.pb) or a keras:MODEL",
-    ),
-    "labels": ("data", "classes of conditional generators: by the data's shares, or balanced"),
-    "seed": (0, "of the latents, and of the order of labels; a translator has neither"),
-    "seeds": (1, "how many seeds, from --seed on: mean and standard error of the metrics"),
-    "cache": (True, "keep the reference's features in ~/.cache/tapestry or $TAPESTRY_CACHE"),
-    "out": ("", "file to write to, .json; evaluation.json in the workdir by default"),
-}
+
+@dataclass(frozen=True, kw_only=True)
+class EvaluateOptions:
+    """What is judged, by what, and how.
+
+    Attributes:
+        workdir: run to judge, or whose data to judge by.
+        checkpoint: of the run: latest, best, all or a step; none is the latest.
+        dataset: where the run's data is now, such as folder:DIR, if it was moved.
+        trust_code: run the code of the run's own that its flags name by import path.
+        model: judge this .keras or .tflite file instead.
+        images: judge the pictures in this folder instead, all of them.
+        reference: data set to judge by, such as folder:DIR; none is the run's.
+        split: of the reference; none is the run's.
+        image_size: resize --reference and --images to it; none keeps them, or does as the run did.
+        center_crop: cut out their largest centred square first; none does as the run did.
+        channels: 1, 3 or 4 to convert them to; none keeps them, or does as the run did.
+        metrics: names or import paths; none is fid for images and modes for mixtures.
+        num_samples: how many; none is 10,000 images, 26,000 stacked ones or 2,500 points.
+        num_reference: how many images of the reference; none is all.
+        feature_net: a name or import path; auto is the run's own, which is by default the one made
+            for the data, else random.
+        feature_weights: file of the weights of inception (classify_image_graph_def.pb) or a
+            keras:MODEL; none downloads them.
+        inception_weights: the same as --feature_weights.
+        labels: classes of conditional generators: by the data's shares, or balanced.
+        seed: of the latents, and of the order of labels; a translator has neither.
+        seeds: how many seeds, from --seed on: mean and standard error of the metrics.
+        cache: keep the reference's features in ~/.cache/tapestry or $TAPESTRY_CACHE.
+        out: file to write to, .json; none is evaluation.json in the workdir.
+    """
+
+    workdir: str | os.PathLike[str] | None = None
+    checkpoint: str | None = None
+    dataset: str | None = None
+    trust_code: bool = False
+    model: str | os.PathLike[str] | None = None
+    images: str | os.PathLike[str] | None = None
+    reference: str | None = None
+    split: str | None = None
+    image_size: int | None = None
+    center_crop: bool | None = None
+    channels: int | None = None
+    metrics: tuple[str, ...] | None = None
+    num_samples: int | None = None
+    num_reference: int | None = None
+    feature_net: str = "auto"
+    feature_weights: str | os.PathLike[str] | None = None
+    inception_weights: str | os.PathLike[str] | None = None
+    labels: str = "data"
+    seed: int = 0
+    seeds: int = 1
+    cache: bool = True
+    out: str | os.PathLike[str] | None = None
+
 
 # More would not fit into memory; a seed is 31 bits.
 _MOST_SAMPLES = 10_000_000
@@ -77,7 +101,7 @@ def main(argv: Sequence[str]) -> int:
     out = check_out()
     run = None
     if not FLAGS.images and not FLAGS.model:
-        which = "latest" if FLAGS.checkpoint == "all" else FLAGS.checkpoint
+        which = FLAGS.checkpoint if FLAGS.checkpoint not in (None, "all") else "latest"
         run = experiment.restore(
             FLAGS.workdir, which, dataset=FLAGS.dataset, trust_code=FLAGS.trust_code
         )
@@ -104,7 +128,7 @@ def main(argv: Sequence[str]) -> int:
     if subject is None:
         raise UserError("no checkpoint could be judged: the lines above say why.")
     print(f"Written with its protocol to {out[1]}")
-    if "neighbours" in FLAGS.metrics and source.spec.is_image:
+    if "neighbours" in evaluator.metrics and source.spec.is_image:
         name = "" if run else f"_{Path(subject.about['name']).stem}"
         path = Path(out[1]).with_name(f"neighbours{name}.png")
         with files.reported(*out):
@@ -123,7 +147,7 @@ def check_flags() -> None:
     one = f"--images={FLAGS.images}" if FLAGS.images else f"--model={FLAGS.model}"
     if FLAGS.images and FLAGS.model:
         raise UserError(f"{one} and --model={FLAGS.model}: give one of them.")
-    if (FLAGS.images or FLAGS.model) and FLAGS["checkpoint"].present:
+    if (FLAGS.images or FLAGS.model) and FLAGS.checkpoint is not None:
         raise UserError(f"--checkpoint={FLAGS.checkpoint} and {one}: give one of them.")
     if FLAGS.images:
         drawn = ("num_samples", "labels", "seed", "seeds")
@@ -137,10 +161,8 @@ def check_flags() -> None:
         raise UserError(f"--seed={FLAGS.seed}: expected 0 to {_LAST_SEED}.")
     for name in ("num_samples", "num_reference"):
         value = FLAGS[name].value
-        if value and not 2 <= value <= _MOST_SAMPLES:
-            raise UserError(
-                f"--{name}={value}: expected 2 to {_MOST_SAMPLES:,}, or 0 for the default."
-            )
+        if value is not None and not 2 <= value <= _MOST_SAMPLES:
+            raise UserError(f"--{name}={value}: expected 2 to {_MOST_SAMPLES:,}, or none.")
     if not FLAGS.workdir and not FLAGS.out:
         raise UserError("--out is missing: there is no workdir to write evaluation.json into.")
 
@@ -158,8 +180,9 @@ def check_translator() -> None:
 
 def _refuse(names: Sequence[str], why: str) -> None:
     for name in names:
-        if FLAGS[name].present and FLAGS[name].value != OPTIONS[name][0]:
-            raise UserError(f"--{name}={FLAGS[name].value} {why}.")
+        value = FLAGS[name].value
+        if value != options.of(EvaluateOptions)[name].default:
+            raise UserError(f"--{name}={options.write(value)} {why}.")
 
 
 def check_out() -> tuple[str, Path]:
@@ -232,6 +255,4 @@ def parse(argv: Sequence[str]) -> None:
 
 
 if __name__ == "__main__":
-    for name, (default, text) in OPTIONS.items():
-        cli.define(name, default, text, "Flags")
-    cli.run(main, parse)
+    cli.run_with(main, EvaluateOptions, parse)

@@ -1,44 +1,34 @@
 """From names and values to an experiment: data, networks and trainer, and back from a workdir.
 
-The values that make an experiment are the keyword-only arguments of its parts (`registry.options`).
+The values that make an experiment are the options of its parts (`gan.options`).
 They are written to `flags.txt`, itself a flag file, so that a run can be resumed, judged and
 repeated from its folder alone.
 """
 
+import dataclasses
 import math
-from collections.abc import Callable, Container, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import tensorflow as tf
 
-from gan import files, origin, registry
+from gan import files, options, origin
 from gan.data import Source, load, same_but_place
 from gan.data import absolute as absolute_name
 from gan.data.classes import require_examples
 from gan.data.reading import check_memory
 from gan.errors import MissingError, UserError
 from scripts import _code, _rundata, parts
+from scripts.settings import Names, RunOptions
 from trainers.base import Trainer
 from trainers.checkpoints import Checkpoints
 from trainers.distribution import make_strategy
 from trainers.workdir import FLAG_FILE, STAMP, check_version
 
-# Names of the parts, with their defaults.
-PARTS = {
-    "trainer": "gan",
-    "architecture": "dcgan",
-    "dataset": "fashion_mnist_small",
-}
-# What a run may change when it is resumed: none of it touches what was learnt so far.
-FREE = {
-    "workdir", "total_kimg", "checkpoint_every_kimg", "eval_every_kimg", "image_every_kimg",
-    "log_every_kimg", "keep_checkpoints", "steps_per_loop", "strategy", "worker_timeout", "dry_run",
-    "eval_samples", "eval_at_start", "eval_metrics", "eval_labels", "eval_share", "best_by",
-    "feature_net", "feature_weights", "on_collapse", "alarm_every_kimg", "max_rollbacks",
-    "download", "data_dir",
-}  # fmt: skip
+# Whose options the flags of a training run are.
+ROOTS = (Names, RunOptions)
 
 
 @dataclass
@@ -72,8 +62,9 @@ def build(
     Raises:
         UserError: anything in the values that is wrong, or data that has changed.
     """
-    trainer, architecture, *_ = found = parts.find(values)
-    values = dict(values)
+    found = parts.find(values)
+    (trainer,), (architecture,) = (parts.of_kind(found, k) for k in ("trainer", "architecture"))
+    values = dataclasses.asdict(Names()) | dict(values)
     try:
         source = load_source(values)
     except MissingError:
@@ -84,28 +75,21 @@ def build(
         _rundata.check(workdir, source)
     if values.get("conditional"):
         require_examples(source)
-    options = trainer.arguments(values) | _penalties(found, values)
-    default = trainer.parameters.get("batch_size")
-    batch_size = options.get("batch_size", default.default if default else 1)
+    arguments = trainer.arguments(values)
+    default = trainer.options.get("batch_size")
+    batch_size = arguments.get("batch_size", default.default if default else 1)
     # Real images, generated ones and the gradient of either, in float32, at the least.
     size = 3 * 4 * batch_size * math.prod(source.spec.shape)
     check_memory(f"--batch_size={batch_size} examples of shape {source.spec.shape}", size)
     with (strategy or make_strategy("one")).scope():
-        built = origin.call(trainer.function, architecture.bound(values), source.spec, **options)
+        built = origin.call(trainer.function, architecture.bound(values), source.spec, **arguments)
     return Experiment(values, source, built)
 
 
 def trainer_options(values: Mapping[str, Any], trainer: Callable[..., Any]) -> dict[str, Any]:
-    """What of an experiment's values another trainer takes, penalties with their options bound."""
-    options = {k: values[k] for k in registry.options(trainer) if values.get(k) is not None}
-    return options | (_penalties(parts.find(values), values) if "penalty" in options else {})
-
-
-def _penalties(found: Sequence[parts.Part], values: Mapping[str, Any]) -> dict[str, Any]:
-    """The trainer's option for its penalties, where it has one."""
-    if "penalty" not in found[0].flags:
-        return {}
-    return {"penalty": tuple(p.bound(values) for p in found if p.section == "Penalty")}
+    """What of an experiment's values another trainer takes, parts with their options bound."""
+    (own,) = parts.of_kind(parts.find(values), "trainer")
+    return {k: v for k, v in own.arguments(values).items() if k in options.of(trainer)}
 
 
 def load_source(values: Mapping[str, Any]) -> Source:
@@ -114,26 +98,26 @@ def load_source(values: Mapping[str, Any]) -> Source:
     Raises:
         UserError: anything in the values of the data that is wrong.
     """
-    options: dict[str, Any] = {}
-    for part in parts.find(values):
-        if part.section == "Data":
-            options |= part.arguments(values)
-    return load(values["dataset"], **options)
+    found = parts.find(values)
+    own: dict[str, Any] = {}
+    for part in parts.of_kind(found, "dataset"):
+        own |= part.arguments(values)
+    return load(values.get("dataset", Names().dataset), **own)
 
 
 def absolute(values: Mapping[str, Any]) -> dict[str, Any]:
     """The values with all paths made absolute: so a run's folder can be used from anywhere."""
-    names = _rundata.paths(parts.find(values))
+    names = _rundata.paths(parts.find(values, ROOTS))
     return {name: _rundata.absolute(name, value, names) for name, value in values.items()}
 
 
 def write_flags(path: Path, values: Mapping[str, Any]) -> None:
-    """Writes a flag file with a line a value.
+    """Writes a flag file with one line per value.
 
     Raises:
         UserError: a value has several lines.
     """
-    texts = {name: _text(value) for name, value in sorted(values.items())}
+    texts = {name: options.write(value) for name, value in sorted(values.items())}
     for name, text in texts.items():
         if "\n" in text or "\r" in text:
             raise UserError(f"--{name}={text!r} holds a line break, which {path} cannot keep.")
@@ -155,12 +139,6 @@ def flag_texts(workdir: str | Path) -> dict[str, str]:
     return {name: value if equals else "true" for name, equals, value in pairs}
 
 
-def _text(value: Any) -> str:
-    if isinstance(value, (list, tuple)):
-        return ",".join(map(str, value))
-    return str(value).lower() if isinstance(value, bool) else str(value)
-
-
 def read_flags(
     workdir: str | Path, *, dataset: str = "", trust_code: bool = False
 ) -> dict[str, Any]:
@@ -180,14 +158,15 @@ def read_flags(
             f"--workdir={str(workdir)!r} holds no run: {path} is missing. "
             "Train one with python -m scripts.train --workdir=DIR."
         )
-    texts = flag_texts(workdir)
-    values: dict[str, Any] = PARTS | texts
-    values["penalty"] = [p for p in texts.get("penalty", "").split(",") if p]
-    _code.admit(Path(workdir), values, trust=trust_code)
-    for part in parts.find(values):
-        for flag, parameter in part.parameters.items():
-            if flag in texts:
-                values[flag] = parts.typed(flag, texts[flag], parameter.default)
+    # Callbacks are of training alone: nobody else has to trust them.
+    texts = {n: text for n, text in flag_texts(workdir).items() if n != "callbacks"}
+    _code.admit(Path(workdir), texts, trust=trust_code)
+    values: dict[str, Any] = dict(texts)
+    found = parts.find(texts)
+    known = [*options.of(RunOptions).items(), *(o for part in found for o in part.options.items())]
+    for flag, option in known:
+        if flag in texts:
+            values[flag] = parts.read(flag, option, texts[flag])
     if dataset and not same_but_place(values["dataset"], dataset):
         raise UserError(
             f"--dataset={dataset!r}: the run's is {values['dataset']!r}; say where that is now."
@@ -201,8 +180,10 @@ def feature_net(values: Mapping[str, Any]) -> dict[str, Any]:
     Args:
         values: of its flags.
     """
-    defaults = {"feature_net": "auto", "feature_weights": ""}
-    return {name: str(values.get(name, default)) for name, default in defaults.items()}
+    run = options.of(RunOptions)
+    return {
+        name: values.get(name, run[name].default) for name in ("feature_net", "feature_weights")
+    }
 
 
 def restore(
@@ -231,21 +212,28 @@ def restore(
             f"{error} {str(workdir)!r} was trained on it; if it was moved, say where to with "
             f"--dataset={values['dataset'].partition(':')[0]}:..."
         ) from None
-    best_by = flag_texts(workdir).get("best_by", "")
-    if Checkpoints(workdir, best_by=best_by).restore(experiment.trainer, checkpoint) is None:
+    if (
+        Checkpoints(workdir, best_by=values.get("best_by")).restore(experiment.trainer, checkpoint)
+        is None
+    ):
         raise UserError(f"--workdir={str(workdir)!r} has no checkpoint yet.")
     return experiment
 
 
 def check_resumable(
-    workdir: Path, values: Mapping[str, Any], *, free: Container[str] = FREE, flag: str = "workdir"
+    workdir: Path,
+    values: Mapping[str, Any],
+    found: Sequence[parts.Part] | None = None,
+    *,
+    flag: str = "workdir",
 ) -> None:
     """Refuses to resume a run with other options than it was started with.
 
     Args:
         workdir: with the run's `flags.txt`, if it was started.
         values: of now.
-        free: what may differ.
+        found: the parts whose options they are, which say what may differ; a training run's by
+            default.
         flag: that names the folder.
 
     Raises:
@@ -254,22 +242,28 @@ def check_resumable(
     if not (workdir / FLAG_FILE).is_file():
         return
     before = flag_texts(workdir)
-    names = _rundata.paths(parts.find(values) if "trainer" in values else ())
+    found = parts.find(values, ROOTS) if found is None else found
+    names = _rundata.paths(found)
+    free = {name for part in found for name, option in part.options.items() if option.free}
     for name, value in sorted(values.items()):
         if name in free or name not in before:
             continue
-        then, now = (_text(_rundata.absolute(name, v, names)) for v in (before[name], value))
+        then, now = (
+            options.write(_rundata.absolute(name, v, names)) for v in (before[name], value)
+        )
         if then != now and not _rundata.moved(name, then, now, workdir, names):
             raise UserError(
-                f"--{name}={_text(value)} differs from --{name}={before[name]}, with which the run "
-                f"in {str(workdir)!r} was started; take that value or another --{flag}."
+                f"--{name}={options.write(value)} differs from --{name}={before[name]}, with which "
+                f"the run in {str(workdir)!r} was started; take that value or another --{flag}."
             )
 
 
 def summary(experiment: Experiment) -> str:
     """The resolved experiment: its values, its data and the size of each network, as text."""
     spec, trainer = experiment.source.spec, experiment.trainer
-    lines = [f"--{name}={_text(value)}" for name, value in sorted(experiment.values.items())]
+    lines = [
+        f"--{name}={options.write(value)}" for name, value in sorted(experiment.values.items())
+    ]
     lines.append(f"data: {spec.name}, {spec.size:,} examples of shape {spec.shape}")
     for name, network in trainer.networks.items():
         lines.append(f"{name}: {network.count_params():,} parameters")

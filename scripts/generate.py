@@ -5,7 +5,9 @@ translator's grid shows inputs of the run's data, or for a LiteRT file those of 
 its translation to the right.
 """
 
+import os
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from absl import flags
@@ -14,28 +16,50 @@ from gan import data, files, images, sampling
 from gan.compression.runner import LiteRTTranslator
 from gan.errors import UserError, printable
 from gan.generators import load_model, open_exported
-from scripts import _code, cli, experiment
+from scripts import cli, experiment
 
 FLAGS = flags.FLAGS
 
-OPTIONS = {
-    "workdir": ("", "run whose generator to use (its moving average where it has one)"),
-    "model": ("", "or a generator's file, .keras or .tflite"),
-    "checkpoint": ("latest", "of the run: latest, best or a step"),
-    "dataset": ("", "where the run's data is now, such as folder:DIR, if it was moved"),
-    "trust_code": _code.TRUST,
-    "images": ("", "folder of pictures for a translator's .tflite file"),
-    "out": ("", "PNG to write"),
-    "count": (64, "how many samples"),
-    "columns": (0, "samples a row; 0 makes the grid square, or a row a class"),
-    "classes": ((), "class indices to draw, comma-separated; all by default"),
-    "seed": (0, "of the latents"),
-    "scale": (2, "each pixel is drawn this many pixels wide"),
-}
+
+@dataclass(frozen=True, kw_only=True)
+class GenerateOptions:
+    """Which generator, and how much of it is drawn.
+
+    Attributes:
+        workdir: run whose generator to use (its moving average where it has one).
+        model: a generator's file to use instead, .keras or .tflite.
+        checkpoint: of the run: latest, best or a step; none is the latest.
+        dataset: where the run's data is now, such as folder:DIR, if it was moved.
+        trust_code: run the code of the run's own that its flags name by import path.
+        images: folder of pictures for a translator's .tflite file.
+        out: PNG to write.
+        count: how many samples.
+        columns: samples in a row; none makes the grid square, or one row per class.
+        classes: class indices to draw, comma-separated; none is all.
+        seed: of the latents.
+        scale: each pixel is drawn this many pixels wide.
+    """
+
+    workdir: str | os.PathLike[str] | None = None
+    model: str | os.PathLike[str] | None = None
+    checkpoint: str | None = None
+    dataset: str | None = None
+    trust_code: bool = False
+    images: str | os.PathLike[str] | None = None
+    out: str | os.PathLike[str] | None = None
+    count: int = 64
+    columns: int | None = None
+    classes: tuple[str, ...] | None = None
+    seed: int = 0
+    scale: int = 2
+
+
 _MOST_PIXELS = 2**28
 
 
-def labels(classes: Sequence[str], sampler: sampling.Sampler, count: int) -> np.ndarray | None:
+def labels(
+    classes: Sequence[str] | None, sampler: sampling.Sampler, count: int
+) -> np.ndarray | None:
     """A label a sample, class after class in even shares; None for an unconditional generator.
 
     Raises:
@@ -45,11 +69,11 @@ def labels(classes: Sequence[str], sampler: sampling.Sampler, count: int) -> np.
         if classes:
             raise UserError(f"--classes={','.join(classes)}: this generator is not conditional.")
         return None
-    for text in classes:
+    for text in classes or ():
         number = text.isascii() and text.isdigit() and len(text) < 10
         if not number or int(text) >= sampler.num_classes:
             raise UserError(f"--classes={text!r}: expected 0 to {sampler.num_classes - 1}.")
-    chosen = [int(text) for text in classes] or list(range(sampler.num_classes))
+    chosen = [int(text) for text in classes or ()] or list(range(sampler.num_classes))
     return np.sort(np.resize(np.asarray(chosen, np.int32), count), kind="stable")
 
 
@@ -81,7 +105,7 @@ def translated(model: str, folder: str, count: int) -> np.ndarray:
     try:
         pictures = data.load(
             f"folder:{folder}",
-            image_size=height if square else 0,
+            image_size=height if square else None,
             center_crop=square,
             channels=channels,
         )
@@ -121,16 +145,16 @@ def check_flags() -> None:
     for name, most in (("count", 100_000), ("scale", 100)):
         if not 1 <= FLAGS[name].value <= most:
             raise UserError(f"--{name}={FLAGS[name].value}: expected 1 to {most:,}.")
-    if not 0 <= FLAGS.columns <= FLAGS.count:
+    if FLAGS.columns is not None and not 1 <= FLAGS.columns <= FLAGS.count:
         raise UserError(
             f"--columns={FLAGS.columns}: expected at least 1 and at most --count={FLAGS.count}, "
-            "or 0 for a square."
+            "or none for a square."
         )
     if not 0 <= FLAGS.seed < 2**31:
         raise UserError(f"--seed={FLAGS.seed}: expected 0 to {2**31 - 1}.")
-    if FLAGS.images and not FLAGS.model.endswith(".tflite"):
+    if FLAGS.images and not (FLAGS.model or "").endswith(".tflite"):
         raise UserError(f"--images={FLAGS.images!r} is for a translator's --model=FILE.tflite.")
-    if FLAGS.model and FLAGS["checkpoint"].present:
+    if FLAGS.model and FLAGS.checkpoint is not None:
         raise UserError(f"--checkpoint={FLAGS.checkpoint} is for a run, not for --model.")
     files.check_output("out", FLAGS.out)
 
@@ -160,7 +184,10 @@ def main(argv: Sequence[str]) -> int:
     run = None
     if FLAGS.workdir:
         run = experiment.restore(
-            FLAGS.workdir, FLAGS.checkpoint, dataset=FLAGS.dataset, trust_code=FLAGS.trust_code
+            FLAGS.workdir,
+            FLAGS.checkpoint or "latest",
+            dataset=FLAGS.dataset,
+            trust_code=FLAGS.trust_code,
         )
     if FLAGS.images or (run and run.source.spec.is_translation):
         if FLAGS.classes:
@@ -187,4 +214,4 @@ def main(argv: Sequence[str]) -> int:
 
 
 if __name__ == "__main__":
-    cli.run_with(main, OPTIONS)
+    cli.run_with(main, GenerateOptions)

@@ -1,130 +1,232 @@
-"""The parts of an experiment, and which flag holds which of their options."""
+"""The parts that names stand for, and which flag holds which of their options.
 
+An option whose name is a kind of part (`loss`, `penalty`, `optimizer`, `callbacks`, ...) names
+further parts, whose options are flags in turn.
+"""
+
+import dataclasses
 import functools
-import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from gan import origin, registry
-from gan.data import load, options_owner
+from gan import options, origin, registry
+from gan.data import load
 from gan.errors import CodeError, UserError
+from gan.options import Grouped, Option
+from scripts.settings import Names, RunOptions
 
-# What the callers of a part fill in: positional parameters, and keyword-only ones by name.
-_GIVEN: dict[str, tuple[int, tuple[str, ...]]] = {
-    "Trainer": (2, ()),
-    "Architecture": (1, ()),
-    "Data": (1, ("split", "transform")),
-    "Penalty": (3, ("seed", "scale")),
-}
+# Flags that every script has from its libraries.
+RESERVED = frozenset({
+    "alsologtostderr", "flagfile", "help", "helpfull", "helpshort", "helpxml", "log_dir",
+    "logger_levels", "logtostderr", "only_check_args", "pdb", "pdb_post_mortem", "profile_file",
+    "run_with_pdb", "run_with_profiling", "showprefixforinfo", "stderrthreshold", "undefok",
+    "use_cprofile_for_profiling", "v", "verbosity",
+})  # fmt: skip
 
 
-@dataclass(frozen=True)
+@dataclass(eq=False)
 class Part:
-    """A function or class by name.
+    """A function, class or object by name.
 
     Attributes:
-        section: of --help.
-        function: itself.
+        kind: a key of `registry.KINDS`; empty for options that are no part's.
+        function: itself, or a class.
         flags: option -> the flag that holds it.
-        parameters: flag -> the parameter, with its default.
+        options: flag -> the option.
+        parts: option -> the parts that it names: one, a tuple of them, or a `Grouped` of them.
     """
 
-    section: str
-    function: Callable[..., Any]
+    kind: str
+    function: Any
     flags: dict[str, str] = field(default_factory=dict)
-    parameters: dict[str, inspect.Parameter] = field(default_factory=dict)
+    options: dict[str, Option] = field(default_factory=dict)
+    parts: dict[str, Any] = field(default_factory=dict)
 
-    def arguments(self, values: Mapping[str, Any]) -> dict[str, Any]:
-        """The options that an experiment's values hold; lists become tuples of the right type.
+    def value(self, option: str, values: Mapping[str, Any]) -> Any:
+        """An option's value by an experiment's values, or its default.
 
         Raises:
-            UserError: an item of a list is of another type.
+            UserError: a text that stands for none of the option's type.
         """
-        found = {
-            option: flag for option, flag in self.flags.items() if values.get(flag) is not None
-        }
-        return {
-            option: typed(flag, values[flag], self.parameters[flag].default)
-            for option, flag in found.items()
-        }
+        flag = self.flags[option]
+        found = self.options[flag]
+        return read(flag, found, values[flag]) if flag in values else found.default
+
+    def arguments(self, values: Mapping[str, Any]) -> dict[str, Any]:
+        """The options that an experiment's values hold, parts with theirs bound.
+
+        Raises:
+            UserError: see `value`.
+        """
+        found = {o: self.value(o, values) for o, flag in self.flags.items() if flag in values}
+        return found | {option: _bound(named, values) for option, named in self.parts.items()}
 
     def bound(self, values: Mapping[str, Any]) -> Callable[..., Any]:
         """The function with its options filled in."""
         return functools.partial(self.function, **self.arguments(values))
 
 
-def find(values: Mapping[str, Any]) -> list[Part]:
-    """The parts that a set of names stands for, trainer, architecture, data, penalties.
-
-    An option's flag has its name. Where an earlier part has that flag already, the two share it if
-    their defaults are one; if they are not, and always of penalties, of which a second is a game
-    of its own, the later one's flag is FUNCTION_OPTION.
-
-    Args:
-        values: with "trainer", "architecture", "dataset" and perhaps "penalty".
-
-    Raises:
-        UserError: a name is unknown, or an option of a user's own part cannot be a flag.
-    """
-    trainer = registry.resolve("trainer", values["trainer"])
-    functions = [
-        ("Trainer", trainer),
-        ("Architecture", registry.resolve("architecture", values["architecture"])),
-        ("Data", load),
-        ("Data", options_owner(values["dataset"])),
-    ]
-    if "penalty" in registry.options(trainer):
-        penalties = values.get("penalty") or ()
-        functions += [("Penalty", registry.resolve("penalty", name)) for name in penalties]
-    taken: dict[str, inspect.Parameter] = {}
-    return [_part(section, function, taken) for section, function in functions]
-
-
-def _part(section: str, function: Callable[..., Any], taken: dict[str, inspect.Parameter]) -> Part:
-    positional, given = _GIVEN[section]
-    if function is not load:  # Its **options are the source's.
-        registry.check_options(function, given, positional)
-    part = Part(section, function)
-    for option, parameter in registry.options(function, () if function is load else given).items():
-        flag, name = option, getattr(function, "__name__", section.lower())
-        if section == "Data" and option in registry.options(load) and function is not load:
-            raise CodeError(
-                f"{origin.described(function)}: option {option!r} of {name} is one of every data "
-                "set; give it another name."
-            )
-        if flag in taken and (section == "Penalty" or not _alike(taken[flag], parameter)):
-            flag = f"{name}_{option}"
-        if flag in taken and not _alike(taken[flag], parameter):
-            raise CodeError(
-                f"{origin.described(function)}: option {option!r} of {name} would be the flag "
-                f"--{flag}, which there is already; give it another name."
-            )
-        taken[flag] = part.parameters[flag] = parameter
-        part.flags[option] = flag
-    return part
-
-
-def _alike(a: inspect.Parameter, b: inspect.Parameter) -> bool:
-    return type(a.default) is type(b.default) and bool(a.default == b.default)
-
-
-def typed(flag: str, value: Any, default: Any) -> Any:
-    """A value, as text or not, as the type of its option's default.
+def read(flag: str, option: Option, value: Any) -> Any:
+    """A flag's value, as text or not, as its option's type.
 
     Raises:
         UserError: it is none.
     """
-    kind = type(default)
     try:
-        if kind is tuple:
-            items = value.split(",") if isinstance(value, str) else value
-            item = type(default[0]) if default else None
-            return tuple(item(v) if item else v for v in items if v != "")
-        if kind is bool and isinstance(value, str):
-            return value == "true"
-        return kind(value) if isinstance(value, str) else value
-    except ValueError:
-        wanted = f"{item.__name__}s, comma-separated" if kind is tuple and item else kind.__name__
-        text = ",".join(map(str, value)) if isinstance(value, (list, tuple)) else value
-        raise UserError(f"--{flag}={text}: expected {wanted}.") from None
+        return option.take(value)
+    except ValueError as error:
+        raise UserError(f"--{flag}={options.write(value)}: {error}.") from None
+
+
+def _bound(named: Any, values: Mapping[str, Any]) -> Any:
+    """Parts with their options filled in, in the shape of the option that names them."""
+    if isinstance(named, tuple):
+        return tuple(_bound(part, values) for part in named)
+    if not isinstance(named, Grouped):
+        return named.bound(values) if isinstance(named, Part) else named
+    # A part's own options may differ by group too: a group has what is its own of either.
+    arguments = {part: part.arguments(values) for part in set(named.values())}
+    grouped = [v for a in arguments.values() for v in a.values() if isinstance(v, Grouped)]
+    groups = dict.fromkeys(group for value in [named, *grouped] for group in value.own)
+
+    def of(group: str) -> Callable[..., Any]:
+        part = named.of(group)
+        own = {k: Grouped.wrap(v).of(group) for k, v in arguments[part].items()}
+        return functools.partial(part.function, **own)
+
+    return Grouped(of(""), {group: of(group) for group in groups})
+
+
+def find(values: Mapping[str, Any], roots: Sequence[Callable[..., Any]] = (Names,)) -> list[Part]:
+    """The parts that a set of names stands for, each before those that it names; see `levels`."""
+    return [part for level in levels(values, roots) for part in level]
+
+
+def levels(
+    values: Mapping[str, Any], roots: Sequence[Callable[..., Any]] = (Names,)
+) -> Iterator[list[Part]]:
+    """The options of `roots`, then the parts that they name, then those that these name, ...
+
+    An option's flag has its name. Where an earlier part has that flag already, the two share it if
+    their defaults are one; if they are not, and always of parts that one option names together, of
+    which a second is a thing of its own, the later one's flag is FUNCTION_OPTION.
+
+    Args:
+        values: flag -> value, as text or not; what is absent has its default. They are looked at as
+            the next level is asked for.
+        roots: functions or classes whose options name the first parts.
+
+    Raises:
+        UserError: a name is unknown, or an option of a user's own part cannot be a flag.
+    """
+    taken: dict[str, Option] = {}
+    level = [_part("", root, taken) for root in roots]
+    while level:
+        yield level
+        level = [part for parent in level for part in _named(parent, values, taken)]
+
+
+def of_kind(found: Iterable[Part], kind: str) -> list[Part]:
+    """Those of one kind."""
+    return [part for part in found if part.kind == kind]
+
+
+def _named(parent: Part, values: Mapping[str, Any], taken: dict[str, Option]) -> Iterator[Part]:
+    """The parts that the options of another name."""
+    for option, flag in parent.flags.items():
+        if option not in registry.KINDS or not registry.KINDS[option].flags:
+            continue
+        named, own = parent.value(option, values), parent.options[flag]
+        texts = [t for t in _each(named) if isinstance(t, str)]
+        siblings: set[str] = set()
+        made: dict[str, Part] = {}
+        for text in dict.fromkeys(texts):
+            function = registry.resolve(option, text, flag)
+            if option == "dataset":
+                yield _part(option, load, taken, siblings)  # Every data set has its options too.
+            if callable(function):
+                made[text] = _part(
+                    option,
+                    function,
+                    taken,
+                    siblings,
+                    free=own.free,
+                    grouped=isinstance(named, Grouped),
+                )
+                yield made[text]
+        if made and option not in ("trainer", "architecture", "dataset"):
+            parent.parts[option] = _shaped(named, made)
+
+
+def _each(named: Any) -> list[Any]:
+    if isinstance(named, Grouped):
+        return named.values()
+    return list(named) if isinstance(named, tuple) else [named]
+
+
+def _shaped(named: Any, made: Mapping[str, Part]) -> Any:
+    if isinstance(named, Grouped):
+        return named.map(lambda text: made.get(text, text))
+    if isinstance(named, tuple):
+        return tuple(made.get(text, text) for text in named)
+    return made[named]
+
+
+def _part(
+    kind: str,
+    function: Any,
+    taken: dict[str, Option],
+    siblings: set[str] | None = None,
+    *,
+    free: bool = False,
+    grouped: bool = False,
+) -> Part:
+    part, siblings = Part(kind, function), set() if siblings is None else siblings
+    plain = not kind or function is load  # `load` passes its **options on to the source.
+    every = options.of(function) if plain else registry.KINDS[kind].options(function)
+    name, where = getattr(function, "__name__", kind), origin.described(function)
+    for option in every.values():
+        if kind == "dataset" and not plain and option.name in options.of(load):
+            raise CodeError(
+                f"{where}: option {option.name!r} of {name} is one of every data set; give it "
+                "another name."
+            )
+        option = dataclasses.replace(option, free=option.free or free)
+        option, flag = option.by_group() if grouped else option, option.name
+        if flag in siblings | RESERVED or not _alike(taken.get(flag, option), option):
+            flag = f"{name}_{flag}"
+        if flag in siblings | RESERVED or not _alike(taken.get(flag, option), option):
+            raise CodeError(
+                f"{where}: option {option.name!r} of {name} would be the flag --{flag}, which "
+                "there is already; give it another name."
+            )
+        taken[flag] = part.options[flag] = option
+        part.flags[option.name] = flag
+    siblings |= set(part.options)
+    return part
+
+
+def _alike(a: Option, b: Option) -> bool:
+    return type(a.default) is type(b.default) and a.default == b.default and a.types == b.types
+
+
+@functools.cache
+def every() -> dict[str, list[tuple[str, Option]]]:
+    """Every flag of every part that has a short name, unnamed ones of data sets and runs included.
+
+    Returns:
+        Flag -> (the flag by whose value there is one, or empty; the option).
+    """
+    found: dict[str, list[tuple[str, Option]]] = {}
+    for owner in (Names, RunOptions, load):
+        for option in options.of(owner).values():
+            found.setdefault(option.name, []).append(("", option))
+    for kind, about in registry.KINDS.items():
+        for name, function in registry.entries(kind).items() if about.flags else ():
+            spelling = ":".join([name, *(a.upper() for a in registry.arguments(function))])
+            for option in about.options(function).values() if callable(function) else ():
+                named = options.of(RunOptions).get(kind, option)
+                option = dataclasses.replace(option, free=option.free or named.free)
+                found.setdefault(option.name, []).append((f"--{kind}={spelling}", option))
+    return found

@@ -1,15 +1,16 @@
 """Trains a model: python -m scripts.train --workdir=runs/first
 
-The same command on the same workdir resumes. Names (--trainer, --architecture, --dataset, --loss,
---penalty) may be import paths, package.module:attribute; the flags below are those of the parts
-named so far, so --trainer=cyclegan --help shows cyclegan's.
+The same command on the same workdir resumes. The flags below are those of the parts named so far,
+so --trainer=cyclegan --help shows cyclegan's.
 """
 
 import contextlib
 import os
 import sys
-from collections.abc import Sequence
+import types
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import keras
 import tensorflow as tf
@@ -25,78 +26,29 @@ from callbacks.metrics_log import MetricsLog
 from callbacks.nan_guard import NaNGuard, TrainingDiverged
 from callbacks.progress_bar import ProgressBar
 from callbacks.tensorboard_scalars import TensorBoardScalars
-from gan import files
+from gan import files, options, origin
 from gan.errors import UserError
 from gan.metrics.declared import declared
 from gan.metrics.evaluation import Evaluator
 from scripts import _code, _rundata, cli, experiment, parts
 from scripts.experiment import Experiment
+from scripts.settings import RunOptions
 from trainers.base import Trainer
 from trainers.checkpoints import Checkpoints
-from trainers.distribution import STRATEGIES, any_worker, is_chief, make_strategy
+from trainers.distribution import any_worker, is_chief, make_strategy
 from trainers.lock import locked
 from trainers.progress import whole_images
 from trainers.workdir import FLAG_FILE, METRICS, SAMPLES, read_log
 
 FLAGS = flags.FLAGS
 
-RUN = {
-    "workdir": ("", "folder of the run; needed unless --dry_run"),
-    "total_kimg": (200.0, "thousands of real images to train on"),
-    "checkpoint_every_kimg": (20.0, "thousands of images between checkpoints"),
-    "eval_every_kimg": (50.0, "thousands of images between evaluations; 0 evaluates nothing"),
-    "image_every_kimg": (10.0, "thousands of images between pictures; 0 draws none"),
-    "log_every_kimg": (1.0, "thousands of images between lines of metrics.jsonl"),
-    "eval_samples": (0, "samples an evaluation draws; 0: 10,000 images or 2,500 points"),
-    "eval_metrics": (
-        (),
-        "what an evaluation measures, see scripts.evaluate; fid or modes if empty",
-    ),
-    "eval_labels": ("data", "classes an evaluation draws: by the data's shares, or balanced"),
-    "best_by": ("", "metric that says which checkpoint is best, such as kid; by default the first"),
-    "eval_share": (1.0, "share of the time that evaluations may take; rarer ones keep to it"),
-    "feature_net": (
-        "auto",
-        "of evaluations, see scripts.evaluate; auto: the one made for the data, else random",
-    ),
-    "feature_weights": ("", "file of the weights of inception or a keras:MODEL"),
-    "eval_at_start": (False, "evaluate the untrained generator too"),
-    "on_collapse": ("warn", "what follows a collapse: off, warn, stop or rollback"),
-    "alarm_every_kimg": (10.0, "thousands of images between looks at the samples' diversity"),
-    "max_rollbacks": (3, "rollbacks of a run; after them it stops"),
-    "keep_checkpoints": (3, "newest checkpoints kept, beside the best"),
-    "steps_per_loop": (50, "steps in one graph call"),
-    "lr_decay": ("constant", "how learning rates fall to 0: constant, linear or cosine"),
-    "lr_decay_start": (0.5, "share of total_kimg before they begin to fall"),
-    "strategy": ("auto", f"replicas: {', '.join(STRATEGIES)}"),
-    "worker_timeout": (600.0, "seconds that a worker waits for the others to start"),
-    "deterministic": (False, "make every op deterministic: equal runs are equal to the bit"),
-    "dry_run": (False, "print the resolved experiment and parameter counts, then stop"),
-}
+
+def define_flags(argv: Sequence[str]) -> None:
+    """The flags every experiment has, and those of the parts that are named."""
+    cli.define_parts(argv, *experiment.ROOTS)
 
 
-def define_flags() -> None:
-    """The flags every experiment has."""
-    for name, part in experiment.PARTS.items():
-        cli.define(name, part, f"which {name}: a name or an import path", "Experiment")
-    for name, (default, text) in RUN.items():
-        cli.define(name, default, text, "Run")
-
-
-def define_part_flags(argv: Sequence[str]) -> None:
-    """The flags of the parts that were named."""
-    names = {name: FLAGS[name].value for name in experiment.PARTS}
-    # The trainer's own flags first: --penalty, which has flags in turn, is one of them.
-    for part in parts.find(names):
-        cli.define_part(part)
-    if "penalty" in FLAGS:
-        FLAGS.unparse_flags()
-        FLAGS(argv, known_only=True)
-        for part in parts.find(names | {"penalty": FLAGS.penalty}):
-            cli.define_part(part)
-
-
-def values() -> dict[str, object]:
+def values() -> dict[str, Any]:
     """Every flag's value by name, paths absolute."""
     every = {n: FLAGS[n].value for names in cli.sections().values() for n in names}
     return experiment.absolute(every)
@@ -109,7 +61,7 @@ def callbacks_of(
     chief = is_chief(run.trainer.distribute_strategy)
     found: list[keras.callbacks.Callback] = []
     evaluator = None
-    if FLAGS.eval_every_kimg:
+    if FLAGS.eval_every_kimg is not None:
         evaluator = Evaluator(
             run.source,
             metrics=FLAGS.eval_metrics,
@@ -122,6 +74,8 @@ def callbacks_of(
             cache=True,
         )
         found.append(Evaluation(evaluator, at_start=FLAGS.eval_at_start, share=FLAGS.eval_share))
+    # Behind the evaluation, whose figures they may go by, and before the log, which has theirs.
+    found += own_callbacks(run.values)
     if FLAGS.on_collapse != "off":
         found.append(
             CollapseAlarm(
@@ -147,10 +101,30 @@ def callbacks_of(
     # Behind the log, so that the bad value is in it, and before whatever would draw or save it.
     found.append(NaNGuard(workdir))
     if chief:
-        if FLAGS.image_every_kimg:
+        if FLAGS.image_every_kimg is not None:
             found.append(ImageGrid(run.source, workdir, image_every_kimg=FLAGS.image_every_kimg))
         found.append(ProgressBar())
     found.append(Checkpoint(checkpoints, checkpoint_every_kimg=FLAGS.checkpoint_every_kimg))
+    return found
+
+
+def own_callbacks(values: Mapping[str, Any]) -> list[keras.callbacks.Callback]:
+    """Those of --callbacks.
+
+    Raises:
+        UserError: one that cannot be made of its flags.
+    """
+    found: list[keras.callbacks.Callback] = []
+    for part in parts.of_kind(parts.find(values, experiment.ROOTS), "callbacks"):
+        name = getattr(part.function, "__name__", "callback")
+        try:
+            callback = origin.call(part.function, **part.arguments(values))
+        except (TypeError, ValueError) as error:
+            raise UserError(f"--callbacks: {name}: {error}") from error
+        if not isinstance(callback, keras.callbacks.Callback):
+            kind = type(callback).__name__
+            raise UserError(f"--callbacks: {name} returned a {kind}, not a Keras callback.")
+        found.append(callback)
     return found
 
 
@@ -160,11 +134,13 @@ def main(argv: Sequence[str]) -> int:
     if not FLAGS.workdir and not FLAGS.dry_run:
         raise UserError("--workdir is missing: say where the run goes, as in --workdir=runs/first.")
     for name, value in values().items():
-        if (name.endswith("_kimg") and value < 0) or (name == "total_kimg" and value == 0):  # type: ignore[operator]
-            raise UserError(f"--{name}={value}: expected more than 0.")
+        if name in options.of(RunOptions) and name.endswith("_kimg") and value is not None:
+            positive(name, value)
     for name in ("keep_checkpoints", "steps_per_loop"):
         if FLAGS[name].value < 1:
             raise UserError(f"--{name}={FLAGS[name].value}: expected at least 1.")
+    if FLAGS.eval_samples is not None and FLAGS.eval_samples < 2:
+        raise UserError(f"--eval_samples={FLAGS.eval_samples}: expected at least 2, or none.")
     check_best_by()
     if FLAGS.max_rollbacks < 0:
         raise UserError(f"--max_rollbacks={FLAGS.max_rollbacks}: expected at least 0.")
@@ -181,6 +157,14 @@ def main(argv: Sequence[str]) -> int:
     with contextlib.ExitStack() as held:
         lock(held, strategy)
         return train(experiment.build(values(), strategy, workdir=FLAGS.workdir))
+
+
+def positive(name: str, value: float) -> None:
+    """Raises UserError unless an option is more than 0."""
+    if value <= 0:
+        nullable = types.NoneType in options.of(RunOptions)[name].types
+        never = ", or none for never" if nullable else ""
+        raise UserError(f"--{name}={value:g}: expected more than 0{never}.")
 
 
 def check_best_by() -> None:
@@ -317,11 +301,12 @@ def missing(trainer: Trainer, workdir: Path) -> list[str]:
     if not events or events[-1]["step"] < trainer.step:
         lacking.append("the last line of its log")
     label = kimg_label(trainer.images)
-    if FLAGS.image_every_kimg and not list((workdir / SAMPLES).glob(f"*_{label}kimg.png")):
+    if FLAGS.image_every_kimg is not None and not list(
+        (workdir / SAMPLES).glob(f"*_{label}kimg.png")
+    ):
         lacking.append("the last pictures")
     return lacking
 
 
 if __name__ == "__main__":
-    define_flags()
-    cli.run(main, define_part_flags)
+    cli.run(main, define_flags)

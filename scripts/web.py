@@ -9,6 +9,7 @@ import hashlib
 import json
 import os
 from collections.abc import Sequence
+from dataclasses import dataclass
 from http import HTTPStatus
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -25,10 +26,18 @@ PAGE = Path(__file__).parent.parent / "demo" / "web"
 HOST = "127.0.0.1"
 NAMES = (HOST, "localhost", "[::1]")
 
-OPTIONS = {
-    "model": ("", "generator's file, .tflite, as scripts.compress exports it"),
-    "port": (8000, "of the page's address; 0 takes a free one"),
-}
+
+@dataclass(frozen=True, kw_only=True)
+class WebOptions:
+    """What is served, and where.
+
+    Attributes:
+        model: generator's file, .tflite, as scripts.compress exports it.
+        port: of the page's address; 0 takes a free one.
+    """
+
+    model: str | os.PathLike[str] | None = None
+    port: int = 8000
 
 
 def describe(path: str | os.PathLike[str]) -> dict[str, Any]:
@@ -228,4 +237,4 @@ def main(argv: Sequence[str]) -> int:
 
 
 if __name__ == "__main__":
-    cli.run_with(main, OPTIONS)
+    cli.run_with(main, WebOptions)

@@ -30,9 +30,9 @@ CONTRACTS = {
         {"_nodes_by_depth", "_flatten_layers", "_keras_history"},
         "tests/gan/test_keras_graph.py",
     ),
-    "gan/metrics/nets/keras_nets.py": (
+    "gan/metrics/nets/keras.py": (
         {"keras.src.utils.file_utils"},
-        "tests/gan/metrics/nets/test_keras_nets.py",
+        "tests/gan/metrics/nets/test_keras.py",
     ),
     "gan/compression/flatbuffer.py": (
         {"ai_edge_litert.schema_py_generated", "ai_edge_litert.tools.flatbuffer_utils"},

@@ -239,7 +239,7 @@ class Trainer(State):
         total_kimg: float,
         callbacks: Sequence[keras.callbacks.Callback] = (),
         steps_per_loop: int = 50,
-        eval_every_kimg: float = 0.0,
+        eval_every_kimg: float | None = None,
     ) -> keras.callbacks.History:
         """Trains until `total_kimg` thousand images were seen, counted from the run's beginning.
 
@@ -255,7 +255,8 @@ class Trainer(State):
             callbacks: Keras callbacks. A batch is a graph call, an epoch an evaluation period. One
                 that restores as training begins, such as BackupAndRestore, comes first.
             steps_per_loop: steps in a graph call, K.
-            eval_every_kimg: length of an epoch in thousands of images; 0: one pass of the data.
+            eval_every_kimg: length of an epoch in thousands of images; None is one pass of
+                the data.
 
         Returns:
             Keras' history of the epochs' logs, since the last rewind.
@@ -264,7 +265,7 @@ class Trainer(State):
         if steps_per_loop < 1:
             raise UserError(f"--steps_per_loop={steps_per_loop}: expected at least 1.")
         total = self._steps_to(whole_images(total_kimg)) * self.images_per_step
-        epoch_images = whole_images(eval_every_kimg) or self.spec.size
+        epoch_images = whole_images(eval_every_kimg) if eval_every_kimg else self.spec.size
         self._epochs = -(-total // epoch_images)
         self.interrupted, self.rewind, self.call_seconds = None, None, 0.0
         check_steps(strategy, self.step)

@@ -43,10 +43,12 @@ class Checkpoints:
     Args:
         workdir: of the run; they live in its `checkpoints/`.
         keep: how many of the newest are kept.
-        best_by: key of the metric that says which is best; "" is the first that decides.
+        best_by: key of the metric that says which is best; None is the first that decides.
     """
 
-    def __init__(self, workdir: str | os.PathLike[str], keep: int = 3, best_by: str = "") -> None:
+    def __init__(
+        self, workdir: str | os.PathLike[str], keep: int = 3, best_by: str | None = None
+    ) -> None:
         self.directory = Path(workdir) / CHECKPOINTS
         self.keep = keep
         self.best_by = best_by

@@ -147,6 +147,3 @@ class CycleGAN(Trainer):
 def _l1(x: tf.Tensor, y: tf.Tensor) -> tf.Tensor:
     """Mean absolute difference, float32 scalar."""
     return tf.reduce_mean(tf.abs(tf.cast(x, tf.float32) - tf.cast(y, tf.float32)))
-
-
-TRAINER = CycleGAN

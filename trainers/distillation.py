@@ -33,7 +33,7 @@ class Distillation(GAN):
         architecture: Architecture,
         spec: Spec,
         *,
-        teacher: str | os.PathLike[str] | keras.Model = "",
+        teacher: str | os.PathLike[str] | keras.Model | None = None,
         output_weight: float = 10.0,
         feature_weight: float = 10.0,
         adversarial_weight: float = 1.0,
@@ -122,19 +122,21 @@ def _relative(features: tf.Tensor, target: tf.Tensor) -> tf.Tensor:
     return tf.reduce_mean(tf.abs(features - target)) / (size + 1e-6)
 
 
-def _load(teacher: str | os.PathLike[str] | keras.Model) -> keras.Model:
-    if not isinstance(teacher, keras.Model):
-        if not teacher:
-            raise UserError(
-                "--teacher is missing: the .keras file of the generator to learn from, such as "
-                "runs/first/generator.keras."
-            )
+def _load(teacher: str | os.PathLike[str] | keras.Model | None) -> keras.Model:
+    if teacher is None:
+        raise UserError(
+            "--teacher is missing: the .keras file of the generator to learn from, such as "
+            "runs/first/generator.keras."
+        )
+    if isinstance(teacher, keras.Model):
+        model = teacher
+    else:
         sampler = load_model(teacher, flag="teacher")
         if not isinstance(sampler, KerasSampler):
             raise UserError(f"--teacher={teacher!r}: expected a file that ends in .keras.")
-        teacher = sampler.model
-    teacher.trainable = False
-    return teacher
+        model = sampler.model
+    model.trainable = False
+    return model
 
 
 def _check_alike(student: keras.Model, teacher: keras.Model) -> None:
@@ -142,6 +144,3 @@ def _check_alike(student: keras.Model, teacher: keras.Model) -> None:
         mine, its = ([tuple(t.shape) for t in getattr(m, f"{what}s")] for m in (student, teacher))
         if mine != its:
             raise UserError(f"the teacher has {what}s of shapes {its}, the student {mine}.")
-
-
-TRAINER = Distillation

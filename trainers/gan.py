@@ -212,6 +212,3 @@ def accuracy(real_logits: tf.Tensor, fake_logits: tf.Tensor) -> tf.Tensor:
 def _name(penalty: Penalty) -> str:
     function = getattr(penalty, "func", penalty)
     return getattr(function, "__name__", type(function).__name__)
-
-
-TRAINER = GAN

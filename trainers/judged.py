@@ -87,7 +87,7 @@ class Judged:
         key = self.keys.get(name) or Key(name)
         return f"{label(name, self.feature_net)} {key.text(self.value(name))}"
 
-    def deciding(self, best_by: str = "") -> str:
+    def deciding(self, best_by: str | None = None) -> str:
         """The key that says how good the state is: the one asked for, or the first that decides.
 
         Returns:
@@ -98,7 +98,7 @@ class Judged:
         return next((n for n in ranked if math.isfinite(self.value(n))), "")
 
 
-def best_of(states: Iterable[Judged], best_by: str = "") -> dict[str, Any] | None:
+def best_of(states: Iterable[Judged], best_by: str | None = None) -> dict[str, Any] | None:
     """The best of some states, by the newest of them that can be ranked.
 
     Its key and its protocol decide; those judged otherwise are left out, since their figures mean
@@ -106,7 +106,7 @@ def best_of(states: Iterable[Judged], best_by: str = "") -> dict[str, Any] | Non
 
     Args:
         states: in any order.
-        best_by: the key to go by; "" is the first that decides.
+        best_by: the key to go by; None is the first that decides.
 
     Returns:
         {"step", "metric", "value"}; of equals the oldest. None where nothing can be ranked.

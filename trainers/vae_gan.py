@@ -76,6 +76,3 @@ class VAEGAN(GAN):
         x = reals(source, "x", 2 * layout.rows, layout.seed)
         rebuilt = SideBySide(x, lambda x: g(e(x)[:, : self.latent_dim]))
         return {**super().views(source, layout), "reconstruction": rebuilt}
-
-
-TRAINER = VAEGAN

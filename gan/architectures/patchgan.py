@@ -12,7 +12,7 @@ def patchgan(
     spec: Spec,
     *,
     width: float = 1.0,
-    discriminator_layers: int = 0,
+    discriminator_layers: int | None = None,
     spectral_norm: bool = False,
     extra_channels: int = 0,
     name: str = "discriminator",
@@ -26,7 +26,7 @@ def patchgan(
     Args:
         spec: the data; images of 1 to 4 channels.
         width: multiplies the number of channels of every hidden layer.
-        discriminator_layers: layers of stride 2; 0 for 2 below 96 pixels and 3 from there on.
+        discriminator_layers: layers of stride 2; None for 2 below 96 pixels and 3 from there on.
         spectral_norm: whether to normalise spectrally, in place of instance norm.
         extra_channels: channels of an image to condition on (pix2pix), concatenated to x.
         name: the model's name.
@@ -41,7 +41,9 @@ def patchgan(
     common.check_images("patchgan", spec)
     height, image_width, image_channels = spec.shape
     side = min(height, image_width)
-    layers = discriminator_layers or (2 if side < 96 else 3)
+    layers = discriminator_layers
+    if layers is None:
+        layers = 2 if side < 96 else 3
     if layers < 1 or side < 2 ** (layers + 1):
         raise UserError(
             f"--discriminator_layers={layers} leaves nothing of {height}x{image_width} pixels: "

@@ -19,7 +19,7 @@ def resnet_translator(
     n_blocks: int = 6,
     generator_norm: str = "instance",
     reflection: bool = False,
-    discriminator_layers: int = 0,
+    discriminator_layers: int | None = None,
     spectral_norm: bool = False,
 ) -> Networks:
     """c7s1-64, d128, d256, R256 x n_blocks, u128, u64, c7s1-C, and a PatchGAN discriminator.
@@ -35,8 +35,8 @@ def resnet_translator(
             leaves an int8 generator in one accelerated partition.
         reflection: whether to mirror the image at its border, as the paper does, instead of padding
             with zeros; on a device each mirrored border splits the accelerated graph.
-        discriminator_layers: layers of stride 2 in the discriminator; 0 for 2 below 96 pixels and
-            3 from there on.
+        discriminator_layers: layers of stride 2 in the discriminator; None for 2 below 96 pixels
+            and 3 from there on.
         spectral_norm: whether the discriminator is spectrally normalised, in place of its
             instance norm.
 

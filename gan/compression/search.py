@@ -14,7 +14,7 @@ SPARSITIES = (0.0, 0.5, 0.7, 0.8, 0.9)
 
 @dataclass(frozen=True)
 class Limits:
-    """What a file may cost; 0 is no limit.
+    """What a file may cost; None is no limit.
 
     Attributes:
         kb: thousands of bytes when gzipped, as an app's package or a browser loads it.
@@ -22,19 +22,19 @@ class Limits:
         fid_ratio: its FID by that of the float32 file.
     """
 
-    kb: float = 0.0
-    latency_ms: float = 0.0
-    fid_ratio: float = 0.0
+    kb: float | None = None
+    latency_ms: float | None = None
+    fid_ratio: float | None = None
 
     @property
     def any(self) -> bool:
         """Whether there is one."""
-        return bool(self.kb or self.latency_ms or self.fid_ratio)
+        return self != Limits()
 
     def fits(self, kb: float, latency_ms: float, fid_ratio: float = 0.0) -> bool:
         """Whether a file keeps all limits."""
         pairs = ((kb, self.kb), (latency_ms, self.latency_ms), (fid_ratio, self.fid_ratio))
-        return all(value <= limit for value, limit in pairs if limit)
+        return all(value <= limit for value, limit in pairs if limit is not None)
 
     def __str__(self) -> str:
         texts = (
@@ -42,7 +42,7 @@ class Limits:
             (self.latency_ms, f"{self.latency_ms:g} ms"),
             (self.fid_ratio, f"{self.fid_ratio:g} times float32's FID"),
         )
-        return " and ".join(text for value, text in texts if value)
+        return " and ".join(text for value, text in texts if value is not None)
 
 
 @dataclass(frozen=True)
@@ -79,16 +79,18 @@ def candidates(
     smallest: Candidate | None = None
     for width in WIDTHS:
         # If not even the most zeros do, it takes fewer channels.
-        order = (SPARSITIES[-1], *SPARSITIES) if limits.kb else SPARSITIES[:1]
+        order = (SPARSITIES[-1], *SPARSITIES) if limits.kb is not None else SPARSITIES[:1]
         for i, sparsity in enumerate(order):
             student = Student(width=width, sparsity=sparsity)
             candidate = Candidate(student, *measure(student))
             if smallest is None or candidate.kb < smallest.kb:
                 smallest = candidate
             fits = limits.fits(candidate.kb, candidate.latency_ms)
-            if not fits and (i == 0 or candidate.latency_ms > limits.latency_ms > 0):
+            if not fits and (
+                i == 0 or not Limits(None, limits.latency_ms).fits(0, candidate.latency_ms)
+            ):
                 break
-            if fits and (i or not limits.kb):
+            if fits and (i or limits.kb is None):
                 found.append(candidate)
                 break
     assert smallest is not None
@@ -125,6 +127,7 @@ def explore(
     if limits.kb or limits.latency_ms:
         _climb(students, len(students) // 2 if limits.kb else 0, attempt, affordable)
         return
+    assert limits.fid_ratio is not None
     low, high = 0, len(students)  # the first that is too narrow lies between
     while low < high and affordable(students[(low + high) // 2]):
         middle = (low + high) // 2

@@ -27,7 +27,9 @@ class Group:
     size: int
 
 
-def slim(generator: keras.Model, *, width: float = 1.0, target_macs: int = 0) -> keras.Model:
+def slim(
+    generator: keras.Model, *, width: float = 1.0, target_macs: int | None = None
+) -> keras.Model:
     """A copy of a generator with its most important channels only, their weights kept.
 
     Kernels, biases, norms and the next layers' inputs are sliced alike. Inputs, the image and what
@@ -38,7 +40,7 @@ def slim(generator: keras.Model, *, width: float = 1.0, target_macs: int = 0) ->
         width: share of each group's channels that stays, in (0, 1], rounded, at least one.
         target_macs: or the multiply-accumulates of one image, as the exported file counts them:
             the channels that matter least for what they cost go first, wherever they are, though
-            no group below an eighth. 0: by width.
+            no group below an eighth. None goes by width.
 
     Returns:
         A new model with the same inputs, layer names and output shape; for width 1 a plain copy.
@@ -50,7 +52,7 @@ def slim(generator: keras.Model, *, width: float = 1.0, target_macs: int = 0) ->
     if not 0.0 < width <= 1.0:
         raise UserError(f"--width={width}: expected more than 0 and at most 1, such as 0.5.")
     graph = trace(generator)
-    kept = _keep_macs(graph, target_macs) if target_macs else _keep_width(graph, width)
+    kept = _keep_macs(graph, target_macs) if target_macs is not None else _keep_width(graph, width)
     return _sliced(generator, graph, kept)
 
 

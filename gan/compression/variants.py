@@ -25,14 +25,14 @@ class Student:
 
     Attributes:
         width: share of the channels it keeps.
-        macs: or the multiply-accumulates it may take, 0 for by width.
+        macs: or the multiply-accumulates it may take; None goes by width.
         sparsity: share of zeros.
         two_of_four: or two zeros in every four weights.
         aware: whether it is trained with int8's rounding.
     """
 
     width: float = 1.0
-    macs: int = 0
+    macs: int | None = None
     sparsity: float = 0.0
     two_of_four: bool = False
     aware: bool = False
@@ -69,13 +69,15 @@ def variant(student: Student, precision: str) -> Variant:
     return Variant("_".join(filter(None, (student.name, precision))), student, precision)
 
 
-def parse(name: str, *, width: float = 0.5, target_macs: int = 0, sparsity: float = 0.7) -> Variant:
+def parse(
+    name: str, *, width: float = 0.5, target_macs: int | None = None, sparsity: float = 0.7
+) -> Variant:
     """The variant of a name.
 
     Args:
         name: see the module.
         width: what `slim` without a number stands for.
-        target_macs: or by how many multiply-accumulates, unless 0.
+        target_macs: or by how many multiply-accumulates, unless None.
         sparsity: what `pruned` without a number stands for.
 
     Raises:
@@ -89,10 +91,10 @@ def parse(name: str, *, width: float = 0.5, target_macs: int = 0, sparsity: floa
         elif word == "pruned2of4":
             one = {"two_of_four": True}
         elif word.startswith("slim"):
-            by_macs = word == "slim" and target_macs
-            one = (
-                {"macs": target_macs} if by_macs else {"width": _number(name, word, "slim", width)}
-            )
+            if word == "slim" and target_macs is not None:
+                one = {"macs": target_macs}
+            else:
+                one = {"width": _number(name, word, "slim", width)}
         elif word.startswith("pruned"):
             one = {"sparsity": _number(name, word, "pruned", sparsity)}
         else:

@@ -1,18 +1,15 @@
 """Data sources: `load(name)` gives a `Source`, whose `spec` says what it holds.
 
-A module here lists its sources in `__all__`; each is a function whose keyword-only arguments are
-its options. What may follow a colon is its positional argument: one called `path` is a folder or a
+A source is a function of a module here that returns a `Source`; its keyword-only arguments are its
+options. What may follow a colon is its positional argument: one called `path` is a folder or a
 file, one called `base` another data set. A new source is a new module, or an import path to a
 function anywhere.
 """
 
 from __future__ import annotations
 
-import difflib
-import importlib
 import inspect
 import os
-import pkgutil
 from collections.abc import Callable
 from typing import Any
 
@@ -21,11 +18,9 @@ from gan.data.source import Source
 from gan.data.spec import Spec
 from gan.data.transforms import Transform
 from gan.errors import UserError
+from gan.options import Judging
 
-__all__ = ["Source", "Spec", "absolute", "load", "names", "options_owner", "same_but_place"]
-
-# Modules that hold no source.
-_SUPPORT = {"classes", "identity", "order", "reading", "source", "spec", "transforms"}
+__all__ = ["Source", "Spec", "absolute", "load", "options_owner", "same_but_place"]
 
 
 def options_owner(name: str) -> Callable[..., Source]:
@@ -40,11 +35,11 @@ def options_owner(name: str) -> Callable[..., Source]:
 def load(
     name: str,
     *,
-    image_size: int = 0,
-    center_crop: bool = False,
+    image_size: Judging[int | None] = None,
+    center_crop: Judging[bool] = False,
     flip: bool = False,
-    channels: int = 0,
-    split: str = "train",
+    channels: Judging[int | None] = None,
+    split: Judging[str] = "train",
     **options: Any,
 ) -> Source:
     """A data set by name.
@@ -53,10 +48,10 @@ def load(
         name: `fashion_mnist_small`, `tfds:NAME`, `folder:DIR`, `idx:DIR`, `stacked:BASE`, `ring`,
             `grid`, `edges2fashion`, `edges2fashion_unpaired`, or an import path
             `package.module:attribute` of a function that returns a `Source`.
-        image_size: height and width to resize images to; 0 keeps them.
+        image_size: height and width to resize images to; None keeps them.
         center_crop: cut out the largest centred square before resizing.
         flip: mirror images left to right at random.
-        channels: 1, 3 or 4 to convert images to; 0 keeps them.
+        channels: 1, 3 or 4 to convert images to; None keeps them.
         split: part of the data set.
         **options: the source's own options.
 
@@ -89,11 +84,6 @@ def load(
     return source if done else source.transformed(transform)
 
 
-def names() -> list[str]:
-    """The short names of sources; what follows one and a colon is its argument."""
-    return sorted(_functions())
-
-
 def absolute(name: str) -> str:
     """A data set's name with its path, if it holds one, made absolute; `~` is the user's own."""
     return _with_path(name, lambda path: os.path.abspath(os.path.expanduser(path)))
@@ -106,9 +96,9 @@ def same_but_place(a: str, b: str) -> bool:
 
 def _with_path(name: str, change: Callable[[str], str]) -> str:
     word, colon, argument = name.partition(":")
-    functions = _functions()
-    if argument and word in functions:
-        wanted = _positional(functions[word])
+    known = registry.entries("dataset")
+    if argument and word in known:
+        wanted = registry.arguments(known[word])
         if wanted == ["path"]:
             argument = change(argument)
         elif wanted == ["base"]:
@@ -118,27 +108,10 @@ def _with_path(name: str, change: Callable[[str], str]) -> str:
 
 def _resolve(name: str) -> tuple[Callable[..., Source], tuple[str, ...]]:
     """The function a name stands for, and its positional arguments: () or (argument,)."""
-    functions = _functions()
-    word, colon, argument = name.partition(":")
-    if word in functions:
-        wanted = _positional(functions[word])
-        if bool(wanted) != bool(argument) or (colon and not argument):
-            spelling = f"{word}:{wanted[0].upper()}" if wanted else word
-            raise UserError(f"--dataset={name!r}: write it as {spelling}.")
-        return functions[word], (argument,) if argument else ()
-    if colon:
-        try:
-            function = registry.import_path(name, what="--dataset")
-            if not callable(function):
-                kind = type(function).__name__
-                raise UserError(f"--dataset={name!r} is a {kind}, not a function.")
-            _check_callable(function, name)
-            return function, ()
-        except UserError:
-            # `floder:DIR` looks like an import path too.
-            if "." in word or not difflib.get_close_matches(word, functions, n=1):
-                raise
-    raise UserError(registry.unknown("--dataset", word, sorted(functions)))
+    function, arguments = registry.lookup("dataset", name)
+    if not arguments:
+        _check_callable(function, name)
+    return function, arguments
 
 
 def _check_callable(function: Callable[..., Any], name: str) -> None:
@@ -159,19 +132,3 @@ def _check_callable(function: Callable[..., Any], name: str) -> None:
             f"--dataset={name!r} wants an argument {wanted[0]!r}; a data source is a function of "
             "options with defaults."
         )
-
-
-def _functions() -> dict[str, Callable[..., Source]]:
-    """Short name -> function, from every module here; none of them imports TensorFlow."""
-    found = {}
-    for info in pkgutil.iter_modules(__path__):
-        if info.name not in _SUPPORT and not info.name.startswith("_"):
-            module = importlib.import_module(f"{__name__}.{info.name}")
-            found.update({name: getattr(module, name) for name in module.__all__})
-    return found
-
-
-def _positional(function: Callable[..., Source]) -> list[str]:
-    """Names of the arguments that are not options."""
-    parameters = inspect.signature(function).parameters.values()
-    return [p.name for p in parameters if p.kind is p.POSITIONAL_OR_KEYWORD]

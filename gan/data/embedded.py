@@ -1,4 +1,4 @@
-"""Data that comes with the repository: real images without a download."""
+"""The images that come with the repository."""
 
 from __future__ import annotations
 
@@ -8,11 +8,7 @@ import pathlib
 
 import numpy as np
 
-from gan.data.source import ArraySource, Source
-from gan.data.spec import Spec
 from gan.errors import UserError
-
-__all__ = ["fashion_mnist_small"]
 
 FASHION_CLASSES = (
     "T-shirt/top",
@@ -27,28 +23,6 @@ FASHION_CLASSES = (
     "Ankle boot",
 )
 FOLDER = pathlib.Path(__file__).parent / "embedded"
-
-
-def fashion_mnist_small(*, split: str = "train") -> Source:
-    """6,000 training images of Fashion-MNIST (Xiao, Rasul and Vollgraf 2017), 600 a class, 28x28x1.
-
-    Args:
-        split: train; the embedded set has no other, so an evaluation refers to it too.
-
-    Raises:
-        UserError: another split was asked for.
-    """
-    only_train("fashion_mnist_small", split)
-    images, labels = read_fashion()
-    spec = Spec(
-        name="fashion_mnist_small",
-        shape=images.shape[1:],
-        num_classes=len(FASHION_CLASSES),
-        size=len(images),
-        class_names=FASHION_CLASSES,
-        feature_net="fashion",
-    )
-    return ArraySource(spec, {"x": images, "label": labels})
 
 
 def read_fashion() -> tuple[np.ndarray, np.ndarray]:

@@ -18,8 +18,6 @@ from gan.data.spec import Spec
 from gan.data.transforms import Transform, parallel, read_file
 from gan.errors import UserError, printable
 
-__all__ = ["folder"]
-
 _SPLITS = frozenset({"train", "test", "val", "valid", "validation"})
 # Files tried in a row in place of one that cannot be read. They are spread over the folder, so that
 # all of them fail only where most files do.

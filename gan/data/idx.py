@@ -19,8 +19,6 @@ from gan.data.source import ArraySource, Source
 from gan.data.spec import Spec
 from gan.errors import UserError
 
-__all__ = ["idx"]
-
 # The names of a split's files begin with, or hold, one of these.
 _PREFIXES = {"train": "train", "test": "t10k|test"}
 _UNSIGNED_BYTE = 0x08

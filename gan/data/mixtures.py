@@ -12,8 +12,6 @@ from gan.data.embedded import only_train
 from gan.data.source import ArraySource, Source
 from gan.data.spec import Spec
 
-__all__ = ["grid", "ring"]
-
 SIZE = 100_000
 # The samples are a data set: the same for every seed of a run.
 _DATA_SEED = 20180101

@@ -8,8 +8,6 @@ from gan.data.embedded import only_train, read_fashion
 from gan.data.source import ArraySource, Source
 from gan.data.spec import Spec
 
-__all__ = ["edges2fashion", "edges2fashion_unpaired"]
-
 
 def edges2fashion(*, split: str = "train") -> Source:
     """Edges "a" and images "b" of the same garments, 28x28x1.

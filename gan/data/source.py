@@ -186,22 +186,22 @@ class IndexedSource(Source):
 
     def _draw(self, positions: tf.Tensor, seed: int) -> dict[str, tf.Tensor]:
         """The examples at these positions of the endless order, flipped as they say."""
-        from gan.data import order
+        from gan.data import _order
 
         size, domains = self.spec.size, self.spec.domains
         if len(domains) == 1 or self.spec.paired:
-            batch = self.fetch(order.shuffled(positions, size, seed))
+            batch = self.fetch(_order.shuffled(positions, size, seed))
             streams = dict.fromkeys(domains, 0)
         else:
             # Unpaired domains are permuted independently; the graph drops what is not used.
             streams = {domain: i for i, domain in enumerate(domains)}
             batch = {
-                domain: self.fetch(order.shuffled(positions, size, seed, stream))[domain]
+                domain: self.fetch(_order.shuffled(positions, size, seed, stream))[domain]
                 for domain, stream in streams.items()
             }
         if self.flip:
             for domain, stream in streams.items():
-                batch[domain] = _flip(batch[domain], order.coin(positions, seed, stream))
+                batch[domain] = _flip(batch[domain], _order.coin(positions, seed, stream))
         return batch
 
 

@@ -15,8 +15,6 @@ from gan.data.spec import Spec
 from gan.errors import UserError
 from gan.images import to_uint8
 
-__all__ = ["stacked"]
-
 # The papers' training images, and as many to refer to as they judge.
 SIZES = {"train": 128_000, "test": 26_000}
 # The triples are a data set: the same for every seed of a run.

@@ -24,8 +24,7 @@ from gan.data.source import ArraySource, Source, StreamSource
 from gan.data.spec import Spec
 from gan.data.transforms import Transform, convert_channels, parallel
 from gan.errors import UserError
-
-__all__ = ["tfds"]
+from gan.options import Free
 
 _PROBE_SECONDS = 15.0
 
@@ -35,8 +34,8 @@ def tfds(
     *,
     transform: Transform | None = None,
     split: str = "train",
-    data_dir: str | os.PathLike[str] = "",
-    download: bool = True,
+    data_dir: Free[str | os.PathLike[str] | None] = None,
+    download: Free[bool] = True,
     memory_mb: int = 1024,
 ) -> Source:
     """An image data set of tensorflow-datasets: `mnist`, `cifar10`, `name/config:version`, ...
@@ -48,7 +47,7 @@ def tfds(
         name: as `tfds.builder` takes it.
         transform: what is done to each image.
         split: as tensorflow-datasets writes it: train, test, train[:10%], ...
-        data_dir: folder of prepared data sets; empty means $TFDS_DATA_DIR or
+        data_dir: folder of prepared data sets; None is $TFDS_DATA_DIR or
             ~/tensorflow_datasets.
         download: fetch and prepare what is not on disk.
         memory_mb: the largest set, in MiB of decoded pixels, that is kept in memory.
@@ -61,8 +60,8 @@ def tfds(
         UserError: no such data set, split or image, or it is not on disk and cannot be fetched.
     """
     transform = transform or Transform()
-    data_dir = os.path.expanduser(os.fspath(data_dir))
-    builder = _local(name, data_dir) or _fetched(name, data_dir, download)
+    where = None if data_dir is None else os.path.expanduser(os.fspath(data_dir))
+    builder = _local(name, where) or _fetched(name, where, download)
     part = _split(name, builder, split)
     keys = _keys(name, builder)
     shape = _shape(name, builder.info.features[keys.image], transform)
@@ -114,7 +113,7 @@ def _line(error: BaseException) -> str:
     return f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__
 
 
-def _local(name: str, data_dir: str) -> Any:
+def _local(name: str, data_dir: str | None) -> Any:
     """A builder of the prepared data set on disk, or None; the network is left alone."""
     _library()
     from tensorflow_datasets.core import read_only_builder, registered
@@ -128,7 +127,7 @@ def _local(name: str, data_dir: str) -> Any:
         raise UserError(f"tfds:{name}: {_line(error)}") from error
 
 
-def _fetched(name: str, data_dir: str, download: bool) -> Any:
+def _fetched(name: str, data_dir: str | None, download: bool) -> Any:
     """A builder whose data was downloaded and prepared just now."""
     library = _library()
     from tensorflow_datasets.core import registered

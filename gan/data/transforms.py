@@ -56,26 +56,26 @@ class Transform:
     """Crops to the largest centred square, converts channels, then resizes, in this order.
 
     Attributes:
-        image_size: height and width of the result; 0 keeps them. Without `center_crop` an image
+        image_size: height and width of the result; None keeps them. Without `center_crop` an image
             that is not square is stretched.
         center_crop: cut out the largest centred square first.
-        channels: 1, 3 or 4 of the result; 0 keeps them. Colour becomes grey by Rec. 601 luma,
+        channels: 1, 3 or 4 of the result; None keeps them. Colour becomes grey by Rec. 601 luma,
             transparency is laid over white.
         flip: mirror each example left to right with probability 1/2, decided by (seed, position):
             the endless pipeline does that, afresh each time.
     """
 
-    image_size: int = 0
+    image_size: int | None = None
     center_crop: bool = False
-    channels: int = 0
+    channels: int | None = None
     flip: bool = False
 
     def __post_init__(self) -> None:
-        if self.channels not in (0, *CHANNELS):
-            raise UserError(f"channels={self.channels}: give 1, 3 or 4, or 0 to keep them.")
-        if not 0 <= self.image_size <= _LARGEST:
+        if self.channels not in (None, *CHANNELS):
+            raise UserError(f"channels={self.channels}: give 1, 3 or 4, or none to keep them.")
+        if self.image_size is not None and not 1 <= self.image_size <= _LARGEST:
             raise UserError(
-                f"image_size={self.image_size}: give 1 to {_LARGEST:,} pixels, or 0 to keep the "
+                f"image_size={self.image_size}: give 1 to {_LARGEST:,} pixels, or none to keep the "
                 "size."
             )
 

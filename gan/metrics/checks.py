@@ -31,7 +31,7 @@ def check_metrics(
         raise UserError(
             f"--dataset={spec.name!r} holds points of shape {spec.shape} without "
             "the centers and std of a mixture to judge by: give its source both, or train with "
-            "--eval_every_kimg=0."
+            "--eval_every_kimg=none."
         )
     for name, wrong, why in (
         ("modes", spec.is_image and not spec.channel_classes, "has no modes to count: that is "

@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import replace
 
+from gan import registry
 from gan.errors import UserError
 from gan.metrics import scores
 from gan.metrics.keys import Key, declares, label
@@ -44,4 +45,4 @@ def key_of(name: str) -> Key:
     return _BUILT_IN.get(name) or Key(name)
 
 
-_BUILT_IN = declared([*scores.METRICS, *scores.OWN])
+_BUILT_IN = declared(registry.names("metrics"))

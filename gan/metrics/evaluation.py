@@ -21,11 +21,10 @@ from gan.metrics.distances import nearest
 from gan.metrics.extraction import check_shape, extract
 from gan.metrics.features import FeatureNet, Features
 from gan.metrics.labels import WAYS, draw_labels
-from gan.metrics.modes import mixture_modes, stacked_modes
 from gan.metrics.neighbours import neighbour_picture
 from gan.metrics.nets import choice
 from gan.metrics.nets.channels import per_channel
-from gan.metrics.path_length import EPSILON, exact, sampled_path_length
+from gan.metrics.path_length import EPSILON, exact
 from gan.metrics.reference import cached
 from gan.metrics.subsets import Reservoir, subset
 from gan.sampling import Sampler, latents
@@ -49,14 +48,14 @@ class Evaluator:
         self,
         source: Source,
         *,
-        metrics: Sequence[str] = (),
+        metrics: Sequence[str] | None = None,
         feature_net: str | FeatureNet = "auto",
-        feature_weights: str = "",
-        num_samples: int = 0,
-        num_reference: int = 0,
+        feature_weights: str | None = None,
+        num_samples: int | None = None,
+        num_reference: int | None = None,
         seed: int = 0,
         labels: str = "data",
-        domain: str = "",
+        domain: str | None = None,
         split: str = "train",
         cache: bool = False,
         progress: bool = False,
@@ -72,14 +71,14 @@ class Evaluator:
                 that was made for the data, else `random` (see `choice.choose`). It judges stacked
                 images channel by channel.
             feature_weights: file of the net's weights, for nets that take one.
-            num_samples: samples to judge; 0 is 10,000 images, 26,000 stacked ones (PacGAN's
+            num_samples: samples to judge; None is 10,000 images, 26,000 stacked ones (PacGAN's
                 count), or 2,500 points of a mixture.
             num_reference: how many of the source's examples to refer to, drawn at random, always
-                the same; 0 is all.
+                the same; None is all.
             seed: of the latents, and of the order of labels.
             labels: how classes are drawn for a conditional generator: by their shares of the
                 reference ("data"), or evenly ("balanced"); none that it has no image of.
-            domain: key of the source's data to compare with; "" is its last one (b for
+            domain: key of the source's data to compare with; None is its last one (b for
                 translation from a to b).
             split: the split that `source` reads, for the protocol.
             cache: keep the reference's features on disk, see `reference.cached`.
@@ -97,8 +96,8 @@ class Evaluator:
             valid = ", ".join(spec.domains)
             raise UserError(f"domain {domain!r} of {spec.name}: must be one of {valid}")
         for name, value in (("num_samples", num_samples), ("num_reference", num_reference)):
-            if value != 0 and value < 2:
-                raise UserError(f"{name} {value}: must be at least 2, or 0 for the default")
+            if value is not None and value < 2:
+                raise UserError(f"{name} {value}: must be at least 2, or none for the default")
         self.source = source
         self.domain = domain
         self.split = split
@@ -106,8 +105,9 @@ class Evaluator:
         self.labels = labels
         self.num_samples = num_samples or default_samples(spec)
         self.num_reference = min(num_reference or spec.size, spec.size)
-        default = ("fid",) if spec.is_image else ("modes",)
-        self.metrics = tuple(metrics) or default + (("modes",) if spec.channel_classes else ())
+        default: tuple[str, ...] = ("fid",) if spec.is_image else ("modes",)
+        default += ("modes",) if spec.channel_classes else ()
+        self.metrics = tuple(metrics) if metrics else default
         self.keys = declared(self.metrics)
         self._cache, self._progress = cache, progress
         self._judged: dict[str, Any] = {"num_samples": self.num_samples, "seed": seed}
@@ -119,7 +119,7 @@ class Evaluator:
         is_mixture = hasattr(source, "centers") and hasattr(source, "std")
         check_metrics(spec, self.metrics, self._net, is_mixture=is_mixture)
 
-    def _load_net(self, feature_net: str | FeatureNet, weights: str) -> FeatureNet | None:
+    def _load_net(self, feature_net: str | FeatureNet, weights: str | None) -> FeatureNet | None:
         spec = self.source.spec
         if not spec.is_image:
             return None
@@ -204,7 +204,7 @@ class Evaluator:
         )
         if "ppl" in self.metrics:
             net = self._net or (lambda points: points)
-            found["ppl"] = sampled_path_length(smooth, net, self.num_samples, seed, label)
+            found |= scores.ppl(smooth, net, self.num_samples, seed, label)
         self._judged |= {"seed": seed, "labels": how, "latents": "N(0, I), not truncated"}
         return found
 
@@ -238,7 +238,7 @@ class Evaluator:
         found: dict[str, float] = {}
         for name in self.metrics:
             if name == "modes":
-                found |= self._modes(samples)
+                found |= scores.modes(self.source, samples)
             elif name in self._scored:
                 found |= self._score(name, samples)
         return found if finite else dict.fromkeys(found, float("nan"))
@@ -252,13 +252,6 @@ class Evaluator:
             return self._scored[name](self.reference, samples)
         except ValueError as error:
             raise UserError(f"--metrics={name}: {error}.") from error
-
-    def _modes(self, samples: Features) -> dict[str, float]:
-        source: Any = self.source
-        if self._net is None:
-            return mixture_modes(samples.rows, source.centers, source.std)
-        spec = source.spec
-        return stacked_modes(samples.logits, spec.channel_classes, spec.shape[-1])
 
     def neighbour_picture(self, count: int = 12, k: int = 5) -> np.ndarray:
         """The samples of the last evaluation that come nearest to training images, beside these.

@@ -2,17 +2,19 @@
 
 import numpy as np
 
-from gan.metrics.keys import Key, declares
+from gan.metrics.keys import Key
 
 HIGH_QUALITY = 3.0  # standard deviations
 
 
 # One mode, well drawn, is of high quality; and many states share a whole number of modes.
-@declares(
+MODE_KEYS = (
     Key("modes", better="higher", covers="count"),
     Key("high_quality", better="higher"),
     Key("reverse_kl", better="lower", unit="nats", decides=True),
 )
+
+
 def mixture_modes(samples: np.ndarray, centers: np.ndarray, std: float) -> dict[str, float]:
     """How many modes the samples reach, how many samples are good, and how even they are.
 

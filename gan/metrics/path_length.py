@@ -5,7 +5,6 @@ from collections.abc import Callable
 import numpy as np
 
 from gan.errors import UserError
-from gan.metrics.keys import Key, declares
 from gan.sampling import Sampler, latents, slerp
 
 EPSILON = 1e-4  # the paper's step
@@ -60,8 +59,6 @@ def exact(sampler: Sampler) -> Sampler:
         raise UserError(f"--metrics=ppl: {error}") from error
 
 
-# One image for every z has the shortest path, so it decides nothing.
-@declares(Key("ppl", better="lower"))
 def sampled_path_length(
     sampler: Sampler,
     net: Callable[[np.ndarray], np.ndarray],

@@ -1,9 +1,10 @@
 """The metrics by name: what `--metrics=fid,kid,pr` stands for.
 
 A metric is a function of the reference's and the samples' `Features` that returns numbers by key.
-It declares these keys, and what is better of each (`gan.metrics.keys.declares`). Its keyword-only
-arguments are constants of the protocol, and are written beside every number. One from elsewhere is
-named by import path, `package.module:attribute`.
+It declares these keys, and what is better of each (`gan.metrics.keys.declares`): the functions here
+that do so are the short names, without the _ that keeps `is_` from being a keyword. A metric's
+keyword-only arguments are constants of the protocol, and are written beside every number. One from
+elsewhere is named by import path, `package.module:attribute`.
 """
 
 from collections.abc import Callable, Iterable
@@ -11,17 +12,18 @@ from typing import Any
 
 import numpy as np
 
-from gan import registry
-from gan.errors import UserError
+from gan import options, registry
+from gan.data.source import Source
 from gan.metrics import kernel, manifold
 from gan.metrics.features import Features
 from gan.metrics.frechet import frechet_distance
 from gan.metrics.inception_score import inception_score
 from gan.metrics.keys import Key, declares
-from gan.metrics.modes import mixture_modes
+from gan.metrics.modes import MODE_KEYS, mixture_modes, stacked_modes
 from gan.metrics.neighbours import find_neighbours
 from gan.metrics.path_length import sampled_path_length
 from gan.metrics.subsets import subset
+from gan.sampling import Sampler
 
 NEIGHBOUR_QUERIES, NEIGHBOUR_SEED = 1000, 0
 
@@ -129,16 +131,39 @@ def neighbours(
     }
 
 
-METRICS: dict[str, Metric] = {
-    "fid": fid,
-    "kid": kid,
-    "pr": pr,
-    "dc": dc,
-    "is": is_,
-    "neighbours": neighbours,
-}
+@declares(*MODE_KEYS)
+def modes(source: Source, samples: Features) -> dict[str, float]:
+    """How many modes of a mixture, or of stacked images, are found, and how evenly.
+
+    Args:
+        source: with the centres of a mixture, see `mixture_modes`, or of stacked images, see
+            `stacked_modes`.
+        samples: with points, or with logits.
+    """
+    if hasattr(source, "centers") and hasattr(source, "std"):
+        return mixture_modes(samples.rows, source.centers, source.std)
+    spec = source.spec
+    return stacked_modes(samples.logits, spec.channel_classes, spec.shape[-1])
+
+
+# One image for every z has the shortest path, so it decides nothing.
+@declares(Key("ppl", better="lower"))
+def ppl(
+    sampler: Sampler,
+    net: Callable[[np.ndarray], np.ndarray],
+    count: int,
+    seed: int,
+    label: np.ndarray | None = None,
+) -> dict[str, float]:
+    """Perceptual path length: how far an image moves for a small step of z; lower is better.
+
+    See `sampled_path_length` for the arguments.
+    """
+    return {"ppl": sampled_path_length(sampler, net, count, seed, label)}
+
+
 # These need more than features, the mixture's centres or the generator: the Evaluator has them.
-OWN: dict[str, Callable[..., Any]] = {"modes": mixture_modes, "ppl": sampled_path_length}
+OWN = ("modes", "ppl")
 _MOMENTS_ONLY = ("fid",)
 
 
@@ -148,15 +173,8 @@ def find(name: str) -> Callable[..., Any]:
     Raises:
         UserError: there is none.
     """
-    if ":" in name:
-        found = registry.import_path(name, what="--metrics=")
-        if not callable(found):
-            raise UserError(f"--metrics={name!r} is a {type(found).__name__}, not a function.")
-        return found
-    known = METRICS | OWN
-    if name not in known:
-        raise UserError(registry.unknown("--metrics", name, sorted(known)))
-    return known[name]
+    found: Callable[..., Any] = registry.resolve("metrics", name)
+    return found
 
 
 def needs_rows(names: Iterable[str]) -> bool:
@@ -166,6 +184,4 @@ def needs_rows(names: Iterable[str]) -> bool:
 
 def constants(name: str) -> dict[str, object]:
     """The keyword-only arguments of a metric, for the protocol."""
-    if name in OWN:
-        return {}
-    return {k: p.default for k, p in registry.options(find(name)).items()}
+    return {option.name: option.default for option in options.of(find(name)).values()}

@@ -58,7 +58,7 @@ def test_keeps_the_best(
         total_kimg=0.064,
         steps_per_loop=1,
         eval_every_kimg=0.016,
-        callbacks=[Metric(name, values), Checkpoint(checkpoints, checkpoint_every_kimg=0)],
+        callbacks=[Metric(name, values), Checkpoint(checkpoints, checkpoint_every_kimg=None)],
     )
     assert checkpoints.best() == {"step": 4, "metric": name, "value": 4.0}
     assert checkpoints.steps() == [4, 8]

@@ -52,7 +52,7 @@ def test_adds_its_results_for_those_behind_it(
         ring,
         total_kimg=0.032,
         eval_every_kimg=0.016,
-        callbacks=[evaluation, Own(), MetricsLog(tmp_path, log_every_kimg=0)],
+        callbacks=[evaluation, Own(), MetricsLog(tmp_path, log_every_kimg=None)],
     )
     lines = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
     assert [line["images"] for line in lines] == [0, 16, 32]

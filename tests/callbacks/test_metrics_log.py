@@ -155,7 +155,7 @@ def test_a_run_that_had_no_checkpoint_begins_again(
         '{"step": 0, "images": 0, "eval/fid": 3.0}\n{"step": 4}\n'
     )
     trainer = make_gan()
-    trainer.fit(source, total_kimg=0.016, callbacks=[MetricsLog(tmp_path, log_every_kimg=0)])
+    trainer.fit(source, total_kimg=0.016, callbacks=[MetricsLog(tmp_path, log_every_kimg=None)])
     assert [line["step"] for line in lines(tmp_path)] == [2]
 
 

@@ -1,5 +1,6 @@
 """Options: their types come from annotations, and text stands for their values and back."""
 
+import dataclasses
 import os
 from pathlib import Path
 
@@ -7,7 +8,7 @@ import pytest
 
 from gan import options
 from gan.errors import CodeError
-from gan.options import Free, Grouped
+from gan.options import Free, Grouped, Judging
 
 
 def sample(
@@ -32,6 +33,17 @@ def sample(
     """  # fmt: skip
 
 
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Settings:
+    """A class whose fields are options.
+
+    Attributes:
+        rate: how fast.
+    """
+
+    rate: Free[Judging[float | None]] = None
+
+
 @pytest.mark.parametrize(
     ("name", "text", "value"),
     [
@@ -47,7 +59,6 @@ def sample(
         ("folder", "a,b", "a,b"),
         ("sizes", "3,5", (3, 5)),
         ("sizes", "none", ()),
-        ("words", "", ()),
         ("words", "none", None),
         ("words", "a,b", ("a", "b")),
         ("step", "0.1", Grouped(0.1)),
@@ -59,7 +70,8 @@ def sample(
 def test_text_stands_for_a_value_and_the_value_for_the_text(name, text, value):
     option = options.of(sample)[name]
     assert option.read(text) == value and type(option.read(text)) is type(value)
-    assert option.write(value) == ("3.0" if name == "rate" else text)
+    assert options.write(value) == ("3.0" if name == "rate" else text)
+    assert option.take(value) == value == option.take(text)
 
 
 @pytest.mark.parametrize(
@@ -70,6 +82,7 @@ def test_text_stands_for_a_value_and_the_value_for_the_text(name, text, value):
         ("size", "2.5", "expected a whole number or none"),
         ("rate", "none", "expected a number"),
         ("folder", "", "expected text or none"),
+        ("words", "", "expected texts, comma-separated or none"),
         ("sizes", "3,x", "expected whole numbers, comma-separated"),
         ("step", "discriminator=8e-4", "expected a number, and perhaps others by group, as in A,"),
         ("kind", "adam,sgd", "expected text, and perhaps others by group"),
@@ -99,7 +112,10 @@ def test_what_an_annotation_says():
     assert options.free(sample) == {"limit"}
     assert {name for name, option in found.items() if option.is_path} == {"folder", "words"}
     assert found["rate"].default == 1.0 and type(found["rate"].default) is float
-    assert found["rate"].about == "of change, in images."
+    assert (
+        options.of(Settings)["rate"].about == "how fast."
+        and found["rate"].about == "of change, in images."
+    )
     assert "rate" not in options.of(sample, given=["rate"])
 
 
@@ -149,3 +165,25 @@ def test_an_argument_that_cannot_be_an_option_is_named(code, said):
     with pytest.raises(CodeError) as caught:
         options.check(scope["f"], given=(), positional=0)
     assert said in str(caught.value)
+
+
+def test_the_fields_of_a_dataclass_are_options():
+    (rate,) = options.of(Settings).values()
+    assert rate.read("none") is None and rate.read("2") == 2.0 and rate.free and rate.judging
+
+
+def test_what_a_library_did_not_write_as_options_can_be_some():
+    def stop(monitor="loss", patience=0, min_delta=0, baseline=None, *, deep=False):
+        pass
+
+    found = options.of(stop, foreign=True)
+    assert list(found) == ["monitor", "patience", "min_delta", "deep"]
+    assert found["min_delta"].read("0.01") == 0.01
+    assert found["patience"].read("3") == 3 and type(found["patience"].read("3")) is int
+
+
+def test_an_option_becomes_one_by_group():
+    rate = options.of(sample)["limit"].by_group()
+    assert rate.read("0.5,discriminator=none") == Grouped(0.5, {"discriminator": None})
+    assert rate.read("none") == Grouped(None) and options.write(Grouped(None)) == "none"
+    assert options.of(sample)["sizes"].by_group() == options.of(sample)["sizes"]

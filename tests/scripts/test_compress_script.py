@@ -24,7 +24,7 @@ def run(script, *flags):
 
 
 def train(workdir, *flags):
-    cadences = [f"--{name}_every_kimg=0" for name in ("eval", "image")]
+    cadences = [f"--{name}_every_kimg=none" for name in ("eval", "image")]
     result = run("train", f"--workdir={workdir}", "--width=0.25", *cadences, *flags)
     assert result.returncode == 0, result.stderr
     return workdir

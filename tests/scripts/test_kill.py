@@ -15,8 +15,8 @@ import tensorflow as tf
 COMMON = [
     "--deterministic",
     "--steps_per_loop=3",
-    "--eval_every_kimg=0",
-    "--image_every_kimg=0",
+    "--eval_every_kimg=none",
+    "--image_every_kimg=none",
     "--keep_checkpoints=100",
 ]
 GAN = [
@@ -85,7 +85,7 @@ def test_killed_and_resumed_equals_unbroken(tmp_path, options):
 def test_a_signal_saves_and_says_how_to_go_on(tmp_path, number):
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     process = subprocess.Popen(
-        command([*GAN, "--checkpoint_every_kimg=0"], tmp_path),
+        command([*GAN, "--checkpoint_every_kimg=none"], tmp_path),
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,

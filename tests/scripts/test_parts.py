@@ -1,10 +1,12 @@
 """Options become flags: whose is which, what cannot be one, and what is no part at all."""
 
 import itertools
+import subprocess
 import sys
 
 import pytest
 
+from gan import registry
 from gan.errors import UserError
 from scripts import experiment, parts
 
@@ -36,7 +38,7 @@ MINE = (
     ("kind", "code", "line", "said"),
     [
         ("trainer", MINE.format("*, zeal"), 4, "option 'zeal' of Mine has no default, and a flag"),
-        ("trainer", MINE.format("*, zeal=None"), 4, "the default None, which has no type"),
+        ("trainer", MINE.format("*, zeal=None"), 4, "None, and no type beside it: write zeal: fl"),
         ("trainer", MINE.format("*, zeal={}"), 4, "is a dict; a flag is a bool, int, float, str"),
         ("trainer", MINE.format("*, zeal=(1, 'a')"), 4, "is a tuple; a flag is a bool"),
         ("trainer", MINE.format("zeal=1.0"), 4, "is positional, and flags are keyword-only"),
@@ -69,19 +71,26 @@ def test_an_option_that_cannot_be_a_flag_names_its_line(module, kind, code, line
 
 def test_options_of_every_type_come_back_from_flags_txt(module, tmp_path):
     name = module(
-        "def net(spec, *, sizes=(8, 4), rate: float = 1, names=(), deep=False, _cache=None):\n"
+        "def net(spec, *, sizes=(8, 4), rate: float = 1, names=(), deep=False, _cache=None,\n"
+        "        limit: float | None = 1.0, extra: int | None = None):\n"
         "    pass\n"
     )
     names = NAMES | {"architecture": f"{name}:net", "penalty": ["r1"], "workdir": "x"}
-    values = {"sizes": ["3", "5"], "rate": 0.5, "names": ["a", "b"], "deep": True, "r1_gamma": 2.0}
+    values = {
+        "sizes": ["3", "5"], "rate": 0.5, "names": ["a", "b"], "deep": True, "r1_gamma": 2.0,
+        "limit": None, "extra": 3, "image_size": None, "eval_metrics": None,
+    }  # fmt: skip
     experiment.write_flags(tmp_path / "flags.txt", names | values)
     read = experiment.read_flags(tmp_path, trust_code=True)
-    _, architecture, *_, penalty = parts.find(read)
+    assert read["image_size"] is None and read["eval_metrics"] is None
+    (architecture,), (penalty,) = (
+        parts.of_kind(parts.find(read), kind) for kind in ("architecture", "penalty")
+    )
     assert architecture.arguments(read) == {
-        "sizes": (3, 5), "rate": 0.5, "names": ("a", "b"), "deep": True,
+        "sizes": (3, 5), "rate": 0.5, "names": ("a", "b"), "deep": True, "limit": None, "extra": 3,
     }  # fmt: skip
     assert penalty.arguments(read) == {"r1_gamma": 2.0}
-    with pytest.raises(UserError, match="--sizes=3,x: expected ints, comma-separated"):
+    with pytest.raises(UserError, match="--sizes=3,x: expected whole numbers, comma-separated"):
         architecture.arguments(names | values | {"sizes": ["3", "x"]})
 
 
@@ -91,17 +100,17 @@ def test_two_penalties_with_an_equal_option_have_a_flag_each(module, tmp_path):
         "def hard(d, real, fake, *, seed=0, scale=1.0, gamma=5.0):\n    pass\n"
     )
     penalties = ["r1", f"{name}:soft", f"{name}:hard"]
-    found = parts.find(NAMES | {"penalty": penalties})[-3:]
+    found = parts.of_kind(parts.find(NAMES | {"penalty": penalties}), "penalty")
     assert [p.flags for p in found] == [
         {"r1_gamma": "r1_gamma"},
         {"r1_gamma": "soft_r1_gamma", "gamma": "gamma"},
         {"gamma": "hard_gamma"},
     ]
-    assert found[1].arguments({}) == {} and found[2].parameters["hard_gamma"].default == 5.0
+    assert found[1].arguments({}) == {} and found[2].options["hard_gamma"].default == 5.0
     values = NAMES | {"penalty": penalties, "r1_gamma": 3.0, "soft_r1_gamma": 4.0, "gamma": 6.0}
     experiment.write_flags(tmp_path / "flags.txt", values | {"hard_gamma": 7.0})
     read = experiment.read_flags(tmp_path, trust_code=True)
-    assert [p.arguments(read) for p in parts.find(read)[-3:]] == [
+    assert [p.arguments(read) for p in parts.of_kind(parts.find(read), "penalty")] == [
         {"r1_gamma": 3.0}, {"r1_gamma": 4.0, "gamma": 6.0}, {"gamma": 7.0},
     ]  # fmt: skip
 
@@ -110,8 +119,9 @@ def test_an_option_that_another_part_has_with_another_default_gets_its_own_flag(
     name = module(
         "def net(spec, *, beta_1=0.9, batch_size=64):\n    pass\n"  # the trainer's are 0.5 and 64
     )
-    flags = parts.find(NAMES | {"architecture": f"{name}:net"})[1].flags
-    assert flags == {"beta_1": "net_beta_1", "batch_size": "batch_size"}
+    found = parts.find(NAMES | {"architecture": f"{name}:net"})
+    (net,) = parts.of_kind(found, "architecture")
+    assert net.flags == {"beta_1": "net_beta_1", "batch_size": "batch_size"}
 
 
 @pytest.mark.parametrize(
@@ -139,3 +149,71 @@ def test_an_import_of_the_wrong_kind_is_one_line(kind, path, said):
 def test_a_function_that_makes_no_data_is_named():
     with pytest.raises(UserError, match="--dataset='os:getpid' gives a int, not a"):
         experiment.load_source(NAMES | {"dataset": "os:getpid"})
+
+
+def test_an_option_named_as_a_kind_names_parts_whose_options_are_flags_in_turn(module):
+    """As deep as it goes: a trainer's own optimizer, which takes a penalty of its own."""
+    name = module(
+        "from gan.options import Free, Grouped\n"
+        "def steady(learning_rate, *, momentum: float = 0.9, beta_1: float = 0.7):\n"
+        "    return learning_rate, momentum, beta_1\n"
+        "def wild(learning_rate, *, momentum: float | None = None,\n"
+        "         penalty: tuple[str, ...] = ()):\n"
+        "    return learning_rate, momentum, penalty\n"
+        "class Mine(GAN):\n"
+        "    def __init__(self, architecture, spec, *,\n"
+        "                 optimizer: Grouped[str] | str = 'steady', **options):\n"
+        "        pass\n"
+    )
+    values = NAMES | {
+        "trainer": f"{name}:Mine",
+        "optimizer": f"{name}:steady,critic={name}:wild",
+        "momentum": "0.5,encoder=0.25",
+    }
+    found = parts.find(values)
+    steady, wild = parts.of_kind(found, "optimizer")
+    # The trainer's own beta_1 has another default; momentum is told apart, for both are optimizers.
+    assert steady.flags == {"momentum": "momentum", "beta_1": "steady_beta_1"}
+    assert wild.flags == {"momentum": "wild_momentum", "penalty": "penalty"}
+    (mine,) = parts.of_kind(found, "trainer")
+    made = mine.arguments(values)["optimizer"]
+    assert made.of("generator")(0.1) == (0.1, 0.5, 0.7)
+    assert made.of("encoder")(0.1) == (0.1, 0.25, 0.7)
+    assert made.of("critic")(0.1) == (0.1, None, ())
+    # Both take the penalties that one flag names, and these have one flag for their weight.
+    values |= {"penalty": "r1", "r1_gamma": 3.0}
+    (mine,) = parts.of_kind(parts.find(values), "trainer")
+    given = mine.arguments(values)
+    for penalties in (given["penalty"], given["optimizer"].of("critic")(0.1)[2]):
+        assert [p.keywords for p in penalties] == [{"r1_gamma": 3.0}]
+
+
+def test_what_a_library_has_not_written_as_flags_becomes_some():
+    values = {"callbacks": "keras.callbacks:EarlyStopping,keras.callbacks:ReduceLROnPlateau"}
+    found = parts.find(NAMES | values, experiment.ROOTS)
+    stop, reduce = parts.of_kind(found, "callbacks")
+    assert stop.flags["patience"] == "patience"
+    assert reduce.flags["patience"] == "ReduceLROnPlateau_patience"
+    assert all(option.free for option in [*stop.options.values(), *reduce.options.values()])
+    given = {"min_delta": "0.01", "patience": "2", "monitor": "eval/fid", "mode": "min"}
+    assert stop.arguments(given) == {
+        "min_delta": 0.01, "patience": 2, "monitor": "eval/fid", "mode": "min",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", registry.KINDS)
+def test_every_short_name_leads_to_one_of_its_kind_and_says_what_it_is(kind):
+    for name, found in registry.entries(kind).items():
+        assert registry.KINDS[kind].fits(found)
+        about = registry.about(kind, name)
+        assert 10 < len(about) < 120 and about.endswith(".")
+
+
+def test_reserved_flags_are_those_that_every_script_has():
+    code = (
+        "from absl import app, flags, logging\n"
+        "app.define_help_flags()\n"
+        "print(' '.join(flags.FLAGS))\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert set(done.stdout.split()) - {"?"} <= parts.RESERVED

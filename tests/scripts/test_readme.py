@@ -11,7 +11,8 @@ from pathlib import Path
 from PIL import Image
 
 import scripts
-from scripts import cli, experiment, parts, train
+from gan import options, registry
+from scripts import cli, experiment, parts
 
 ROOT = Path(scripts.__file__).parent.parent
 README, MAKEFILE = (ROOT / "README.md").read_text(), (ROOT / "Makefile").read_text()
@@ -22,7 +23,7 @@ def test_the_forked_trainer_trains_with_the_command_beside_it(tmp_path):
     (tmp_path / "ideas.py").write_text(code)
     command = next(line for line in README.splitlines() if "ideas:Critical" in line)
     words = command.removeprefix("python ").split()
-    tiny = ["--total_kimg=0.064", "--batch_size=16", "--width=0.1", "--eval_every_kimg=0"]
+    tiny = ["--total_kimg=0.064", "--batch_size=16", "--width=0.1", "--eval_every_kimg=none"]
     subprocess.run([sys.executable, *words, *tiny], cwd=tmp_path, check=True)
     last = (tmp_path / "runs" / "idea" / "metrics.jsonl").read_text().splitlines()[-1]
     assert json.loads(last)["images"] == 64
@@ -39,12 +40,10 @@ def commands(page):
 
 def known_flags(module, values):
     if module == "scripts.train":
-        options = [
-            flag for part in parts.find(experiment.PARTS | values) for flag in part.flags.values()
-        ]
-        return {*experiment.PARTS, *train.RUN, *options, "flagfile", "help"}
-    tables = vars(importlib.import_module(module))
-    return {*(tables.get("OPTIONS") or tables["COMPRESS"]), "flagfile", "help"}
+        found = parts.find(values, experiment.ROOTS)
+        return {*(flag for part in found for flag in part.options), "flagfile", "help"}
+    holders = [v for n, v in vars(importlib.import_module(module)).items() if n.endswith("Options")]
+    return {*options.of(holders[0]), "flagfile", "help"}
 
 
 def check(line, words):
@@ -55,7 +54,7 @@ def check(line, words):
             assert re.search(rf"^{word.partition('=')[0]} ?\?=", MAKEFILE, re.M), line
     elif words[0] == "python":
         flags = [w[2:].partition("=")[::2] for w in words[3:] if w.startswith("--")]
-        values = {k: v for k, v in flags if k in experiment.PARTS and ":" not in v}
+        values = {k: v for k, v in flags if k in registry.KINDS and ":" not in v}
         trainers = {name for name, value in flags if name == "trainer" and ":" in value}
         for name, _ in flags if not trainers else ():  # the README's own trainer is trained below
             assert name in known_flags(words[2], values), line

@@ -3,6 +3,7 @@
 import logging
 import os
 import shutil
+from dataclasses import asdict
 
 import pytest
 from PIL import Image
@@ -10,6 +11,7 @@ from PIL import Image
 from gan.data import load
 from gan.errors import UserError
 from scripts import _rundata, experiment
+from scripts.settings import Names
 
 
 @pytest.fixture
@@ -28,7 +30,7 @@ def photos(tmp_path, monkeypatch):
 
 def start(dataset, **more):
     """The values of the command that began the run."""
-    return experiment.absolute({**experiment.PARTS, "dataset": dataset, "workdir": "run", **more})
+    return experiment.absolute({**asdict(Names()), "dataset": dataset, "workdir": "run", **more})
 
 
 def test_the_same_command_resumes_and_the_same_words_elsewhere_mean_other_data(

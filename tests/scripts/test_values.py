@@ -6,16 +6,24 @@ from types import SimpleNamespace
 import pytest
 from absl import flags
 
+from gan import options
 from gan.errors import UserError
-from scripts import _values, experiment, generate
+from gan.options import Grouped
+from scripts import _values, cli, experiment, generate
 
 POINTS = {"trainer": "gan", "architecture": "mlp", "dataset": "ring"}
 
 
 def settled(name, default, text):
     known = flags.FlagValues()
-    define = {int: flags.DEFINE_integer, float: flags.DEFINE_float, str: flags.DEFINE_string}
-    define[type(default)](name, default, "", flag_values=known)
+    kind = Grouped[float] | float if name == "rates" else type(default)
+    kind = tuple[int, ...] if kind is tuple else kind
+
+    def holder(*, value: kind = default):
+        pass
+
+    option = options.of(holder)["value"]
+    flags.DEFINE(cli._Parser(option), name, default, "", flag_values=known)
     known(["script", f"--{name}={text}"])
     _values.settle([name], known)
     return known[name].value
@@ -37,6 +45,8 @@ def settled(name, default, text):
         ),
         ("anyones", 0, "-" + "1" + "0" * 20, "--anyones=-1e+20: that is too large"),
         ("steps_per_loop", 50, "1000001", "expected at most 1,000,000."),
+        ("sizes", (3, 4), "3,1" + "0" * 13, "--sizes=1e+13: that is too large"),
+        ("rates", 0.1, "0.1,critic=nan", "--rates=nan: expected a finite number."),
     ],
 )
 def test_a_number_that_cannot_be_meant_is_refused(name, default, text, said):

@@ -39,7 +39,7 @@ def make(strategy, gone=-1):
 def test_whole_steps_are_saved_and_nothing_of_the_next(tmp_path, strategy, step):
     position = tf.constant([4 * step + 2], tf.int64)
     source, broken = make(strategy, gone=int(order.shuffled(position, 96, 3)[0]))
-    save = Checkpoint(Checkpoints(tmp_path), checkpoint_every_kimg=0)
+    save = Checkpoint(Checkpoints(tmp_path), checkpoint_every_kimg=None)
     with pytest.raises(UserError, match=rf"^disk:away: \\x1b gone\. .*at step {step};"):
         broken.fit(source, total_kimg=0.2, steps_per_loop=50, callbacks=[save])
     source, whole = make(strategy)

@@ -189,8 +189,8 @@ def test_sigterm_to_a_worker_interrupts_the_run(tmp_path):
     flags = [
         "-m", "scripts.train", f"--workdir={tmp_path / 'run'}", "--strategy=multi_worker",
         "--dataset=ring", "--architecture=mlp", "--width=0.05", "--batch_size=8",
-        "--steps_per_loop=2", "--eval_every_kimg=0", "--image_every_kimg=0", "--on_collapse=off",
-        "--log_every_kimg=0.01",
+        "--steps_per_loop=2", "--eval_every_kimg=none", "--image_every_kimg=none",
+        "--on_collapse=off", "--log_every_kimg=0.01",
     ]  # fmt: skip
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
     both = [start(workers, i, *flags, **pipes) for i in range(2)]

@@ -33,7 +33,7 @@ _INPUT, _FEATURES, _LOGITS = "ExpandDims", "pool_3", "softmax/logits/MatMul"
 _OUTPUTS = {_INPUT: f"{_INPUT}:0", _FEATURES: f"{_FEATURES}:0", _LOGITS: f"{_LOGITS}:0"}
 
 
-def inception(weights: str = "") -> FeatureNet:
+def inception(weights: str | None = None) -> FeatureNet:
     """Inception v3 as TensorFlow published it frozen on 2015-12-05, the network of FID.
 
     Features are `pool_3:0`, float32 (B, 2048). Logits, float32 (B, 1008), are the features times
@@ -46,7 +46,7 @@ def inception(weights: str = "") -> FeatureNet:
     of the one in the archive; a download or a cached file with another hash is refused.
 
     Args:
-        weights: path of the graph, or of the .tgz that holds it, whatever its hash; empty means
+        weights: path of the graph, or of the .tgz that holds it, whatever its hash; None is
             the copy in the user's cache, which is downloaded if it is not there.
 
     Returns:

@@ -5,7 +5,8 @@ import pytest
 import tensorflow as tf
 from scipy import stats
 
-from gan.data import Spec, order
+from gan.data import Spec
+from gan.data import _order as order
 from gan.data.source import ArraySource
 from gan.data.transforms import Transform
 from gan.errors import UserError

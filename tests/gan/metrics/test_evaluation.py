@@ -163,7 +163,7 @@ def test_mistakes_are_named(evaluator: Evaluator, clothes: np.ndarray) -> None:
         Evaluator(evaluator.source, num_samples=1)
     with pytest.raises(UserError, match="domain 'b' of clothes: must be one of x"):
         Evaluator(evaluator.source, domain="b")
-    with pytest.raises(UserError, match="feature net 'incept' is not known"):
+    with pytest.raises(UserError, match="--feature_net 'incept' is not known"):
         Evaluator(evaluator.source, feature_net="incept")
     small = clothes[:, ::2, ::2]
     with pytest.raises(UserError, match=r"samples of shape \(14, 14, 1\): clothes holds"):

@@ -117,7 +117,7 @@ def test_import_paths(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_mistakes_are_named(net: FeatureNet) -> None:
     with pytest.raises(UserError, match=r"'fashon' is not known\. Did you mean 'fashion'"):
         nets.load("fashon")
-    with pytest.raises(UserError, match="must be a function of images"):
+    with pytest.raises(UserError, match="not a function of images"):
         nets.load("string:digits")
     with pytest.raises(ValueError, match=r"\(28, 28, 1\): must be \(N, H, W, C\)"):
         net(images(1)[0])

@@ -41,10 +41,10 @@ def test_a_channel_is_judged_as_an_image_of_its_own():
 @pytest.mark.parametrize(
     ("name", "weights", "message"),
     [
-        ("incepton", "", "Did you mean 'inception'"),
+        ("incepton", None, "Did you mean 'inception'"),
         ("fashion", "w.npz", "'fashion' takes no weights file, got 'w.npz'"),
         ("inception", "nowhere.pb", "--feature_weights='nowhere.pb': cannot be read"),
-        ("keras:MobileNetV3", "", "Did you mean 'MobileNetV"),
+        ("keras:MobileNetV3", None, "Did you mean 'MobileNetV"),
         ("keras:MobileNetV2", "nowhere.h5", "--feature_weights='nowhere.h5': no such file"),
     ],
 )

@@ -13,8 +13,8 @@ from keras.src.applications import imagenet_utils
 from keras.src.utils import file_utils
 
 from gan.errors import UserError
-from gan.metrics.nets import keras_nets
-from gan.metrics.nets.keras_nets import keras_net
+from gan.metrics.nets import keras as keras_nets
+from gan.metrics.nets.keras import keras_net
 
 
 @pytest.fixture(scope="module")

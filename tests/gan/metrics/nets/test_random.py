@@ -12,7 +12,7 @@ from gan import data
 from gan.data.source import everything
 from gan.metrics import nets
 from gan.metrics.evaluation import Evaluator
-from gan.metrics.nets.random_weights import weights
+from gan.metrics.nets.random import weights
 
 
 @pytest.fixture(scope="module")

@@ -43,7 +43,7 @@ _SECONDS = 30.0  # without a byte, after which the host of the weights counts as
 _BATCH = 50  # the padding of a batch costs as much as images do
 
 
-def keras_net(model: str, weights: str = "") -> FeatureNet:
+def keras_net(model: str, weights: str | None = None) -> FeatureNet:
     """A model of keras.applications: its last layer's maps, averaged over the image.
 
     Images of any size and 1 to 4 channels become RGB in [0, 255] (`to_rgb`)
@@ -52,7 +52,7 @@ def keras_net(model: str, weights: str = "") -> FeatureNet:
     Args:
         model: name of the class: MobileNetV2, ResNet50, ...
         weights: path of a file of weights for include_top=False, as the model's load_weights reads
-            it; empty means Keras's own for ImageNet, from its cache or downloaded.
+            it; None is Keras's own for ImageNet, from its cache or downloaded.
 
     Returns:
         A net without logits, with the weight file's hash.
@@ -98,10 +98,10 @@ def _preprocessing(model: str) -> tuple[str, Callable[[tf.Tensor], tf.Tensor]]:
 
 
 def _built(
-    model: str, build: Callable[..., Any], size: int, weights: str
+    model: str, build: Callable[..., Any], size: int, weights: str | None
 ) -> tuple[keras.Model, Path]:
     """The model and the file that its weights are from."""
-    path = Path(weights).expanduser()
+    path = Path(weights or "").expanduser()
     if weights and not path.is_file():
         raise UserError(f"--feature_weights={weights!r}: no such file; needs weights of {model}.")
     policy = keras.config.dtype_policy()
@@ -142,7 +142,7 @@ def _watched(asked: list[tuple[str, str]]) -> Iterator[None]:
 
     keras.applications tells neither, and waits for ever. All of it calls `get_file` of the private
     module `keras.src.utils.file_utils` (Keras 3.15), which is watched here and in no other file;
-    tests/gan/metrics/nets/test_keras_nets.py holds Keras to it.
+    tests/gan/metrics/nets/test_keras.py holds Keras to it.
     """
     get_file, seconds = file_utils.get_file, socket.getdefaulttimeout()
 

@@ -27,7 +27,7 @@ _BATCH = 100  # the padding of a batch costs as much as images do
 
 
 @functools.cache
-def random_net() -> FeatureNet:
+def random() -> FeatureNet:
     """Five stages of convolution, ReLU and halving; what they hold on average, and how unevenly.
 
     A stage is a 3x3 convolution (zero padding, no bias), ReLU, and the mean of each 2x2. The

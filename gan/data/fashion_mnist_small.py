@@ -1,0 +1,29 @@
+"""6,000 images of Fashion-MNIST that come with the repository: real images without a download."""
+
+from __future__ import annotations
+
+from gan.data.embedded import FASHION_CLASSES, only_train, read_fashion
+from gan.data.source import ArraySource, Source
+from gan.data.spec import Spec
+
+
+def fashion_mnist_small(*, split: str = "train") -> Source:
+    """6,000 training images of Fashion-MNIST (Xiao, Rasul and Vollgraf 2017), 600 a class, 28x28x1.
+
+    Args:
+        split: train; the embedded set has no other, so an evaluation refers to it too.
+
+    Raises:
+        UserError: another split was asked for.
+    """
+    only_train("fashion_mnist_small", split)
+    images, labels = read_fashion()
+    spec = Spec(
+        name="fashion_mnist_small",
+        shape=images.shape[1:],
+        num_classes=len(FASHION_CLASSES),
+        size=len(images),
+        class_names=FASHION_CLASSES,
+        feature_net="fashion",
+    )
+    return ArraySource(spec, {"x": images, "label": labels})
