@@ -8,6 +8,7 @@ says how samples are judged, so that numbers compare only where its value is one
 
 import dataclasses
 import inspect
+import re
 import types
 import typing
 from collections.abc import Callable, Container, Mapping, Sequence
@@ -352,7 +353,7 @@ def _why_not(p: inspect.Parameter) -> str:
 
 
 def describe(function: Callable[..., Any], option: str) -> str:
-    """The docstring's `Args:` line of an option, on one line, or an empty string."""
+    """The docstring's `Args:` line of an option, on one line, None spelled as text; or empty."""
     owners = [*signatures(function), *([function] if inspect.isclass(function) else [])]
     docs = [inspect.getdoc(owner) or "" for owner in owners]
     lines = "\n".join(docs).splitlines()
@@ -364,5 +365,5 @@ def describe(function: Callable[..., Any], option: str) -> str:
                 if not more.strip() or len(more) - len(more.lstrip()) <= indent:
                     break
                 text.append(more.strip())
-            return " ".join(text)
+            return re.sub(r"\bNone\b", NONE, " ".join(text))
     return ""

@@ -232,7 +232,8 @@ def train(run: Experiment) -> int:
     except (OSError, tf.errors.OpError) as error:
         raise _unwritable(error, checkpoints) from error
     alarms = [c for c in callbacks if isinstance(c, CollapseAlarm) and c.stopped]
-    if chief and not alarms and trainer.images >= whole_images(FLAGS.total_kimg):
+    through = trainer.images >= whole_images(FLAGS.total_kimg)
+    if chief and not alarms and (through or not trainer.interrupted):  # A callback may end it.
         for name in trainer.averaged:
             save_generator(trainer, name, workdir)
     if trainer.interrupted:
@@ -253,6 +254,8 @@ def ending(run: Experiment, workdir: Path) -> str:
     """Where a finished run's results are, and the commands that follow."""
     pictures = sorted((workdir / SAMPLES).glob(f"*_{kimg_label(run.trainer.images)}kimg.png"))
     found = [("Trained", f"{run.trainer.images / 1000:g} kimg, {run.trainer.step} steps")]
+    if run.trainer.images < whole_images(FLAGS.total_kimg):
+        found.append(("Ended", f"by a callback before --total_kimg={FLAGS.total_kimg:g}"))
     found += [("Last picture", str(path)) for path in pictures[:1]]
     found += [("Generator", str(workdir / f"{name}.keras")) for name in run.trainer.averaged[:1]]
     found.append(("Judge it", cli.command("scripts.evaluate", workdir=workdir)))

@@ -31,18 +31,20 @@ class Limits:
         """Whether there is one."""
         return self != Limits()
 
+    @property
+    def costs(self) -> bool:
+        """Whether there is one on size or time, which do not depend on training."""
+        return self.kb is not None or self.latency_ms is not None
+
     def fits(self, kb: float, latency_ms: float, fid_ratio: float = 0.0) -> bool:
         """Whether a file keeps all limits."""
         pairs = ((kb, self.kb), (latency_ms, self.latency_ms), (fid_ratio, self.fid_ratio))
         return all(value <= limit for value, limit in pairs if limit is not None)
 
     def __str__(self) -> str:
-        texts = (
-            (self.kb, f"{self.kb:g} kB gzipped"),
-            (self.latency_ms, f"{self.latency_ms:g} ms"),
-            (self.fid_ratio, f"{self.fid_ratio:g} times float32's FID"),
-        )
-        return " and ".join(text for value, text in texts if value is not None)
+        units = ("kB gzipped", "ms", "times float32's FID")
+        values = zip((self.kb, self.latency_ms, self.fid_ratio), units)
+        return " and ".join(f"{value:g} {unit}" for value, unit in values if value is not None)
 
 
 @dataclass(frozen=True)
@@ -86,9 +88,8 @@ def candidates(
             if smallest is None or candidate.kb < smallest.kb:
                 smallest = candidate
             fits = limits.fits(candidate.kb, candidate.latency_ms)
-            if not fits and (
-                i == 0 or not Limits(None, limits.latency_ms).fits(0, candidate.latency_ms)
-            ):
+            in_time = Limits(latency_ms=limits.latency_ms).fits(candidate.kb, candidate.latency_ms)
+            if not fits and (i == 0 or not in_time):
                 break
             if fits and (i or limits.kb is None):
                 found.append(candidate)
@@ -124,8 +125,8 @@ def explore(
         left -= student != Student()
         return ratio(student)
 
-    if limits.kb or limits.latency_ms:
-        _climb(students, len(students) // 2 if limits.kb else 0, attempt, affordable)
+    if limits.costs:
+        _climb(students, len(students) // 2 if limits.kb is not None else 0, attempt, affordable)
         return
     assert limits.fid_ratio is not None
     low, high = 0, len(students)  # the first that is too narrow lies between
@@ -181,10 +182,10 @@ def choose(
         v for v in judged if limits.fits(v["gzip_bytes"] / 1000, v["latency_ms"], ratios[v["name"]])
     ]
     if not fit:
-        by = "gzip_bytes" if limits.kb else "latency_ms" if limits.latency_ms else "fid"
+        by = "gzip_bytes" if limits.kb is not None else "latency_ms" if limits.costs else "fid"
         near = min(judged, key=lambda v: v[by])
         return None, f"none of {len(variants)} files keeps {limits}; the nearest: {_figures(near)}"
-    if limits.kb or limits.latency_ms:
+    if limits.costs:
         best, what = min(fit, key=lambda v: v["fid"]), "the lowest FID"
     else:
         best, what = min(fit, key=lambda v: v["gzip_bytes"]), "the smallest"

@@ -3,6 +3,7 @@
 import datetime
 import hashlib
 import json
+import re
 import shlex
 import subprocess
 import sys
@@ -247,6 +248,7 @@ def whole_way(tmp_path_factory):
     folder = tmp_path_factory.mktemp("whole_way")
     write_folder(folder)
     (folder / "ideas.py").write_text(
+        "import keras\n"
         "from gan.losses import Loss, hinge\n"
         "from trainers.gan import GAN\n"
         "sharp = Loss(hinge.discriminator, hinge.generator)\n"
@@ -254,6 +256,12 @@ def whole_way(tmp_path_factory):
         "    def __init__(self, architecture, spec, *, zeal: float = 1.0, **options):\n"
         "        '''Args:\n            zeal: of the researcher.'''\n"
         "        super().__init__(architecture, spec, **options)\n"
+        "class Own(keras.callbacks.Callback):\n"
+        "    def __init__(self, start: int = 0):\n"
+        "        super().__init__()\n"
+        "        self.value = start\n"
+        "    def on_epoch_end(self, epoch, logs=None):\n"
+        "        logs['eval/own'] = self.value = self.value + 1\n"
     )
     lines = {
         "train": [*IMAGES, "--conditional", "--penalty=r1", "--r1_gamma=0.5"],
@@ -303,6 +311,10 @@ def whole_way(tmp_path_factory):
         "paths": [
             TRAIN, "--dry_run", "--trainer=ideas:Mine", "--loss=ideas:sharp", "--zeal=2",
             "--architecture=gan.architectures.dcgan:dcgan", "--width=0.1",
+        ],
+        "callbacks": [
+            *POINTS, "--workdir=ended", "--total_kimg=2", "--mode=min", "--monitor=eval/own",
+            "--callbacks=ideas:Own,keras.callbacks:EarlyStopping", "--patience=1", "--start=3",
         ],
         "penalty help": [TRAIN, "--penalty=r2", "--help"],
         "help": [TRAIN, "--trainer=cyclegan", "--architecture=resnet_translator", "--help"],
@@ -500,12 +512,25 @@ def test_import_paths_and_their_flags_work_from_a_users_folder(whole_way):
     assert "--zeal=2.0" in out and "--trainer=ideas:Mine" in out and "parameters" in out
 
 
+def test_callbacks_named_by_flag_see_and_make_what_is_logged(whole_way):
+    """Early stopping on a value of a user's own, which only gets worse: after two evaluations."""
+    folder, out, _ = outcome(whole_way, "callbacks")
+    log = (folder / "ended" / "metrics.jsonl").read_text().splitlines()
+    found = [(e["images"], e["eval/own"]) for e in map(json.loads, log) if "eval/own" in e]
+    assert found == [(100, 4), (200, 5)]
+    assert "Ended         by a callback before --total_kimg=2\n" in out
+    assert (folder / "ended" / "generator.keras").is_file()
+    assert "--patience=1\n" in (folder / "ended" / "flags.txt").read_text()
+
+
 def test_help_shows_the_flags_of_the_named_parts(whole_way):
     _, out, _ = outcome(whole_way, "help")
     assert "--cycle_lambda=" in out and "--pool_size=" in out and "--n_critic" not in out
     assert max(len(line) for line in out.splitlines()) <= 110
     _, out, _ = outcome(whole_way, "penalty help")
     assert "--r2_gamma=10.0" in out and "--r1_gamma" not in out
+    for name in ("folder:PATH", "keras:MODEL", "relativistic", "vae_gan"):
+        assert re.search(rf"^  {name} +\w", out, re.M)
 
 
 def test_a_runs_flags_are_a_flagfile(whole_way):

@@ -6,7 +6,7 @@ import tensorflow as tf
 from toys import assert_equal, numbers, toy_gan
 
 from callbacks.checkpoint import Checkpoint
-from gan.data import Spec, order
+from gan.data import Spec, _order
 from gan.data.source import StreamSource
 from gan.errors import UserError
 from trainers.checkpoints import Checkpoints
@@ -38,7 +38,7 @@ def make(strategy, gone=-1):
 )
 def test_whole_steps_are_saved_and_nothing_of_the_next(tmp_path, strategy, step):
     position = tf.constant([4 * step + 2], tf.int64)
-    source, broken = make(strategy, gone=int(order.shuffled(position, 96, 3)[0]))
+    source, broken = make(strategy, gone=int(_order.shuffled(position, 96, 3)[0]))
     save = Checkpoint(Checkpoints(tmp_path), checkpoint_every_kimg=None)
     with pytest.raises(UserError, match=rf"^disk:away: \\x1b gone\. .*at step {step};"):
         broken.fit(source, total_kimg=0.2, steps_per_loop=50, callbacks=[save])
