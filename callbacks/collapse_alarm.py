@@ -13,6 +13,7 @@ from callbacks._cadence import Cadence
 from gan.data.source import Source
 from gan.errors import UserError
 from gan.metrics.evaluation import Evaluator
+from gan.metrics.keys import Key
 from gan.sampling import latents
 from trainers import workdir
 from trainers.checkpoints import Checkpoints
@@ -163,8 +164,8 @@ class CollapseAlarm(keras.callbacks.Callback):
             if np.isfinite(logs.get(name, np.nan)):
                 value = float(logs[name])
                 best = self._note(name, value)
-                share = f"below {self._min_coverage:g} of its best, {best:.3g}"
-                text = f"{_short(name)} {value:.3g} is {share}"
+                figure, its_best = self._text(name, value), self._key(name).text(best)
+                text = f"{figure} is below {self._min_coverage:g} of its best, {its_best}"
                 counts = value * trials, best * trials
                 self._judge(name, signals.has_fallen(*counts, self._min_coverage), text)
         self._add(logs)
@@ -224,8 +225,8 @@ class CollapseAlarm(keras.callbacks.Callback):
         trainer = self.model
         then = self._act(why)
         figures = ", ".join(
-            f"{_short(name)} {value:.4g}"
-            + (f" (best {self._best[name]:.4g})" if name in self._best else "")
+            self._text(name, value)
+            + (f" (best {self._key(name).text(self._best[name])})" if name in self._best else "")
             for name, value in sorted(self._figures.items())
         )
         logging.warning(
@@ -254,13 +255,24 @@ class CollapseAlarm(keras.callbacks.Callback):
                 # What this graph call belongs to ends first: its line, its picture, its checkpoint.
                 trainer.rewind = lambda: checkpoints.roll_back(trainer)
                 trainer.stop_training = True
+                figure = self._text(EVAL + best["metric"], best["value"])
                 return (
                     f"Rollback {trainer.rollbacks + 1} of {self._max_rollbacks}, to the best "
-                    f"checkpoint: step {best['step']}, {best['metric']} {best['value']:.4g}."
+                    f"checkpoint: step {best['step']}, {figure}."
                 )
         self.stopped = f"collapse at step {trainer.step}: {why}" + (f"; {reason}" if reason else "")
         trainer.stop_training = True
         return f"Training stops{': ' if reason else ''}{reason}."
+
+    def _key(self, name: str) -> Key:
+        """What a metric declares of a logged key; of the alarm's own figures, how they print."""
+        declared = self._evaluator.keys if self._evaluator and name.startswith(EVAL) else {}
+        short = name.removeprefix("alarm/").removeprefix(EVAL)
+        return declared.get(short) or Key(short)
+
+    def _text(self, name: str, value: float) -> str:
+        """A figure in a sentence: `diversity 0.31`, `accuracy/discriminator 0.99`."""
+        return f"{self._key(name).name} {self._key(name).text(value)}"
 
     def _add(self, logs: dict[str, Any]) -> None:
         measured = (_DIVERSITY, _DISTINCT)
@@ -291,8 +303,3 @@ class CollapseAlarm(keras.callbacks.Callback):
             chosen = signals.seen_often(label, count)
             self._reals, label = reals[chosen], label[chosen]
         self._label = label
-
-
-def _short(key: str) -> str:
-    """alarm/diversity -> diversity, in sentences; accuracy/discriminator stays."""
-    return key.removeprefix("alarm/").removeprefix(EVAL)

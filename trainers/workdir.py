@@ -20,6 +20,7 @@ METRICS = "metrics.jsonl"
 CHECKPOINTS = "checkpoints"
 COLLAPSES = "collapses.jsonl"
 SAMPLES = "samples"
+TENSORBOARD = "tensorboard"
 
 # The first line of flags.txt.
 STAMP = f"# Tapestry {__version__}\n"

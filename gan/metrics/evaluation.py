@@ -237,10 +237,17 @@ class Evaluator:
         self._samples, self._kept = samples, kept.rows
         found: dict[str, float] = {}
         for name in self.metrics:
+            scored: dict[str, float] = {}
             if name == "modes":
-                found |= scores.modes(self.source, samples)
+                scored = scores.modes(self.source, samples)
             elif name in self._scored:
-                found |= self._score(name, samples)
+                scored = self._score(name, samples)
+            for key in found.keys() & scored.keys():
+                raise UserError(
+                    f"--metrics={name!r} and another metric return the key {key!r}: rename it in "
+                    "one of them."
+                )
+            found |= scored
         return found if finite else dict.fromkeys(found, float("nan"))
 
     def _bar(self, total: int, what: str) -> tqdm:

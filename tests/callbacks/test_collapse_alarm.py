@@ -16,7 +16,7 @@ from callbacks.collapse_alarm import CollapseAlarm
 from callbacks.metrics_log import MetricsLog
 from callbacks.nan_guard import NaNGuard
 from gan.errors import UserError
-from gan.metrics.declared import declared
+from gan.metrics.declared import Key, declared
 from trainers.checkpoints import Checkpoints
 from trainers.cyclegan import CycleGAN
 from trainers.gan import accuracy
@@ -27,7 +27,10 @@ EVERY = {"alarm_every_kimg": 0.016, "warmup_kimg": 0.0, "patience": 2, "samples"
 
 
 # What stands for an Evaluator; `Says` makes up what it finds.
-JUDGE = types.SimpleNamespace(keys=declared(["pr", "modes"]), num_samples=1000, num_reference=400)
+KEYS = declared(["pr", "modes"]) | {
+    "seen": Key("seen", better="higher", form=".0%", covers="share", metric="ideas:seen")
+}
+JUDGE = types.SimpleNamespace(keys=KEYS, num_samples=1000, num_reference=400)
 
 
 class Collapse(keras.callbacks.Callback):
@@ -129,15 +132,16 @@ def test_there_is_a_time_before_which_nothing_counts(tmp_path, caplog):
     assert not alarms(caplog)
 
 
-@pytest.mark.parametrize(("name", "unit"), [("recall", 0.1), ("modes", 40)])
+@pytest.mark.parametrize(("name", "unit"), [("recall", 0.1), ("modes", 40), ("seen", 0.1)])
 def test_coverage_below_its_best_is_a_collapse(tmp_path, caplog, name, unit):
-    """Of 400 reference images, or of whole modes: 320, then 96."""
+    """Of 400 reference images, or of whole modes: 320, then 96; of someone's own metric too."""
     up_and_down, down = [2.0, 8.0, 2.5, 4.1, 2.5], [2.0, 8.0, 4.1, 2.5, 2.4]
     train(tmp_path / "a", metrics={name: [v * unit for v in up_and_down]}, patience=2)
     assert not alarms(caplog)  # Never twice in a row.
     train(tmp_path / "b", metrics={name: [v * unit for v in down]}, patience=2)
     (said,) = alarms(caplog)
-    value, best = f"{2.4 * unit:.3g}", f"{8 * unit:.3g}"
+    value, best = KEYS[name].text(2.4 * unit), KEYS[name].text(8 * unit)
+    assert value == {"recall": "0.24", "modes": "96", "seen": "24%"}[name]
     assert f"step 20 (0.16 kimg): {name} {value} is below 0.5 of its best, {best}" in said
 
 

@@ -107,7 +107,31 @@ def test_a_line_an_event(make_gan: Callable[..., Any], source: Any, tmp_path: Pa
         (n, pytest.approx(losses.at[n]["loss/generator"])) for n in (32, 64, 96, 128, 144)
     ]
     assert [s for s, _ in shown["learning_rate/discriminator"]] == [32, 64, 96, 128, 144]
-    assert {"loss/discriminator", "logits/real", "logits/fake"} < set(shown)
+    # One name for each number, from train_step to the board.
+    assert set(shown) == {key for line in got for key in line if "/" in key}
+
+
+def test_what_has_no_kind_is_warned_of_once_and_left_out(
+    make_gan: Callable[..., Any], source: Any, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    class Own(keras.callbacks.Callback):
+        def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+            logs |= {"mine": 1.0, "eval/mine": 2.0, "eval/fid": 3.0}
+
+    schedule = keras.callbacks.LearningRateScheduler(lambda epoch, rate: rate)
+    make_gan().fit(
+        source,
+        total_kimg=0.032,
+        eval_every_kimg=0.016,
+        callbacks=[schedule, Own(), MetricsLog(tmp_path, log_every_kimg=0)],
+    )
+    (said,) = [r.getMessage() for r in caplog.records]
+    assert "'mine'" in said and "write eval/mine to have it logged" in said
+    for line in lines(tmp_path):
+        assert line["eval/mine"] == 2.0 and not {"mine", "loss", "learning_rate"} & set(line)
+        # Of a callback's numbers only the names are known.
+        assert line["keys"] == {"fid": {"better": "lower", "decides": True, "metric": "fid"},
+                                "mine": {}}  # fmt: skip
 
 
 def test_resuming_drops_what_lies_beyond_the_checkpoint(

@@ -13,9 +13,11 @@ import keras
 import numpy as np
 import pytest
 from PIL import Image
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from gan import data
 from gan.metrics.evaluation import Evaluator
+from trainers.checkpoints import Checkpoints
 
 TRAIN, EVALUATE = "scripts.train", "scripts.evaluate"
 GENERATE, COMPRESS, COMPARE = "scripts.generate", "scripts.compress", "scripts.compare"
@@ -226,7 +228,10 @@ IMAGES = [
     TRAIN, "--workdir=images", "--dataset=folder:data", "--width=0.05", "--eval_metrics=fid,kid",
     *TINY,
 ]  # fmt: skip
-POINTS = [TRAIN, "--workdir=points", "--dataset=ring", "--architecture=mlp", "--width=0.1", *TINY]
+POINTS = [
+    TRAIN, "--workdir=points", "--dataset=ring", "--architecture=mlp", "--width=0.1",
+    "--eval_metrics=ideas:reach,modes", *TINY,
+]  # fmt: skip
 
 
 def write_folder(folder):
@@ -250,8 +255,12 @@ def whole_way(tmp_path_factory):
     (folder / "ideas.py").write_text(
         "import keras\n"
         "from gan.losses import Loss, hinge\n"
+        "from gan.metrics.declared import Key, declares\n"
         "from trainers.gan import GAN\n"
         "sharp = Loss(hinge.discriminator, hinge.generator)\n"
+        "@declares(Key('reach', better='higher', unit='sd', form='.6f', decides=True))\n"
+        "def reach(reference, samples):\n"
+        "    return {'reach': float(samples.rows.std() / reference.rows.std())}\n"
         "class Mine(GAN):\n"
         "    def __init__(self, architecture, spec, *, zeal: float = 1.0, **options):\n"
         "        '''Args:\n            zeal: of the researcher.'''\n"
@@ -307,7 +316,10 @@ def whole_way(tmp_path_factory):
             "--count=6",
         ],
         "points": POINTS,
-        "modes": [EVALUATE, "--workdir=points"],
+        "own metric": [COMPARE, "points"],  # no code of the run's is there to be asked
+        "modes": [
+            EVALUATE, "--workdir=points", "--metrics=ideas:reach,modes", "--trust_code",
+        ],
         "paths": [
             TRAIN, "--dry_run", "--trainer=ideas:Mine", "--loss=ideas:sharp", "--zeal=2",
             "--architecture=gan.architectures.dcgan:dcgan", "--width=0.1",
@@ -461,8 +473,36 @@ def test_mixtures_are_judged_by_modes(whole_way):
     folder, _, _ = outcome(whole_way, "modes")
     (record,) = json.loads((folder / "points" / "evaluation.json").read_text())["evaluations"]
     metrics = record["metrics"]
-    assert set(metrics) == {"modes", "high_quality", "reverse_kl"}
+    assert set(metrics) == {"reach", "modes", "high_quality", "reverse_kl"} == set(record["keys"])
     assert 0 <= metrics["high_quality"] <= 1
+
+
+def test_a_metric_of_ones_own_is_treated_like_ours(whole_way):
+    """In metrics.jsonl, the progress line, TensorBoard, the best checkpoint and the tables."""
+    folder, _, err = outcome(whole_way, "points")
+    run = folder / "points"
+    events = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+    values = {e["step"]: e["eval/reach"] for e in events if "eval/reach" in e}
+    own = {"better": "higher", "unit": "sd", "decides": True, "form": ".6f"}
+    judged = [e for e in events if "keys" in e]
+    assert [e["step"] for e in judged] == list(values) == [5, 10]
+    assert all(e["keys"]["reach"] == own | {"metric": "ideas:reach"} for e in judged)
+    for step, value in values.items():
+        assert f"{step * 0.02:.3f} kimg: reach {value:.6f} sd, modes" in err
+    best = Checkpoints(run).best()
+    assert best == {"step": max(values, key=values.get), "metric": "reach",
+                    "value": max(values.values())}  # fmt: skip
+    board = EventAccumulator(str(run / "tensorboard"), size_guidance={"tensors": 0})
+    board.Reload()
+    about = board.SummaryMetadata("eval/reach").summary_description
+    assert about == "higher is better, in sd"
+    assert "loss/generator" in board.Tags()["tensors"]
+    _, out, _ = outcome(whole_way, "own metric")
+    (table,) = (t for t in out.split("\n\n") if t.startswith("reach (sd, higher is better)"))
+    assert f" {values[10]:.6f} " in table and f" {max(values.values()):.6f} " in table
+    _, out, _ = outcome(whole_way, "modes")
+    (record,) = json.loads((run / "evaluation.json").read_text())["evaluations"]
+    assert f"{record['metrics']['reach']:.6f} sd" in out
 
 
 @pytest.mark.parametrize("name", ["generate", "int8", "keras", "kept"])
