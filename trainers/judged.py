@@ -22,7 +22,7 @@ class Judged:
         step: of the state.
         metrics: key -> value; what is not finite says nothing of what is best.
         protocol: how they were measured, as JSON holds it.
-        keys: what the metrics declare, in their order.
+        keys: what the metrics declare of them, in the order of the declarations.
     """
 
     step: int
@@ -53,7 +53,8 @@ class Judged:
         """What metrics of these names (or import paths) found."""
         kept = {k: v for k, v in protocol.items() if k not in _NO_MATTER}
         # As a checkpoint will hold it, so that it equals what is read from one.
-        return Judged(step, dict(metrics), json.loads(json.dumps(kept)), declared(names))
+        keys = {name: key for name, key in declared(names).items() if name in metrics}
+        return Judged(step, dict(metrics), json.loads(json.dumps(kept)), keys)
 
     def record(self) -> dict[str, Any]:
         """For a checkpoint's state.json."""
