@@ -17,7 +17,7 @@ def mlp(
     conditional: bool = False,
     pack: int = 1,
     batch_norm: bool = True,
-    discriminator_maxout: int = 5,
+    discriminator_maxout: int | None = 5,
 ) -> Networks:
     """G of 4 layers of 400 ReLU units with batch norm, D of 3 layers of 200 maxout units.
 
@@ -31,7 +31,7 @@ def mlp(
         conditional: whether both networks also see the label, concatenated as one-hot.
         pack: samples the discriminator judges at once (PacGAN).
         batch_norm: whether the generator's hidden layers are batch-normalised.
-        discriminator_maxout: linear pieces of a discriminator unit; 0 for leaky ReLU instead.
+        discriminator_maxout: linear pieces of a discriminator unit; None takes leaky ReLU instead.
 
     Returns:
         Generator z -> (B, features), linear; discriminator (B, features * pack) -> (B, 1).
@@ -46,8 +46,8 @@ def mlp(
             f"mlp makes vectors, and {spec.name!r} has examples of shape {spec.shape}: "
             "take --architecture=dcgan or resnet."
         )
-    if discriminator_maxout < 0:
-        raise UserError(f"--discriminator_maxout={discriminator_maxout} must be 0 or above.")
+    if discriminator_maxout is not None and discriminator_maxout < 1:
+        raise UserError(f"--discriminator_maxout={discriminator_maxout} must be above 0, or none.")
     labels = [common.label_input(spec)] if conditional else []
 
     z = keras.Input(shape=(latent_dim,), name="z")
@@ -68,7 +68,7 @@ def mlp(
         h = keras.layers.Concatenate()([common.one_hot(labels[0], spec), h])
     units = common.channels(200, width)
     for _ in range(3):
-        if discriminator_maxout:
+        if discriminator_maxout is not None:
             h = Maxout(discriminator_maxout)(Dense(units * discriminator_maxout)(h))
         else:
             h = Dense(units, activation=functions.leaky_relu, kernel_initializer="he_normal")(h)

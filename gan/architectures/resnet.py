@@ -22,7 +22,7 @@ def resnet(
     conditional: bool = False,
     pack: int = 1,
     spectral_norm: bool = True,
-    attention_resolution: int = 0,
+    attention_resolution: int | None = None,
 ) -> Networks:
     """SNGAN: residual blocks, spectral normalisation in D, conditional batch norm and projection.
 
@@ -39,7 +39,7 @@ def resnet(
         pack: samples the discriminator judges at once (PacGAN), concatenated on the channels.
         spectral_norm: whether the discriminator's layers are spectrally normalised.
         attention_resolution: side of the features that self-attention looks over, in both networks
-            (Zhang et al., 2019, arXiv:1805.08318); 0 for none.
+            (Zhang et al., 2019, arXiv:1805.08318); None for none of it.
 
     Returns:
         Generator z -> (B, H, W, C) in [-1, 1]; discriminator (B, H, W, C * pack) -> (B, 1) logits.
@@ -54,10 +54,10 @@ def resnet(
     small = side < 64
     downs = min(times, 2) if small else times
     valid = [side >> i for i in range(1, downs + 1) if side >> i > side >> times]
-    if attention_resolution and attention_resolution not in valid:
+    if attention_resolution is not None and attention_resolution not in valid:
         raise UserError(
             f"--attention_resolution={attention_resolution} is no side of the features that both "
-            f"networks have on {spec.name!r}: 0{''.join(f' or {v}' for v in valid)}."
+            f"networks have on {spec.name!r}: none{''.join(f' or {v}' for v in valid)}."
         )
     if small:
         up_filters, down_filters = [256] * (times + 1), [128] * (downs + 2)
@@ -85,7 +85,11 @@ def resnet(
 
 
 def _generator(
-    spec: Spec, filters: list[int], latent_dim: int, conditional: bool, attention_resolution: int
+    spec: Spec,
+    filters: list[int],
+    latent_dim: int,
+    conditional: bool,
+    attention_resolution: int | None,
 ) -> keras.Model:
     """Dense to the smallest features, then one block for each doubling; `filters` from small."""
     height, width, image_channels = spec.shape
@@ -115,7 +119,7 @@ def _discriminator(
     pack: int,
     conditional: bool,
     spectral_norm: bool,
-    attention_resolution: int,
+    attention_resolution: int | None,
 ) -> keras.Model:
     """The first `downs` blocks halve the image; then ReLU, the sum over pixels and a Dense."""
     height, width, image_channels = spec.shape

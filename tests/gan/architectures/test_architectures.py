@@ -20,7 +20,7 @@ SMALL: dict[str, Any] = {"width": 0.0625, "latent_dim": 8}
 # name: (architecture, shape, options). Between them: all sizes, channels and options.
 CASES: dict[str, tuple[Callable[..., Networks], tuple[int, ...], dict[str, Any]]] = {
     "mlp": (mlp, (2,), {}),
-    "mlp-plain": (mlp, (2,), {"batch_norm": False, "discriminator_maxout": 0, "pack": 2}),
+    "mlp-plain": (mlp, (2,), {"batch_norm": False, "discriminator_maxout": None, "pack": 2}),
     "mlp-conditional": (mlp, (2,), {"conditional": True}),
     "dcgan-28": (dcgan, (28, 28, 1), {}),
     "dcgan-32": (
@@ -179,7 +179,7 @@ def test_parameter_counts():
 
 MISTAKES: list[tuple[Callable[..., Networks], tuple[int, ...], dict[str, Any], str]] = [
     (mlp, (28, 28, 1), {}, "mlp makes vectors"),
-    (mlp, (2,), {"discriminator_maxout": -1}, "--discriminator_maxout=-1"),
+    (mlp, (2,), {"discriminator_maxout": 0}, "--discriminator_maxout=0"),
     (dcgan, (2,), {}, "makes images"),
     (dcgan, (32, 32, 5), {}, "1 to 4 channels"),
     (dcgan, (36, 36, 1), {}, "36x36: set --image_size"),
@@ -189,7 +189,7 @@ MISTAKES: list[tuple[Callable[..., Networks], tuple[int, ...], dict[str, Any], s
     (dcgan, (28, 28, 1), {"conditioning": "sum"}, "'sum' is not known; it can be concat or"),
     (dcgan, (28, 28, 1), {"discriminator_norm": "layer"}, "none or batch"),
     (resnet, (30, 30, 1), {}, "30x30"),
-    (resnet, (28, 28, 1), {"attention_resolution": 7}, "=7 is no side .* 0 or 14"),
+    (resnet, (28, 28, 1), {"attention_resolution": 7}, "=7 is no side .* none or 14"),
     (resnet_translator, (30, 30, 1), {}, "multiples of 4"),
     (resnet_translator, (28, 28, 1), {"n_blocks": -1}, "--n_blocks=-1"),
     (resnet_translator, (28, 28, 1), {"discriminator_layers": 5}, "take 1 to 3"),
