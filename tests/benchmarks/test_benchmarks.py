@@ -1,0 +1,62 @@
+"""Every benchmark runs, at the least that it measures."""
+
+import pathlib
+import subprocess
+import sys
+
+import keras
+import pytest
+
+from gan.compression import export
+
+pytestmark = pytest.mark.slow
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+
+
+def run(name: str, *arguments: str) -> list[str]:
+    """The lines that a benchmark prints."""
+    done = subprocess.run(
+        [sys.executable, "-m", f"benchmarks.{name}", *arguments],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout.splitlines()
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments", "rows"),
+    [
+        ("features", ["--rounds=1", "--images=1000"], ["ours"]),
+        ("loop", ["--rounds=1", "--steps=1"], ["overhead of (a) over (b)", "speed of (a) / (c)"]),
+        ("metrics", ["--rows=1000", "--dim=8"], ["fid", "kid", "is", "neighbours", "pr", "dc"]),
+        (
+            "runtimes",
+            ["--width=0.03", "--rounds=1", "--calls=3", "--calibration=2", "--threads=1"],
+            ["litert float32", "litert int8"],
+        ),
+        ("sensitivity_random", [], ["| held-out images |", "| blur", "| flat patches |"]),
+    ],
+)
+def test_runs(name, arguments, rows):
+    lines = run(name, *arguments)
+    for row in rows:
+        assert any(line.startswith(row) for line in lines), lines
+
+
+def test_sensitivity_runs(debian_fashion_mnist):
+    lines = run("sensitivity", f"--dataset_dir={debian_fashion_mnist}")
+    assert lines[-1].startswith("| a tenth as many training images")
+
+
+def test_latency_is_against_the_folders_float32(tmp_path):
+    z = keras.Input((64,), name="z")
+    for name, width in (("float32", 2048), ("narrow", 64)):
+        x = keras.layers.Dense(width, activation="relu")(z)
+        model = keras.Model(z, keras.layers.Dense(64)(x))
+        (tmp_path / f"{name}.tflite").write_bytes(export.to_tflite(model))
+    faster, base = run("latency", str(tmp_path), "--rounds=3")
+    assert faster.startswith("narrow") and base.startswith("float32")
+    assert " 1.0 times faster" in base
