@@ -27,8 +27,3 @@ class Cadence:
             return False
         self._periods = images // self._every
         return True
-
-
-def kimg_label(images: int) -> str:
-    """Thousands of images, `000123.456` for 123,456: exact, and sorts by name."""
-    return f"{images // 1000:06d}.{images % 1000:03d}"

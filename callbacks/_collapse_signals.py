@@ -1,12 +1,14 @@
 """What tells a collapsed generator from a healthy one: figures of samples beside real examples."""
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+import math
+from collections.abc import Sequence
 
 import numpy as np
 from scipy.sparse.csgraph import connected_components
 from scipy.spatial.distance import pdist, squareform
 from scipy.special import bdtr
+
+from trainers.workdir.log import LogEvent
 
 # Of the test that a count has fallen: how often chance alone may say so.
 LEVEL = 0.001
@@ -112,14 +114,15 @@ def seen_often(labels: np.ndarray, count: int) -> np.ndarray:
 
 
 def best_and_last(
-    events: Sequence[Mapping[str, Any]], names: Sequence[str]
+    events: Sequence[LogEvent], names: Sequence[str]
 ) -> tuple[dict[str, float], dict[str, float]]:
-    """The highest and the last value of each of these names in the lines of a log."""
+    """The highest and the last finite value of each of these names in the events of a log."""
     best: dict[str, float] = {}
     last: dict[str, float] = {}
     for event in events:
-        # null stands for what was not finite
-        for name in (n for n in names if isinstance(event.get(n), (int, float))):
-            last[name] = float(event[name])
-            best[name] = max(last[name], best.get(name, last[name]))
+        for name in names:
+            value = event.values.get(name, math.nan)
+            if math.isfinite(value):
+                last[name] = value
+                best[name] = max(value, best.get(name, value))
     return best, last

@@ -8,7 +8,7 @@ import tensorflow as tf
 from callbacks._cadence import Cadence
 from callbacks.nan_guard import TrainingDiverged, diverged
 from trainers.checkpoints import Checkpoints
-from trainers.judged import Judged, best_of
+from trainers.workdir.judged import Judged, best_of
 
 
 class Checkpoint(keras.callbacks.Callback):

@@ -1,6 +1,5 @@
 """Says that a GAN has collapsed while something can still be done about it."""
 
-import json
 from itertools import islice
 from typing import Any
 
@@ -12,14 +11,16 @@ from callbacks import _collapse_signals as signals
 from callbacks._cadence import Cadence
 from gan.data.source import Source
 from gan.errors import UserError
+from gan.files import to_json
 from gan.metrics.evaluation import Evaluator
 from gan.metrics.keys import Key
 from gan.sampling import latents
-from trainers import workdir
 from trainers.checkpoints import Checkpoints
 from trainers.distribution import any_worker, is_chief
 from trainers.logs import EVAL
 from trainers.progress import whole_images
+from trainers.workdir.log import append_line, read_log
+from trainers.workdir.paths import Workdir
 
 ACTIONS = ("warn", "stop", "rollback")
 _SCAN = 16  # times as many real examples are looked through where there are many classes
@@ -122,7 +123,7 @@ class CollapseAlarm(keras.callbacks.Callback):
                 raise UserError(f"{name}={count}: expected at least {least}.")
         self.stopped = ""
         self._source, self._checkpoints, self._action = source, checkpoints, action
-        self._workdir = checkpoints.directory.parent
+        self._workdir = Workdir(checkpoints.directory.parent)
         self._cadence = Cadence(alarm_every_kimg)
         self._warmup, self._patience = whole_images(warmup_kimg), patience
         self._min_diversity, self._min_distinct = min_diversity, min_distinct
@@ -139,8 +140,8 @@ class CollapseAlarm(keras.callbacks.Callback):
             self._distinct_reals = signals.distinct(self._reals, self._reals)
         self._cadence.start(self.model.images)
         watched = [_DIVERSITY, _DISTINCT, *self._coverages()]
-        events = workdir.read_log(self._workdir / workdir.METRICS).events
-        before = [event for event in events if 0 < event["step"] <= self.model.step]
+        events = read_log(self._workdir.metrics).events
+        before = [event for event in events if 0 < event.step <= self.model.step]
         self._best, last = signals.best_and_last(before, watched)
         self._figures = {n: v for n, v in last.items() if n in (_DIVERSITY, _DISTINCT)}
         self._streaks: dict[str, int] = {}
@@ -235,9 +236,8 @@ class CollapseAlarm(keras.callbacks.Callback):
         )  # fmt: skip
         if is_chief(trainer.distribute_strategy):
             record = {"step": trainer.step, "images": trainer.images, "why": why, "then": then}
-            self._workdir.mkdir(parents=True, exist_ok=True)
-            with open(self._workdir / workdir.COLLAPSES, "a", encoding="utf-8") as file:
-                file.write(json.dumps(record | self._figures) + "\n")
+            self._workdir.folder.mkdir(parents=True, exist_ok=True)
+            append_line(self._workdir.collapses, to_json(record | self._figures, indent=None))
 
     def _act(self, why: str) -> str:
         """Sets in motion what the action says; a sentence on what that is."""

@@ -11,8 +11,8 @@ from gan.errors import UserError
 from gan.metrics.evaluation import Evaluator
 from gan.sampling import KerasSampler
 from trainers.base import Trainer
-from trainers.judged import Judged
 from trainers.logs import of_evaluation
+from trainers.workdir.judged import Judged
 
 
 class Evaluation(keras.callbacks.Callback):

@@ -1,19 +1,20 @@
 """Pictures of what the generators make, as training goes on."""
 
 import os
+from pathlib import Path
 from typing import Any
 
 import keras
 import numpy as np
 import tensorflow as tf
 
-from callbacks._cadence import Cadence, kimg_label
+from callbacks._cadence import Cadence
 from callbacks._summaries import summary_writer
 from callbacks._writer import BackgroundWriter
 from gan.data.source import Source
 from gan.images import save_png
 from trainers.views import Layout, View
-from trainers.workdir import SAMPLES
+from trainers.workdir.paths import Workdir
 
 
 class ImageGrid(keras.callbacks.Callback):
@@ -60,25 +61,25 @@ class ImageGrid(keras.callbacks.Callback):
     ) -> None:
         super().__init__()
         self._source = source
-        self._workdir = workdir
+        self._workdir = Workdir(workdir)
         self._layout = Layout(rows, columns, seed)
         self._cadence = Cadence(image_every_kimg)
 
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
         """Draws the reals and the untrained (or restored) generator."""
         self._writer = BackgroundWriter()
-        self._summaries = summary_writer(self._workdir)
+        self._summaries = summary_writer(self._workdir.folder)
         found = self.model.views(self._source, self._layout)
         still = {name: view for name, view in found.items() if isinstance(view, np.ndarray)}
         self._views: dict[str, View] = {n: v for n, v in found.items() if n not in still}
         self._drawn = -1
         for name, picture in still.items():
             # A resumed run has them already.
-            if not os.path.exists(self._path(name)):
-                self._writer.submit(self._write, name, self._path(name), picture, 0)
+            if not self._workdir.picture(name).exists():
+                self._writer.submit(self._write, name, self._workdir.picture(name), picture, 0)
         images = self.model.images
         self._cadence.start(images)
-        if not all(os.path.exists(self._path(name, images)) for name in self._views):
+        if not all(self._workdir.picture(name, images).exists() for name in self._views):
             self._draw(images)
 
     def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
@@ -100,22 +101,17 @@ class ImageGrid(keras.callbacks.Callback):
         self._drawn = images
         for name, view in self._views.items():
             sample = view.sample()
-            self._writer.submit(
-                self._draw_and_write, name, self._path(name, images), view, sample, images
-            )
-
-    def _path(self, name: str, images: int | None = None) -> str:
-        stem = name if images is None else f"{name}_{kimg_label(images)}kimg"
-        return os.path.join(self._workdir, SAMPLES, f"{stem}.png")
+            path = self._workdir.picture(name, images)
+            self._writer.submit(self._draw_and_write, name, path, view, sample, images)
 
     # On the writer thread.
 
     def _draw_and_write(
-        self, name: str, path: str, view: View, sample: np.ndarray, images: int
+        self, name: str, path: Path, view: View, sample: np.ndarray, images: int
     ) -> None:
         self._write(name, path, view.draw(sample), images)
 
-    def _write(self, name: str, path: str, picture: np.ndarray, images: int) -> None:
+    def _write(self, name: str, path: Path, picture: np.ndarray, images: int) -> None:
         save_png(path, picture)
         with self._summaries.as_default():
             tf.summary.image(f"samples/{name}", picture[None], step=images)

@@ -1,11 +1,9 @@
 """metrics.jsonl: every number of a run, one line per event."""
 
-import json
 import math
 import os
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
 import keras
@@ -13,50 +11,15 @@ import numpy as np
 from absl import logging
 
 from callbacks._cadence import Cadence
-from gan.metrics.keys import Key, records
-from trainers.judged import Judged
 from trainers.logs import evaluated, is_path
-from trainers.workdir import METRICS, cut_log
+from trainers.workdir.judged import Judged
+from trainers.workdir.log import LogEvent, append_line, cut_log
+from trainers.workdir.paths import Workdir
 
 _RATE = "progress/images_per_second"
 
 # Keys without a kind that Keras or the loop put into the logs; they are no numbers of their own.
 _KERAS = {"loss", "learning_rate", "step", "images", "epoch"}
-
-
-@dataclass(frozen=True)
-class LogEvent:
-    """What is logged at one moment.
-
-    Attributes:
-        step: steps taken.
-        images: real images seen.
-        seconds: wall time spent training since the run's beginning, over all its resumes.
-        values: every number by its key, KIND/NAME: losses, which are means over the steps of the
-            last graph call, learning rates, ..., and eval/NAME at an evaluation.
-        keys: what its metrics declare of NAME; empty at other events.
-        feature_net: that they were measured by; "" for points.
-    """
-
-    step: int
-    images: int
-    seconds: float
-    values: Mapping[str, float]
-    keys: Mapping[str, Key] = field(default_factory=dict)
-    feature_net: str = ""
-
-    def json(self) -> str:
-        """One line of JSON without its line break; a number that is not finite becomes null."""
-        head: dict[str, Any] = {
-            "step": self.step,
-            "images": self.images,
-            "seconds": round(self.seconds, 3),
-        }
-        # JSON has no NaN, and readers other than Python's refuse a file that holds one.
-        finite = {k: v if math.isfinite(v) else None for k, v in sorted(self.values.items())}
-        about: dict[str, Any] = {"keys": records(self.keys.values())} if self.keys else {}
-        about |= {"feature_net": self.feature_net} if self.feature_net else {}
-        return json.dumps(head | finite | about, allow_nan=False)
 
 
 class MetricsLog(keras.callbacks.Callback):
@@ -88,7 +51,7 @@ class MetricsLog(keras.callbacks.Callback):
         sinks: Sequence[Callable[[LogEvent], None]] = (),
     ) -> None:
         super().__init__()
-        self._path = os.path.join(workdir, METRICS)
+        self._path = Workdir(workdir).metrics
         self._cadence = Cadence(log_every_kimg)
         self._sinks = tuple(sinks)
         self._warned: set[str] = set()
@@ -96,12 +59,12 @@ class MetricsLog(keras.callbacks.Callback):
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
         """Drops what lies beyond the restored step; logs an evaluation made at the start."""
         images = self.model.images
-        os.makedirs(os.path.dirname(os.path.abspath(self._path)), exist_ok=True)
+        self._path.parent.mkdir(parents=True, exist_ok=True)
         before = cut_log(self._path, self.model.step)
         # A clock that reads, now, the seconds the run had spent when it was at this step.
         self._origin = time.monotonic() - _seconds_at(before, images)
         self._values: dict[str, float] = {}
-        self._logged_step = before[-1]["step"] if before else -1
+        self._logged_step = before[-1].step if before else -1
         self._logged_images, self._rate = images, 0.0
         self._last_batch = self._since = time.monotonic()
         self._cadence.start(images)
@@ -148,12 +111,7 @@ class MetricsLog(keras.callbacks.Callback):
 
     def _log(self, found: dict[str, float] | None = None) -> None:
         event = self._event(found or {})
-        # One write to a file opened for appending: a reader never sees half a line.
-        descriptor = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
-        try:
-            os.write(descriptor, (event.json() + "\n").encode())
-        finally:
-            os.close(descriptor)
+        append_line(self._path, event.json())
         self._logged_step = event.step
         for sink in self._sinks:
             sink(event)
@@ -181,15 +139,9 @@ class MetricsLog(keras.callbacks.Callback):
         }
 
 
-def _seconds_at(events: list[dict[str, Any]], images: int) -> float:
+def _seconds_at(events: Sequence[LogEvent], images: int) -> float:
     """Training time when the run was at `images`: from the last line, at the rate it names."""
-    if not events:
+    if not events or not math.isfinite(events[-1].seconds):
         return 0.0
-    rate = _number(events[-1].get(_RATE))
-    beyond = (images - events[-1]["images"]) / rate if rate > 0 else 0.0
-    return _number(events[-1].get("seconds")) + beyond
-
-
-def _number(value: Any) -> float:
-    """A line may be whole and yet hold anything."""
-    return float(value) if type(value) in (int, float) else 0.0
+    rate = events[-1].values.get(_RATE, 0.0)
+    return events[-1].seconds + ((images - events[-1].images) / rate if rate > 0 else 0.0)

@@ -7,8 +7,8 @@ from typing import Any, TextIO
 import keras
 from tqdm import tqdm
 
-from trainers.judged import Judged
 from trainers.logs import groups
+from trainers.workdir.judged import Judged
 
 
 class ProgressBar(keras.callbacks.Callback):

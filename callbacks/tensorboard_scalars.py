@@ -5,8 +5,8 @@ import os
 import tensorflow as tf
 
 from callbacks._summaries import summary_writer
-from callbacks.metrics_log import LogEvent
 from trainers.logs import EVAL
+from trainers.workdir.log import LogEvent
 
 
 class TensorBoardScalars:

@@ -57,9 +57,9 @@ def write_json(path: str | os.PathLike[str], record: Mapping[str, Any]) -> None:
     write_whole(path, f"{to_json(record)}\n".encode())
 
 
-def to_json(record: Mapping[str, Any]) -> str:
-    """A record as indented JSON; a number that is not finite becomes null."""
-    return json.dumps(_finite(record), indent=2, allow_nan=False)
+def to_json(record: Mapping[str, Any], *, indent: int | None = 2) -> str:
+    """A record as JSON, without `indent` on one line; a number that is not finite becomes null."""
+    return json.dumps(_finite(record), indent=indent, allow_nan=False)
 
 
 def check_output(flag: str, path: str | os.PathLike[str], *, folder: bool = False) -> None:

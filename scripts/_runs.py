@@ -13,10 +13,13 @@ from typing import Any
 import numpy as np
 
 from gan.errors import UserError
-from gan.metrics.keys import Key, from_records
-from scripts import experiment, parts
-from trainers import evaluations, workdir
+from gan.metrics.keys import Key
+from scripts import parts
 from trainers.logs import evaluated
+from trainers.workdir import evaluations
+from trainers.workdir.flags import flag_texts
+from trainers.workdir.log import read_log
+from trainers.workdir.paths import Workdir
 
 # Flags that say how a curve was measured (metrics.jsonl itself does not), and those that leave what
 # is learnt as it is. (Of a user's own part its module could say so; but it is not run to ask.)
@@ -90,60 +93,58 @@ def read(folder: Path) -> Run:
     """Reads a run.
 
     Raises:
-        UserError: no run's folder, nothing evaluated in it, or an evaluation.json that is none.
+        UserError: no run's folder, or nothing evaluated in it.
     """
-    if not (folder / workdir.FLAG_FILE).is_file():
-        raise UserError(
-            f"{str(folder)!r} is no run's folder: {folder / workdir.FLAG_FILE} is missing; "
-            "expected the --workdir of a run of scripts.train."
-        )
-    run = Run(folder, experiment.flag_texts(folder))
+    run = Run(folder, flag_texts(folder, flag=""))
     _read_curves(run)
     _read_evaluations(run)
     if not run.curves and not run.evaluations:
         raise UserError(
             f"{str(folder)!r} holds no evaluation yet: neither a line of its metrics.jsonl nor an "
             "evaluation.json; wait for one, or run scripts.evaluate --workdir on it."
+            + "".join(f" {note}" for note in run.notes)
         )
     return run
 
 
 def _read_curves(run: Run) -> None:
-    path = run.folder / workdir.METRICS
-    log = workdir.read_log(path)
+    path = Workdir(run.folder).metrics
+    log = read_log(path)
     run.notes += log.notes(path)
     for event in log.events:
-        images, keys = int(event["images"]), from_records(event.get("keys"))
-        run.keys |= keys
-        for name, value in _numbers(evaluated(event)).items():
-            if name in keys and keys[name].spread_of:
+        run.keys |= event.keys
+        for name, value in _finite(evaluated(event.values)).items():
+            if name in event.keys and event.keys[name].spread_of:
                 continue
-            run.curves.setdefault(name, {})[images] = value
-            run.seconds[images] = float(event.get("seconds", math.nan))
-            if event.get("feature_net"):
-                run.nets[name] = str(event["feature_net"])
+            run.curves.setdefault(name, {})[event.images] = value
+            run.seconds[event.images] = event.seconds
+            if event.feature_net:
+                run.nets[name] = event.feature_net
 
 
 def _read_evaluations(run: Run) -> None:
-    entries = evaluations.read(run.folder / evaluations.NAME)
-    titles = {str(e["subject"].get("sha256")): _title(e["subject"]) for e in entries}
+    try:
+        entries = evaluations.read(Workdir(run.folder).evaluations)
+    except UserError as error:
+        run.notes.append(str(error))
+        return
+    titles = {str(e.subject.get("sha256")): _title(e.subject) for e in entries}
     for entry in entries:
-        metrics, subject = _numbers(entry["metrics"]), entry["subject"]
-        keys = from_records(entry["keys"])
-        run.keys |= keys
-        spreads = {name for name, key in keys.items() if key.spread_of}
+        metrics, subject = _finite(entry.metrics), entry.subject
+        run.keys |= entry.keys
+        spreads = {name for name, key in entry.keys.items() if key.spread_of}
         title, sha256 = _title(subject), str(subject.get("sha256"))
         if title and list(titles.values()).count(title) > 1:  # two of one name
             title += f" ({sha256[:6]})"
-        protocol = {k: v for k, v in entry["protocol"].items() if k != "seed"}
+        protocol = {k: v for k, v in entry.protocol.items() if k != "seed"}
         run.evaluations.append(
             Evaluation(
                 subject=title,
                 protocol=flat(protocol),
                 images=subject.get("images"),
                 metrics={k: v for k, v in metrics.items() if k not in spreads},
-                errors=_numbers(entry["errors"]),
-                keys=keys,
+                errors=_finite(entry.errors),
+                keys=entry.keys,
             )
         )
 
@@ -156,10 +157,8 @@ def _title(subject: Mapping[str, Any]) -> str:
     return f"pictures of {name}" if subject["kind"] == "images" else name
 
 
-def _numbers(record: Mapping[str, Any]) -> dict[str, float]:
-    """The entries that are numbers; null stands for one that was not finite."""
-    found = {k: v for k, v in record.items() if isinstance(v, (int, float))}
-    return {k: float(v) for k, v in found.items() if not isinstance(v, bool)}
+def _finite(metrics: Mapping[str, float]) -> dict[str, float]:
+    return {name: value for name, value in metrics.items() if math.isfinite(value)}
 
 
 def flat(record: Mapping[str, Any], prefix: str = "") -> dict[str, str]:

@@ -27,6 +27,7 @@ from trainers import averages
 from trainers.checkpoints import Checkpoints
 from trainers.distillation import Distillation
 from trainers.gan import GAN
+from trainers.workdir.paths import Workdir
 
 FLAGS = flags.FLAGS
 
@@ -76,7 +77,7 @@ def trained(run: experiment.Experiment, student: Student, folder: Path) -> keras
         TrainingDiverged: a loss is not finite.
         UserError: a run that has no students.
     """
-    file = folder / "generator.keras"
+    file = Workdir(folder).generator()
     if file.is_file():
         try:
             return load_keras(file, flag="out")

@@ -14,8 +14,9 @@ from gan.data.classes import aligned
 from gan.errors import UserError
 from gan.generators import load_model
 from gan.metrics.evaluation import Evaluator
-from scripts import _provenance, _rundata, cli, experiment
+from scripts import _provenance, cli, experiment
 from trainers.checkpoints import Checkpoints
+from trainers.workdir.data import class_names
 
 FLAGS = flags.FLAGS
 
@@ -80,7 +81,7 @@ def reference(run: experiment.Experiment | None) -> tuple[Source, str, dict[str,
         return run.source, split, transform
     source = experiment.load_source(values | chosen | {"split": split})
     if split != own:  # A split may lack a class; the generator's numbers are those of training.
-        names = run.source.spec.class_names if run else _rundata.class_names(FLAGS.workdir)
+        names = run.source.spec.class_names if run else class_names(FLAGS.workdir)
         source = aligned(source, names)
     return source, split, transform
 

@@ -27,8 +27,9 @@ from gan.metrics.evaluation import Evaluator
 from gan.options import Free
 from scripts import _seeking, _students, cli, experiment, parts
 from scripts._compression import Compression
-from trainers.lock import locked
-from trainers.workdir import CHECKPOINTS, FLAG_FILE
+from trainers.workdir.flags import write_flags
+from trainers.workdir.lock import locked
+from trainers.workdir.paths import Workdir
 
 FLAGS = flags.FLAGS
 
@@ -114,10 +115,10 @@ def check_flags() -> None:
             about = options.of(CompressOptions)[name].about.rstrip(".")
             raise UserError(f"--{name} is missing: --{name}=DIR, {about}.")
     files.check_output("out", FLAGS.out, folder=True)
-    if (Path(FLAGS.out) / CHECKPOINTS).exists():  # its flags.txt would be lost
+    if Workdir(FLAGS.out).checkpoints.exists():  # its flags.txt would be lost
         raise UserError(
             f"--out={FLAGS.out!r} is a run's folder; take another, such as "
-            f"{str(Path(FLAGS.out) / 'device')!r}."
+            f"{str(Workdir(FLAGS.out).device)!r}."
         )
     if not 0 <= FLAGS.sparsity < 1:
         raise UserError(f"--sparsity={FLAGS.sparsity}: expected at least 0 and below 1.")
@@ -220,8 +221,8 @@ def main(argv: Sequence[str]) -> int:
         with files.reported("out", FLAGS.out):
             held.enter_context(locked(out, flag="out"))
             work.begin()
-            fresh = not (out / FLAG_FILE).is_file()
-            experiment.write_flags(out / FLAG_FILE, values)
+            fresh = not Workdir(out).flags.is_file()
+            write_flags(out, values)
             # It is the sign that all is there: an earlier one must not vouch for files made anew.
             (out / "report.json").unlink(missing_ok=True)
         try:
@@ -229,7 +230,7 @@ def main(argv: Sequence[str]) -> int:
                 return make_all(work, wanted, limits, searching)
         except BaseException:
             if fresh and not work.bound:  # other flags are as good for what is there
-                (out / FLAG_FILE).unlink(missing_ok=True)
+                Workdir(out).flags.unlink(missing_ok=True)
             raise
 
 

@@ -19,8 +19,9 @@ from absl import flags
 from gan import files, options
 from gan.compression import report, table
 from scripts import cli
-from trainers.lock import locked
-from trainers.workdir import SAMPLES, check_version
+from trainers.workdir.flags import check_version
+from trainers.workdir.lock import locked
+from trainers.workdir.paths import Workdir
 
 FLAGS = flags.FLAGS
 RECIPE = Path(__file__).parent.parent / "recipes" / "demo.flags"
@@ -102,7 +103,8 @@ def run_missing(out: Path) -> int:
         step("Generating with the pruned int8 file", "generate", model=model, out=grid)
     print()
     print(table.render(report.read(device / "report.json") or {}))
-    last = max((run / SAMPLES).glob("fake_*.png"), default=run / SAMPLES)
+    pictures = Workdir(run).samples
+    last = max(pictures.glob("fake_*.png"), default=pictures)
     print(f"\nSamples in training        {last}")
     print(f"Samples of the int8 file   {grid}")
     print(f"Variants for the same z    {device / 'comparison.png'}")

@@ -24,11 +24,12 @@ from gan import files, options
 from gan.errors import UserError
 from gan.images import save_png
 from gan.metrics.evaluation import Evaluator
-from gan.metrics.keys import Key, records
+from gan.metrics.keys import Key
 from scripts import _provenance, _subjects, cli, experiment
 from scripts._subjects import TRANSFORM, Subject
-from trainers import evaluations
-from trainers.workdir import FLAG_FILE
+from trainers.workdir import evaluations
+from trainers.workdir.flags import flag_texts
+from trainers.workdir.paths import Workdir
 
 FLAGS = flags.FLAGS
 
@@ -192,11 +193,8 @@ def check_out() -> tuple[str, Path]:
         UserError: it cannot, or holds something else.
     """
     if not FLAGS.out:
-        if not (Path(FLAGS.workdir) / FLAG_FILE).is_file():
-            experiment.read_flags(
-                FLAGS.workdir, trust_code=FLAGS.trust_code
-            )  # says what is wrong with it
-        path = Path(FLAGS.workdir) / evaluations.NAME
+        flag_texts(FLAGS.workdir)  # says what is wrong with it
+        path = Workdir(FLAGS.workdir).evaluations
         files.check_output("workdir", path)
         try:
             evaluations.read(path)
@@ -215,7 +213,7 @@ def check_out() -> tuple[str, Path]:
     return "out", Path(FLAGS.out)
 
 
-def judge(evaluator: Evaluator, subject: Subject, transform: dict[str, Any]) -> dict[str, Any]:
+def judge(evaluator: Evaluator, subject: Subject, transform: dict[str, Any]) -> evaluations.Entry:
     """An entry of evaluation.json; prints its metrics.
 
     Args:
@@ -238,14 +236,14 @@ def judge(evaluator: Evaluator, subject: Subject, transform: dict[str, Any]) -> 
         error = f" +- {errors[name]:.2g}" if errors else ""
         text = evaluator.keys.get(name, Key(name)).text(value)
         print(f"{evaluator.label(name):28} {text}{error}", flush=True)
-    return {
-        "subject": subject.about,
-        "protocol": protocol,
-        "metrics": metrics,
-        "keys": records(key for name, key in evaluator.keys.items() if name in metrics),
-        "errors": errors,
-        "made": _provenance.made(),
-    }
+    return evaluations.Entry(
+        subject=subject.about,
+        protocol=protocol,
+        metrics=metrics,
+        keys={name: key for name, key in evaluator.keys.items() if name in metrics},
+        errors=errors,
+        made=_provenance.made(),
+    )
 
 
 def parse(argv: Sequence[str]) -> None:

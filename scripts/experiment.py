@@ -14,18 +14,21 @@ from typing import Any
 
 import tensorflow as tf
 
-from gan import files, options, origin
+from gan import options, origin
 from gan.data import Source, load, same_but_place
 from gan.data import absolute as absolute_name
 from gan.data.classes import require_examples
 from gan.data.reading import check_memory
 from gan.errors import MissingError, UserError
-from scripts import _code, _rundata, parts
+from scripts import _places, parts
 from scripts.settings import Names, RunOptions
 from trainers.base import Trainer
 from trainers.checkpoints import Checkpoints
 from trainers.distribution import make_strategy
-from trainers.workdir import FLAG_FILE, STAMP, check_version
+from trainers.workdir.code import admit_code
+from trainers.workdir.data import check_data, data_then
+from trainers.workdir.flags import flag_texts
+from trainers.workdir.paths import Workdir
 
 # Whose options the flags of a training run are.
 ROOTS = (Names, RunOptions)
@@ -70,9 +73,9 @@ def build(
     except MissingError:
         raise
     except UserError as error:
-        raise UserError(f"{error}{_rundata.then(workdir)}") from None
+        raise UserError(f"{error}{data_then(workdir)}") from None
     if workdir:
-        _rundata.check(workdir, source)
+        check_data(workdir, source)
     if values.get("conditional"):
         require_examples(source)
     arguments = trainer.arguments(values)
@@ -107,36 +110,8 @@ def load_source(values: Mapping[str, Any]) -> Source:
 
 def absolute(values: Mapping[str, Any]) -> dict[str, Any]:
     """The values with all paths made absolute: so a run's folder can be used from anywhere."""
-    names = _rundata.paths(parts.find(values, ROOTS))
-    return {name: _rundata.absolute(name, value, names) for name, value in values.items()}
-
-
-def write_flags(path: Path, values: Mapping[str, Any]) -> None:
-    """Writes a flag file with one line per value.
-
-    Raises:
-        UserError: a value has several lines.
-    """
-    texts = {name: options.write(value) for name, value in sorted(values.items())}
-    for name, text in texts.items():
-        if "\n" in text or "\r" in text:
-            raise UserError(f"--{name}={text!r} holds a line break, which {path} cannot keep.")
-    lines = [STAMP, *(f"--{name}={text}\n" for name, text in texts.items())]
-    # Names of files may be bytes that are no text.
-    files.write_whole(path, "".join(lines).encode(errors="surrogateescape"))
-
-
-def flag_texts(workdir: str | Path) -> dict[str, str]:
-    """The values of a run's `flags.txt` as they stand there.
-
-    Raises:
-        UserError: it was made by another version.
-    """
-    check_version(workdir)
-    content = (Path(workdir) / FLAG_FILE).read_text("utf-8", errors="surrogateescape")
-    lines = (line.lstrip() for line in content.split("\n"))
-    pairs = (line[2:].partition("=") for line in lines if line.startswith("--"))
-    return {name: value if equals else "true" for name, equals, value in pairs}
+    names = _places.paths(parts.find(values, ROOTS))
+    return {name: _places.absolute(name, value, names) for name, value in values.items()}
 
 
 def read_flags(
@@ -152,15 +127,9 @@ def read_flags(
     Raises:
         UserError: not a run's folder, or it names such code and isn't trusted.
     """
-    path = Path(workdir) / FLAG_FILE
-    if not path.is_file():
-        raise UserError(
-            f"--workdir={str(workdir)!r} holds no run: {path} is missing. "
-            "Train one with python -m scripts.train --workdir=DIR."
-        )
     # Callbacks are of training alone: nobody else has to trust them.
     texts = {n: text for n, text in flag_texts(workdir).items() if n != "callbacks"}
-    _code.admit(Path(workdir), texts, trust=trust_code)
+    admit_code(Path(workdir), texts, trust=trust_code)
     values: dict[str, Any] = dict(texts)
     found = parts.find(texts)
     known = [*options.of(RunOptions).items(), *(o for part in found for o in part.options.items())]
@@ -239,19 +208,17 @@ def check_resumable(
     Raises:
         UserError: names the first flag that differs.
     """
-    if not (workdir / FLAG_FILE).is_file():
+    if not Workdir(workdir).flags.is_file():
         return
     before = flag_texts(workdir)
     found = parts.find(values, ROOTS) if found is None else found
-    names = _rundata.paths(found)
+    names = _places.paths(found)
     free = {name for part in found for name, option in part.options.items() if option.free}
     for name, value in sorted(values.items()):
         if name in free or name not in before:
             continue
-        then, now = (
-            options.write(_rundata.absolute(name, v, names)) for v in (before[name], value)
-        )
-        if then != now and not _rundata.moved(name, then, now, workdir, names):
+        then, now = (options.write(_places.absolute(name, v, names)) for v in (before[name], value))
+        if then != now and not _places.moved(name, then, now, workdir, names):
             raise UserError(
                 f"--{name}={options.write(value)} differs from --{name}={before[name]}, with which "
                 f"the run in {str(workdir)!r} was started; take that value or another --{flag}."

@@ -16,7 +16,6 @@ import keras
 import tensorflow as tf
 from absl import flags
 
-from callbacks._cadence import kimg_label
 from callbacks.checkpoint import Checkpoint
 from callbacks.collapse_alarm import CollapseAlarm
 from callbacks.evaluation import Evaluation
@@ -30,15 +29,19 @@ from gan import files, options, origin
 from gan.errors import UserError
 from gan.metrics.declared import declared
 from gan.metrics.evaluation import Evaluator
-from scripts import _code, _rundata, cli, experiment, parts
+from scripts import cli, experiment, parts
 from scripts.experiment import Experiment
 from scripts.settings import RunOptions
 from trainers.base import Trainer
 from trainers.checkpoints import Checkpoints
 from trainers.distribution import any_worker, is_chief, make_strategy
-from trainers.lock import locked
 from trainers.progress import whole_images
-from trainers.workdir import FLAG_FILE, METRICS, SAMPLES, read_log
+from trainers.workdir.code import keep_code
+from trainers.workdir.data import record_data
+from trainers.workdir.flags import write_flags
+from trainers.workdir.lock import locked
+from trainers.workdir.log import read_log
+from trainers.workdir.paths import Workdir
 
 FLAGS = flags.FLAGS
 
@@ -213,9 +216,9 @@ def train(run: Experiment) -> int:
         print(f"{workdir} is trained to {seen}; it lacks {', '.join(lacking)}, which follows.")
     callbacks = callbacks_of(run, workdir, checkpoints)
     if chief:
-        experiment.write_flags(workdir / FLAG_FILE, run.values)
-        _rundata.record(workdir, run.source, anew=resumed is None)
-        _code.keep(workdir, run.values)
+        write_flags(workdir, run.values)
+        record_data(workdir, run.source, anew=resumed is None)
+        keep_code(workdir, run.values)
     print(f"Watch it: {cli.command('tensorboard.main', logdir=workdir)}", flush=True)
     try:
         # What ends a run is part of it: trained to its end, this makes the last line and pictures.
@@ -252,19 +255,19 @@ def train(run: Experiment) -> int:
 
 def ending(run: Experiment, workdir: Path) -> str:
     """Where a finished run's results are, and the commands that follow."""
-    pictures = sorted((workdir / SAMPLES).glob(f"*_{kimg_label(run.trainer.images)}kimg.png"))
+    lies = Workdir(workdir)
     found = [("Trained", f"{run.trainer.images / 1000:g} kimg, {run.trainer.step} steps")]
     if run.trainer.images < whole_images(FLAGS.total_kimg):
         found.append(("Ended", f"by a callback before --total_kimg={FLAGS.total_kimg:g}"))
-    found += [("Last picture", str(path)) for path in pictures[:1]]
-    found += [("Generator", str(workdir / f"{name}.keras")) for name in run.trainer.averaged[:1]]
+    found += [("Last picture", str(path)) for path in lies.pictures(run.trainer.images)[:1]]
+    found += [("Generator", str(lies.generator(name))) for name in run.trainer.averaged[:1]]
     found.append(("Judge it", cli.command("scripts.evaluate", workdir=workdir)))
     if run.source.spec.is_image:
-        out = workdir / "samples.png"
-        found.append(("Draw samples", cli.command("scripts.generate", workdir=workdir, out=out)))
+        drawn = cli.command("scripts.generate", workdir=workdir, out=lies.drawn)
+        found.append(("Draw samples", drawn))
     if run.source.spec.is_image and not run.source.spec.is_translation:
-        out = workdir / "device"
-        found.append(("To a device", cli.command("scripts.compress", workdir=workdir, out=out)))
+        exported = cli.command("scripts.compress", workdir=workdir, out=lies.device)
+        found.append(("To a device", exported))
     return "\n".join(f"{what:14}{text}" for what, text in found)
 
 
@@ -286,7 +289,7 @@ def save_generator(trainer: Trainer, name: str, workdir: Path) -> None:
     temporary = workdir / f".tmp-{name}.keras"
     try:
         trainer.inference(name).save(temporary)
-        temporary.replace(workdir / f"{name}.keras")
+        temporary.replace(Workdir(workdir).generator(name))
     finally:
         temporary.unlink(missing_ok=True)
 
@@ -294,19 +297,16 @@ def save_generator(trainer: Trainer, name: str, workdir: Path) -> None:
 def missing(trainer: Trainer, workdir: Path) -> list[str]:
     """What a run that was killed at its end has not left yet."""
     newest = Checkpoints(workdir).path(trainer.step).stat().st_mtime_ns
-    lacking = []
+    lies, lacking = Workdir(workdir), []
     for name in trainer.averaged:
-        path = workdir / f"{name}.keras"
+        path = lies.generator(name)
         # One that is older than the last checkpoint is of an earlier end.
         if not path.is_file() or path.stat().st_mtime_ns < newest:
             lacking.append(path.name)
-    events = read_log(workdir / METRICS).events
-    if not events or events[-1]["step"] < trainer.step:
+    events = read_log(lies.metrics).events
+    if not events or events[-1].step < trainer.step:
         lacking.append("the last line of its log")
-    label = kimg_label(trainer.images)
-    if FLAGS.image_every_kimg is not None and not list(
-        (workdir / SAMPLES).glob(f"*_{label}kimg.png")
-    ):
+    if FLAGS.image_every_kimg is not None and not lies.pictures(trainer.images):
         lacking.append("the last pictures")
     return lacking
 

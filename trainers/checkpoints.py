@@ -22,8 +22,8 @@ from absl import logging
 from gan.errors import UserError
 from trainers.base import Trainer
 from trainers.distribution import any_worker, is_chief
-from trainers.judged import Judged, best_of
-from trainers.workdir import CHECKPOINTS
+from trainers.workdir.judged import Judged, best_of
+from trainers.workdir.paths import Workdir
 from trainers.workers import restore_as_chief
 
 _NAME = re.compile(r"step-([0-9]{10})(?:\.([0-9]{1,6}))?")
@@ -49,7 +49,7 @@ class Checkpoints:
     def __init__(
         self, workdir: str | os.PathLike[str], keep: int = 3, best_by: str | None = None
     ) -> None:
-        self.directory = Path(workdir) / CHECKPOINTS
+        self.directory = Workdir(workdir).checkpoints
         self.keep = keep
         self.best_by = best_by
 

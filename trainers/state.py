@@ -12,8 +12,8 @@ from gan.generators import at_most
 from gan.sampling import KerasSampler
 from trainers import averages, networks
 from trainers import precision as mixed
-from trainers.judged import Judged
 from trainers.keras_face import KerasFace
+from trainers.workdir.judged import Judged
 
 Logs = dict[str, Any]
 

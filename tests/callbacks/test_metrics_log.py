@@ -1,5 +1,4 @@
 import json
-import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,7 +9,7 @@ import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from tensorboard.util import tensor_util
 
-from callbacks.metrics_log import LogEvent, MetricsLog
+from callbacks.metrics_log import MetricsLog
 from callbacks.nan_guard import NaNGuard, TrainingDiverged
 from callbacks.tensorboard_scalars import TensorBoardScalars
 
@@ -181,24 +180,6 @@ def test_a_run_that_had_no_checkpoint_begins_again(
     trainer = make_gan()
     trainer.fit(source, total_kimg=0.016, callbacks=[MetricsLog(tmp_path, log_every_kimg=None)])
     assert [line["step"] for line in lines(tmp_path)] == [2]
-
-
-def test_what_json_cannot_say_is_null() -> None:
-    event = LogEvent(
-        step=1,
-        images=8,
-        seconds=0.5,
-        values={"loss/generator": math.nan, "loss/discriminator": 1.5, "eval/fid": math.inf},
-    )
-    assert json.loads(event.json()) == {
-        "step": 1,
-        "images": 8,
-        "seconds": 0.5,
-        "loss/generator": None,
-        "loss/discriminator": 1.5,
-        "eval/fid": None,
-    }
-    assert "\n" not in event.json()
 
 
 def test_a_loss_that_is_not_finite_is_logged_at_once(

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from callbacks._cadence import Cadence, kimg_label
+from callbacks._cadence import Cadence
 from callbacks._writer import BackgroundWriter
 
 
@@ -84,9 +84,3 @@ def test_cadence_is_due_once_per_multiple_and_resumes_alike() -> None:
     never = Cadence(0)
     never.start(0)
     assert not never.due(10**9)
-
-
-def test_labels_sort_by_name() -> None:
-    counts = [0, 64, 999, 1000, 12_345, 99_999_999]
-    assert sorted(kimg_label(n) for n in reversed(counts)) == [kimg_label(n) for n in counts]
-    assert kimg_label(123_456) == "000123.456"

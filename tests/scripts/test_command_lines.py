@@ -129,7 +129,7 @@ MISTAKES = [
     ([TRAIN, W, "--max_rollbacks=-1"], "--max_rollbacks=-1"),
     ([TRAIN, W, "--dataset=stacked:ring"], "stacked:ring"),
     ([COMPARE], "no run to compare"),
-    ([COMPARE, "nowhere"], "'nowhere' is no run's folder"),
+    ([COMPARE, "nowhere"], "'nowhere' holds no run"),
     ([GENERATE, "--out=a.png"], "either --workdir=RUN or --model=FILE"),
     ([GENERATE, "--model=a.h5", "--out=a.png"], "a.h5"),
     ([GENERATE, "--model=a.keras", "--out=a.png"], "no such file"),

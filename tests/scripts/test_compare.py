@@ -10,12 +10,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from gan.errors import UserError
 from gan.metrics.declared import declared
 from gan.metrics.keys import records
 from scripts._runs import grouped, read
 from scripts.compare import Footnotes, choose, evaluation_tables, remarks
-from trainers.workdir import STAMP
+from trainers.workdir.flags import STAMP
 
 FID = {0: [8.0, 5.0, 3.0, 4.0], 1: [9.0, 4.5, 3.5, 3.0], 2: [7.0, 6.0, 2.0]}
 IMAGES = [0, 100, 200, 300]
@@ -79,7 +78,7 @@ def folder(tmp_path_factory):
     for name, dataset in (("a", "ring"), ("b", "grid")):  # judged, without a curve
         record = {"evaluations": [evaluation(1.0, n=name)]}
         write_run(at / f"judged_{name}", evaluation=record, dataset=dataset)
-    write_run(at / "damaged", logged([1.0]), {"metrics": {}})
+    write_run(at / "damaged", evaluation={"metrics": {}})
     (at / "file").write_text("")
     (at / "dir.png").mkdir()
     return at
@@ -96,7 +95,7 @@ WORKS = {
 PLOTS = {"plot": [COMPARE, *SEEDS, "b", "--metrics=fid,kid", "--out=plot.png"]}
 MISTAKES = [
     ([COMPARE], "no run to compare"),
-    ([COMPARE, "nowhere"], "'nowhere' is no run's folder: nowhere/flags.txt is missing"),
+    ([COMPARE, "nowhere"], "'nowhere' holds no run: nowhere/flags.txt is missing"),
     ([COMPARE, "a_seed0", "untried"], "'untried' holds no evaluation yet"),
     ([COMPARE, "a_seed0", "--metrics=fdi"], "'fdi' is not known. Did you mean 'fid'?"),
     ([COMPARE, "a_seed0", "--metrics=loss/generator"], "'loss/generator' is not known"),
@@ -104,7 +103,7 @@ MISTAKES = [
     ([COMPARE, "a_seed0", "--against=steps"], "--against='steps': expected images or seconds"),
     ([COMPARE, "a_seed0", "--out=plot.jpg"], "--out='plot.jpg': expected a file that ends in .png"),
     ([COMPARE, "a_seed0", "--metrisc=fid"], "Did you mean 'metrics'"),
-    ([COMPARE, "damaged"], "damaged/evaluation.json is damaged"),
+    ([COMPARE, "damaged"], "on it. damaged/evaluation.json is damaged (KeyError"),
     ([COMPARE, "a_seed0", "--out=dir.png"], "--out='dir.png' is a folder; expected the path of"),
     ([COMPARE, "a_seed0", "--out=file/plot.png"], "--out='file/plot.png' cannot be written"),
 ]
@@ -309,8 +308,9 @@ def test_damaged_lines_are_counted(tmp_path):
         "damaged line 2 is left out", "its half-written last line is left out"
     ]  # fmt: skip
     (folder / "evaluation.json").write_text("{")
-    with pytest.raises(UserError, match=r"evaluation\.json is damaged"):
-        read(folder)
+    run = read(folder)
+    assert run.curves["fid"] == {0: 1.0, 100: 2.0}
+    assert "evaluation.json is damaged (JSONDecodeError:" in run.notes[-1]
 
 
 def test_marks_name_what_differs_with_both_values():

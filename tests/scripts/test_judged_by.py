@@ -5,7 +5,7 @@ import types
 import pytest
 
 from scripts import _subjects
-from trainers.workdir import STAMP
+from trainers.workdir.flags import STAMP
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ import pytest
 from gan import registry
 from gan.errors import UserError
 from scripts import experiment, parts
+from trainers.workdir.flags import write_flags
 
 _numbers = itertools.count()
 HEAD = "from trainers.gan import GAN\n\n"
@@ -80,7 +81,7 @@ def test_options_of_every_type_come_back_from_flags_txt(module, tmp_path):
         "sizes": ["3", "5"], "rate": 0.5, "names": ["a", "b"], "deep": True, "r1_gamma": 2.0,
         "limit": None, "extra": 3, "image_size": None, "eval_metrics": None,
     }  # fmt: skip
-    experiment.write_flags(tmp_path / "flags.txt", names | values)
+    write_flags(tmp_path, names | values)
     read = experiment.read_flags(tmp_path, trust_code=True)
     assert read["image_size"] is None and read["eval_metrics"] is None
     (architecture,), (penalty,) = (
@@ -108,7 +109,7 @@ def test_two_penalties_with_an_equal_option_have_a_flag_each(module, tmp_path):
     ]
     assert found[1].arguments({}) == {} and found[2].options["hard_gamma"].default == 5.0
     values = NAMES | {"penalty": penalties, "r1_gamma": 3.0, "soft_r1_gamma": 4.0, "gamma": 6.0}
-    experiment.write_flags(tmp_path / "flags.txt", values | {"hard_gamma": 7.0})
+    write_flags(tmp_path, values | {"hard_gamma": 7.0})
     read = experiment.read_flags(tmp_path, trust_code=True)
     assert [p.arguments(read) for p in parts.of_kind(parts.find(read), "penalty")] == [
         {"r1_gamma": 3.0}, {"r1_gamma": 4.0, "gamma": 6.0}, {"gamma": 7.0},

@@ -15,7 +15,7 @@ from gan.errors import UserError
 from trainers.checkpoints import Checkpoints
 from trainers.cyclegan import CycleGAN
 from trainers.gan import GAN
-from trainers.judged import Judged
+from trainers.workdir.judged import Judged
 
 
 def cyclegan():

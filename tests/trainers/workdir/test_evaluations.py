@@ -1,12 +1,16 @@
 """evaluation.json: one shape, nothing lost, whoever else writes."""
 
 import json
+import math
 import multiprocessing
+from dataclasses import replace
 
 import pytest
 
 from gan.errors import UserError
-from trainers import evaluations
+from gan.metrics.keys import Key
+from trainers.workdir import evaluations
+from trainers.workdir.evaluations import Entry
 
 
 def entry(fid=1.0, *, step=10, seed=0, name="", constants=None, **metrics):
@@ -15,10 +19,8 @@ def entry(fid=1.0, *, step=10, seed=0, name="", constants=None, **metrics):
     if name:
         subject = {"kind": "file", "name": name, "sha256": "cd"}
     protocol = {"num_samples": 40, "seed": seed, "shape": (2,), "constants": constants or {}}
-    return {
-        "subject": subject, "protocol": protocol, "metrics": {"fid": fid, **metrics},
-        "keys": {"fid": {"better": "lower"}}, "errors": {}, "made": {"date": "2026"},
-    }  # fmt: skip
+    keys, made = {"fid": Key("fid", better="lower", metric="fid")}, {"date": "2026"}
+    return Entry(subject, protocol, {"fid": fid, **metrics}, keys, {}, made)
 
 
 def test_only_the_same_subject_judged_alike_is_replaced(tmp_path):
@@ -29,22 +31,40 @@ def test_only_the_same_subject_judged_alike_is_replaced(tmp_path):
     ):  # fmt: skip
         evaluations.add(path, one)
     found = evaluations.read(path)
-    assert [e["metrics"]["fid"] for e in found] == [2.0, 4.0, 5.0, 6.0]
-    assert found[-1]["subject"]["name"] == "elsewhere.tflite"
+    assert [e.metrics["fid"] for e in found] == [2.0, 4.0, 5.0, 6.0]
+    assert found[-1].subject["name"] == "elsewhere.tflite"
     assert list(json.loads(path.read_text())) == ["evaluations"]
     assert [p.name for p in tmp_path.iterdir()] == ["evaluation.json"]
+
+
+def test_an_entry_comes_back_as_it_was_written(tmp_path):
+    path = tmp_path / "evaluation.json"
+    one = replace(entry(1.5, kid=math.inf), errors={"fid": 0.25}, made={"versions": {"keras": "3"}})
+    evaluations.add(path, one)
+    (found,) = evaluations.read(path)
+    assert math.isnan(found.metrics["kid"])
+    assert '"kid": null' in path.read_text()
+    # JSON has lists for tuples.
+    protocol = {**one.protocol, "shape": [2]}
+    assert found == replace(one, protocol=protocol, metrics=found.metrics)
+    # A value that is no number is damage, as is a number that no float can hold.
+    for wrong in ('"low"', "true", "1" + "0" * 400):
+        other = tmp_path / "other.json"
+        other.write_text(path.read_text().replace("1.5", wrong))
+        with pytest.raises(UserError, match=r"other\.json is damaged"):
+            evaluations.read(other)
 
 
 def test_an_entry_that_measured_more_stays(tmp_path):
     path = tmp_path / "evaluation.json"
     evaluations.add(path, entry(1.0, recall=0.5, constants={"pr": {"k": 3}}))
     evaluations.add(path, entry(2.0))
-    assert [e["metrics"] for e in evaluations.read(path)] == [{"fid": 1, "recall": 0.5}, {"fid": 2}]
+    assert [e.metrics for e in evaluations.read(path)] == [{"fid": 1, "recall": 0.5}, {"fid": 2}]
     # With another k it is another figure; with all that was there it replaces both.
     evaluations.add(path, entry(3.0, recall=0.1, constants={"pr": {"k": 5}}))
-    assert [e["metrics"]["fid"] for e in evaluations.read(path)] == [1, 3]
+    assert [e.metrics["fid"] for e in evaluations.read(path)] == [1, 3]
     evaluations.add(path, entry(4.0, recall=0.5, kid=1.0, constants={"pr": {"k": 3}}))
-    assert [e["metrics"]["fid"] for e in evaluations.read(path)] == [3, 4]
+    assert [e.metrics["fid"] for e in evaluations.read(path)] == [3, 4]
 
 
 @pytest.mark.parametrize(
@@ -57,7 +77,7 @@ def test_a_damaged_file_is_said_and_moved_aside(tmp_path, text, caplog):
     with pytest.raises(UserError, match=r"evaluation\.json is damaged"):
         evaluations.read(path)
     evaluations.add(path, entry(7.0))
-    assert [e["metrics"]["fid"] for e in evaluations.read(path)] == [7.0]
+    assert [e.metrics["fid"] for e in evaluations.read(path)] == [7.0]
     assert (tmp_path / "evaluation.json.damaged").read_bytes() == text.encode("latin-1")
 
 
@@ -75,4 +95,4 @@ def test_processes_that_write_together_lose_nothing(tmp_path):
     for job in jobs:
         job.join()
     assert [job.exitcode for job in jobs] == [0, 0, 0]
-    assert sorted(e["subject"]["step"] for e in evaluations.read(path)) == list(range(60))
+    assert sorted(e.subject["step"] for e in evaluations.read(path)) == list(range(60))

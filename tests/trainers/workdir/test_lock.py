@@ -11,11 +11,11 @@ from pathlib import Path
 import pytest
 
 from gan.errors import UserError
-from trainers import lock
-from trainers.lock import locked
+from trainers.workdir import lock
+from trainers.workdir.lock import locked
 
 _HOLD = (
-    "import sys\nfrom trainers.lock import locked\n"
+    "import sys\nfrom trainers.workdir.lock import locked\n"
     "with locked(sys.argv[1]):\n    print('held', flush=True)\n    sys.stdin.read()\n"
 )
 
@@ -27,7 +27,7 @@ def hold(folder):
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
-        cwd=Path(lock.__file__).parents[1],
+        cwd=Path(lock.__file__).parents[2],
     )
     assert process.stdout.readline() == "held\n"
     return process

@@ -18,8 +18,10 @@ from typing import Any
 
 from gan import files, options, origin, registry
 from gan.errors import UserError, printable
+from trainers.workdir.damage import set_aside
+from trainers.workdir.paths import Workdir
 
-FOLDER, MANIFEST = "code", "manifest.json"
+_MANIFEST = "manifest.json"
 
 
 def foreign(values: Mapping[str, Any]) -> list[str]:
@@ -52,7 +54,7 @@ def _is_projects(path: str) -> bool:
     return module.partition(".")[0] in origin.PACKAGES
 
 
-def keep(workdir: Path, values: Mapping[str, Any]) -> None:
+def keep_code(workdir: str | os.PathLike[str], values: Mapping[str, Any]) -> None:
     """Copies the modules behind an experiment's import paths, and their imports, into the run.
 
     A copy that differs is moved to code/replaced first, and a line says so.
@@ -60,7 +62,12 @@ def keep(workdir: Path, values: Mapping[str, Any]) -> None:
     found = _modules([path.partition(":")[0] for path in foreign(values)])
     if not found:
         return
-    folder, kept = workdir / FOLDER, _manifest(workdir)
+    folder = Workdir(workdir).code
+    try:
+        kept = _manifest(folder)
+    except UserError as error:
+        set_aside(folder, error)
+        kept = {}
     for name, (source, relative) in found.items():
         content = source.read_bytes()
         before, copy = kept.get(name), folder / relative
@@ -71,10 +78,10 @@ def keep(workdir: Path, values: Mapping[str, Any]) -> None:
                   f"is {old}.")  # fmt: skip
         files.write_whole(copy, content)
         kept[name] = {"file": relative, "sha256": _sha256(content)}
-    files.write_json(folder / MANIFEST, {"modules": kept})
+    files.write_json(folder / _MANIFEST, {"modules": kept})
 
 
-def admit(workdir: Path, values: Mapping[str, Any], *, trust: bool) -> None:
+def admit_code(workdir: str | os.PathLike[str], values: Mapping[str, Any], *, trust: bool) -> None:
     """Lets the code that a run's flags name be imported, from here or else from the run's copy.
 
     Args:
@@ -88,11 +95,12 @@ def admit(workdir: Path, values: Mapping[str, Any], *, trust: bool) -> None:
     paths = foreign(values)
     if not paths:
         return
-    kept = _manifest(workdir)
+    folder = Workdir(workdir).code
+    kept = _manifest(folder)
     here = {name: _file(name) for name in [*kept, *(path.partition(":")[0] for path in paths)]}
     copies = any(file is None for file in here.values()) and bool(kept)
     if not trust:
-        shown = ", ".join(f"{p} ({_shown(workdir, p, here, kept, copies)})" for p in paths)
+        shown = ", ".join(f"{p} ({_shown(folder, p, here, kept, copies)})" for p in paths)
         raise UserError(
             f"--workdir={str(workdir)!r} would run code that is not this project's: {shown}. "
             "If you trust it, add --trust_code."
@@ -100,7 +108,7 @@ def admit(workdir: Path, values: Mapping[str, Any], *, trust: bool) -> None:
     if os.getcwd() not in sys.path:
         sys.path.insert(0, os.getcwd())
     for name, record in kept.items():
-        copy, file = workdir / FOLDER / record["file"], here[name]
+        copy, file = folder / record["file"], here[name]
         if copies and not (copy.is_file() and _sha256(copy.read_bytes()) == record["sha256"]):
             raise UserError(f"{str(copy)!r} is not the copy that the run was started with.")
         if (
@@ -112,12 +120,12 @@ def admit(workdir: Path, values: Mapping[str, Any], *, trust: bool) -> None:
             print(f"warning: {printable(file)} differs from {copy}, the copy of the run.",
                   file=sys.stderr)  # fmt: skip
     if copies:
-        sys.path.insert(0, str((workdir / FOLDER).resolve()))
-        print(f"Its code is the run's own copy, {workdir / FOLDER}.")
+        sys.path.insert(0, str(folder.resolve()))
+        print(f"Its code is the run's own copy, {folder}.")
 
 
 def _shown(
-    workdir: Path,
+    folder: Path,
     path: str,
     here: Mapping[str, str | None],
     kept: Mapping[str, Mapping[str, str]],
@@ -126,17 +134,17 @@ def _shown(
     """The file that an import path would run."""
     name = path.partition(":")[0]
     if copies and name in kept:
-        return str(workdir / FOLDER / kept[name]["file"])
+        return str(folder / kept[name]["file"])
     return printable(here[name] or "which is not here")
 
 
-def _manifest(workdir: Path) -> dict[str, dict[str, str]]:
+def _manifest(folder: Path) -> dict[str, dict[str, str]]:
     """Module -> its copy's name and hash; empty without one.
 
     Raises:
         UserError: it is damaged, or names files elsewhere.
     """
-    path = workdir / FOLDER / MANIFEST
+    path = folder / _MANIFEST
     if not path.is_file():
         return {}
     try:
@@ -145,7 +153,7 @@ def _manifest(workdir: Path) -> dict[str, dict[str, str]]:
             for name, record in json.loads(path.read_text())["modules"].items()
         }
     except (ValueError, KeyError, TypeError, AttributeError):
-        raise UserError(f"{str(path)!r} is damaged; delete {str(path.parent)!r}.") from None
+        raise UserError(f"{str(path)!r} is damaged; move {str(folder)!r} away.") from None
     for name, record in kept.items():
         places = (_relative(name, package=False), _relative(name, package=True))
         if not registry.is_import_path(f"{name}:x") or record["file"] not in places:

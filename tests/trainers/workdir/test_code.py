@@ -8,9 +8,10 @@ from pathlib import Path
 import pytest
 
 from gan.errors import UserError
-from scripts import _code, experiment
+from scripts import experiment
 from trainers.checkpoints import Checkpoints
-from trainers.workdir import STAMP
+from trainers.workdir.code import foreign, keep_code
+from trainers.workdir.flags import STAMP, flag_texts, write_flags
 
 NAMES = {"trainer": "gan", "architecture": "mlp", "dataset": "ring"}
 TINY = {"width": 0.01, "batch_size": 4, "ema_half_life_kimg": 0.0}
@@ -49,8 +50,8 @@ def run(tmp_path, monkeypatch):
     monkeypatch.chdir(home)
     forget(monkeypatch)
     values = NAMES | TINY | {"trainer": "kept_ideas:Mine", "zeal": 0.5}
-    experiment.write_flags(tmp_path / "run" / "flags.txt", values)
-    _code.keep(tmp_path / "run", values)
+    write_flags(tmp_path / "run", values)
+    keep_code(tmp_path / "run", values)
     trainer = experiment.build(values).trainer
     assert trainer.zeal == 3.0
     Checkpoints(tmp_path / "run").save(trainer)
@@ -91,7 +92,7 @@ def test_code_that_changed_is_noticed(run, monkeypatch, capsys):
     said = f"warning: {helper} differs from {copy}, the copy of the run.\n"
     assert capsys.readouterr().err == said
     # Trained on, the run keeps both.
-    _code.keep(run, experiment.flag_texts(run))
+    keep_code(run, flag_texts(run))
     assert copy.read_text() == "TWO = 20\n"
     assert [p.read_text() for p in (run / "code" / "replaced").rglob("*.py")] == ["TWO = 2\n"]
     assert "has changed since the run began" in capsys.readouterr().out
@@ -111,6 +112,17 @@ def test_a_manifest_that_leads_out_of_the_run_is_refused(run, name):
     manifest.write_text(record)
     with pytest.raises(UserError, match="not its place"):
         experiment.restore(run, trust_code=True)
+
+
+def test_a_damaged_manifest_is_refused_and_kept_beside_when_trained_on(run, monkeypatch, caplog):
+    (run / "code" / "manifest.json").write_text("{")
+    with pytest.raises(UserError, match=r"manifest\.json' is damaged; move '.*/code' away"):
+        experiment.restore(run, trust_code=True)
+    monkeypatch.chdir(run.parent / "kept_home")
+    keep_code(run, flag_texts(run))
+    assert (run / "code.damaged" / "manifest.json").read_text() == "{"
+    assert f"It is kept as {run / 'code.damaged'}" in caplog.text
+    experiment.restore(run, trust_code=True)
 
 
 @pytest.mark.parametrize(
@@ -146,14 +158,14 @@ def test_what_the_project_has_needs_no_trust(tmp_path):
         "penalty": ["r1", "gan.penalties:r2"], "dataset": "stacked:folder:photos",
         "feature_net": "keras:MobileNetV2", "eval_metrics": ["fid", "gan.metrics.scores:kid"],
     }  # fmt: skip
-    assert _code.foreign(values) == []
+    assert foreign(values) == []
 
 
 @pytest.mark.slow
 def test_a_script_imports_nothing_from_the_folder_it_is_started_in(tmp_path):
     for name in ("tqdm", "PIL", "matplotlib", "select", "gan", "absl"):
         (tmp_path / f"{name}.py").write_text("import os\nos.mkdir('ran')\n")
-    root = Path(__file__).parents[2]
+    root = Path(__file__).parents[3]
     done = subprocess.run(
         [sys.executable, "-m", "scripts.generate", "--workdir=.", "--out=a.png"],
         cwd=tmp_path, env=os.environ | {"PYTHONPATH": str(root)}, capture_output=True, text=True,

@@ -1,17 +1,16 @@
-"""A run's data: found from anywhere, moved, changed, gone."""
+"""A run's data and files: found from anywhere, moved, changed, gone."""
 
-import logging
-import os
 import shutil
 from dataclasses import asdict
 
 import pytest
 from PIL import Image
 
-from gan.data import load
 from gan.errors import UserError
-from scripts import _rundata, experiment
+from scripts import experiment
 from scripts.settings import Names
+from trainers.workdir.data import check_data, record_data
+from trainers.workdir.flags import write_flags
 
 
 @pytest.fixture
@@ -22,8 +21,8 @@ def photos(tmp_path, monkeypatch):
     for i in range(3):
         Image.new("L", (8, 8), i).save(tmp_path / "photos" / f"{i}.png")
     values = start("folder:photos")
-    experiment.write_flags(tmp_path / "run" / "flags.txt", values)
-    _rundata.record("run", experiment.load_source(values), anew=True)
+    write_flags(tmp_path / "run", values)
+    record_data("run", experiment.load_source(values), anew=True)
     (tmp_path / "run" / "checkpoints" / "step-0000000001").mkdir(parents=True)
     return tmp_path / "photos"
 
@@ -67,7 +66,7 @@ def test_data_that_moved_is_asked_for_and_taken_where_it_is_now(photos, tmp_path
     experiment.check_resumable(run, start("folder:disk"))
     values = experiment.read_flags(run, dataset="folder:disk")
     assert values["dataset"] == f"folder:{tmp_path}/disk"
-    _rundata.check(run, experiment.load_source(values))
+    check_data(run, experiment.load_source(values))
     with pytest.raises(UserError, match=r"--dataset='ring': the run's is 'folder:"):
         experiment.read_flags(run, dataset="ring")
 
@@ -81,24 +80,6 @@ def test_data_that_changed_is_refused_before_anything_is_built(photos, tmp_path)
         "shape 8x8x1: gone: 1.png. Put it back as it was, or take another --workdir; to go on with "
         f"the data as it is, delete {tmp_path}/run/data.json."
     )
-
-
-def test_nothing_was_learnt_from_data_without_a_checkpoint(photos, tmp_path):
-    shutil.rmtree(tmp_path / "run" / "checkpoints")
-    (photos / "1.png").unlink()
-    source = load(f"folder:{photos}")
-    _rundata.check("run", source)
-    _rundata.record("run", source, anew=True)
-    (tmp_path / "run" / "checkpoints" / "step-0000000001").mkdir(parents=True)
-    _rundata.check("run", source)
-
-
-@pytest.mark.parametrize("content", ["", "[]", '{"spec": 1}', "\x00"])
-def test_a_damaged_record_is_told_and_ends_nothing(photos, tmp_path, caplog, content):
-    (tmp_path / "run" / "data.json").write_text(content)
-    with caplog.at_level(logging.WARNING):
-        _rundata.check("run", load(f"folder:{photos}"))
-    assert "run/data.json is damaged" in caplog.text
 
 
 def test_files_that_options_name_are_absolute_too(tmp_path, monkeypatch):
@@ -119,7 +100,7 @@ def test_a_teacher_may_move_but_not_become_another(photos, tmp_path):
     options = {"trainer": "distillation"}
     (tmp_path / "a.keras").touch()
     (tmp_path / "b.keras").touch()
-    experiment.write_flags(run / "flags.txt", start("folder:photos", teacher="a.keras", **options))
+    write_flags(run, start("folder:photos", teacher="a.keras", **options))
     with pytest.raises(UserError, match=r"b\.keras differs from"):
         experiment.check_resumable(run, start("folder:photos", teacher="b.keras", **options))
     (tmp_path / "a.keras").unlink()
@@ -130,11 +111,3 @@ def test_a_complaint_about_the_data_says_what_it_was(photos, tmp_path):
     Image.new("L", (9, 8)).save(photos / "new.png")
     with pytest.raises(UserError, match=r"2 sizes.* When the run began it held 3 examples of shap"):
         experiment.restore(tmp_path / "run")
-
-
-def test_odd_names_come_back_from_flags_txt(tmp_path):
-    odd = {"dataset": f"folder:{os.fsdecode(bytes([255]))} \x85\u2028é= ", "x": "", "y": True}
-    experiment.write_flags(tmp_path / "flags.txt", odd)
-    assert experiment.flag_texts(tmp_path) == odd | {"y": "true"}
-    with pytest.raises(UserError, match="holds a line break"):
-        experiment.write_flags(tmp_path / "flags.txt", {"dataset": "folder:a\n--trainer=b:c"})

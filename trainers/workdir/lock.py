@@ -1,4 +1,4 @@
-"""One process a folder: two that train into the same would destroy each other's checkpoints."""
+"""Locks: one process trains into a folder, and one at a time adds to a file in it."""
 
 import contextlib
 import errno
@@ -13,19 +13,20 @@ from typing import Any
 from absl import logging
 
 from gan.errors import UserError
+from trainers.workdir.paths import Workdir
 
-NAME = "lock"
 # A file system that knows no locks says one of these.
 _NO_LOCKS = {errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOLCK, errno.ENOSYS, errno.EINVAL}
 
 
 @contextlib.contextmanager
 def locked(folder: str | os.PathLike[str], flag: str = "workdir") -> Iterator[None]:
-    """Holds a folder's `lock`, which names host, process, boot and time, for as long as it lasts.
+    """Holds a folder's `lock`: two that train into it would destroy each other's checkpoints.
 
-    The system lets go of it when the process ends, however it ends: a dead one's is taken over. On
-    file systems without locks the file's content decides: there, what a machine that is not this
-    one left behind has to be removed by hand.
+    The file names host, process, boot and time, and goes at the end. The system lets go of it when
+    the process ends, however it ends: a dead one's is taken over. On file systems without locks the
+    file's content decides: there, what a machine that is not this one left behind has to be removed
+    by hand.
 
     Args:
         folder: it is made if it is missing, and removed again if nothing was put there.
@@ -38,7 +39,7 @@ def locked(folder: str | os.PathLike[str], flag: str = "workdir") -> Iterator[No
     folder = Path(folder)
     made = not folder.exists()
     folder.mkdir(parents=True, exist_ok=True)
-    path = folder / NAME
+    path = Workdir(folder).lock
     handle = _take(path, flag)
     try:
         yield
@@ -48,6 +49,26 @@ def locked(folder: str | os.PathLike[str], flag: str = "workdir") -> Iterator[No
         if made:
             with contextlib.suppress(OSError):  # something is in it
                 folder.rmdir()
+
+
+@contextlib.contextmanager
+def one_at_a_time(folder: str | os.PathLike[str]) -> Iterator[None]:
+    """Waits until no other process is within, beside whoever holds the folder's `lock`.
+
+    The folder itself is locked, so that no file is left behind.
+    """
+    try:
+        import fcntl
+    except ImportError:  # not on this system
+        yield
+        return
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        with contextlib.suppress(OSError):  # some network file systems know no locks
+            fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(handle)
 
 
 def _take(path: Path, flag: str) -> int:
