@@ -1,17 +1,6 @@
-"""Checkpoints that are whole or not there, and that survive a damaged one.
+"""A trainer's state saved, restored and rolled back; one that is damaged is passed over."""
 
-A checkpoint is a directory `step-0000001234/` with the trainer's variables (TensorFlow's format,
-every tensor with its checksum), `state.json` and the checksum of that. It is written under another
-name and renamed into place, so a directory with that name is complete. Saved once more at the same
-step it becomes `step-0000001234.1/`, and only then the first one goes: there is no moment without.
-"""
-
-import contextlib
-import hashlib
-import json
 import os
-import re
-import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -24,10 +13,9 @@ from trainers.base import Trainer
 from trainers.distribution import any_worker, is_chief
 from trainers.workdir.judged import Judged, best_of
 from trainers.workdir.paths import Workdir
+from trainers.workdir.saves import Saves, write_state
 from trainers.workers import restore_as_chief
 
-_NAME = re.compile(r"step-([0-9]{10})(?:\.([0-9]{1,6}))?")
-_STATE, _CHECKSUM = "state.json", "state.sha256"
 # How often a reader looks again where a training dropped what it was about to read.
 _LISTINGS = 20
 # What reading a damaged checkpoint, or one that goes meanwhile, raises.
@@ -50,36 +38,17 @@ class Checkpoints:
         self, workdir: str | os.PathLike[str], keep: int = 3, best_by: str | None = None
     ) -> None:
         self.directory = Workdir(workdir).checkpoints
+        self._saves = Saves(self.directory)
         self.keep = keep
         self.best_by = best_by
 
-    def _found(self) -> dict[int, list[Path]]:
-        """The complete checkpoints by step, ascending; of each the latest save last."""
-        found: dict[int, dict[int, Path]] = {}
-        for path in self.directory.iterdir() if self.directory.is_dir() else ():
-            match = _NAME.fullmatch(path.name)
-            if match and path.is_dir():
-                found.setdefault(int(match[1]), {})[int(match[2] or 0)] = path
-        return {step: [saves[n] for n in sorted(saves)] for step, saves in sorted(found.items())}
-
     def steps(self) -> list[int]:
         """Steps of the complete checkpoints, ascending."""
-        return list(self._found())
+        return self._saves.steps()
 
     def path(self, step: int) -> Path:
-        """Directory of one checkpoint, or what it would be called."""
-        return self._found().get(step, [self.directory / f"step-{step:010d}"])[-1]
-
-    def _unused(self, step: int) -> Path:
-        """The name of the next save at a step: behind all there, and behind what is no save."""
-        saves = self._found().get(step, [])
-        match = _NAME.fullmatch(saves[-1].name) if saves else None
-        number = int(match[2] or 0) + 1 if match else 0
-        while True:
-            path = self.directory / (f"step-{step:010d}" + (f".{number}" if number else ""))
-            if not os.path.lexists(path):
-                return path
-            number += 1
+        """Folder of one checkpoint, or what it would be called."""
+        return self._saves.path(step)
 
     def save(self, trainer: Trainer, judged: Judged | Mapping[str, float] | None = None) -> Path:
         """Writes the trainer's state, then drops the oldest beyond `keep`.
@@ -92,39 +61,19 @@ class Checkpoints:
             judged: what an evaluation of just this state found; `best` goes by it.
         """
         step, strategy = trainer.step, trainer.distribute_strategy
-        name = f"step-{step:010d}"
         chief = is_chief(strategy)
         worker = "" if chief else f"worker-{strategy.cluster_resolver.task_id}-"
-        if chief:  # What killed runs left half-written, or saved twice.
-            for left in self.directory.glob(".tmp-*step-*"):
-                # Another worker may be writing this very step.
-                if left.name == f".tmp-{name}" or not left.name.endswith(name):
-                    _remove(left)
-            for saves in self._found().values():
-                for older in saves[:-1]:
-                    _drop(older)
+        if chief:
+            self._saves.tidy(step)
         if not isinstance(judged, Judged):
             judged = Judged.by_name(step, judged or {})
         host = {"step": step, "images": trainer.images, **trainer.host_state(), **judged.record()}
-        temporary = self.directory / f".tmp-{worker}{name}"
-        _remove(temporary)
-        try:
-            temporary.mkdir(parents=True)
-            tf.train.Checkpoint(**trainer.state()).write(str(temporary / "variables"))
-            content = json.dumps(host).encode()
-            (temporary / _STATE).write_bytes(content)
-            (temporary / _CHECKSUM).write_text(f"{_sha256(content)}  {_STATE}\n")
+        with self._saves.writing(step, worker) as folder:
+            tf.train.Checkpoint(**trainer.state()).write(str(folder / "variables"))
+            write_state(folder, host)
             if not chief:
                 return self.path(step)
-            for path in (*temporary.iterdir(), temporary):
-                _sync(path)
-            before, final = self._found().get(step, []), self._unused(step)
-            os.replace(temporary, final)
-        finally:
-            _remove(temporary)
-        _sync(self.directory)
-        for older in before:
-            _drop(older)
+            final = self._saves.keep(folder, step)
         self._drop_old(step)
         return final
 
@@ -133,7 +82,7 @@ class Checkpoints:
         found = []
         for step in self.steps():
             try:
-                found.append(Judged.read(step, self._host(step)))
+                found.append(Judged.read(step, self._saves.state(step)))
             except _UNREADABLE:
                 continue  # `restore` will say so.
         return found
@@ -166,7 +115,7 @@ class Checkpoints:
         for _ in range(_LISTINGS):
             changed = False
             for step in self._wanted(which):
-                before = self._identity(step)
+                before = self._saves.identity(step)
                 try:
                     self._read(trainer, step)
                     reason = ""
@@ -175,7 +124,7 @@ class Checkpoints:
                 except _UNREADABLE as error:
                     reason = str(error).splitlines()[0][:200]
                 # A training that goes on drops and replaces checkpoints while they are read.
-                if before is None or self._identity(step) != before:
+                if before is None or self._saves.identity(step) != before:
                     changed = True
                 elif not reason:
                     return step
@@ -231,15 +180,6 @@ class Checkpoints:
             "what is better."
         )
 
-    def _identity(self, step: int) -> tuple[str, int, int] | None:
-        """Tells a checkpoint from another that took its place; None where it is gone."""
-        path = self.path(step)
-        try:
-            found = path.stat()
-        except OSError:
-            return None
-        return path.name, found.st_ino, found.st_mtime_ns
-
     def roll_back(self, trainer: Trainer) -> int | None:
         """Restores the best, forgets what came after it, and goes on with other random numbers.
 
@@ -254,17 +194,17 @@ class Checkpoints:
             return None
         before = trainer.rollbacks
         step = self.restore(trainer, str(best["step"]))
-        judged = Judged.read(best["step"], self._host(best["step"]))
+        judged = Judged.read(best["step"], self._saves.state(best["step"]))
         any_worker(trainer.distribute_strategy, False)  # All have read what the chief now replaces.
         trainer.set_rollbacks(max(before, trainer.rollbacks) + 1)
         self.save(trainer, judged)
         if is_chief(trainer.distribute_strategy):
             for later in (s for s in self.steps() if s > best["step"]):
-                _drop(self.path(later))
+                self._saves.drop(later)
         return step
 
     def _read(self, trainer: Trainer, step: int) -> None:
-        path, host = self.path(step), self._host(step)
+        path, host = self.path(step), self._saves.state(step)
         trainer.check_host_state(host)
         self._check_shapes(trainer, path)
         status = tf.train.Checkpoint(**trainer.state()).read(str(path / "variables"))
@@ -293,32 +233,6 @@ class Checkpoints:
                     "start another --workdir."
                 )
 
-    def _host(self, step: int) -> dict[str, Any]:
-        """The content of a state.json.
-
-        Raises:
-            OSError: it is not there.
-            ValueError: it is damaged, and how.
-        """
-        path = self.path(step)
-        content = (path / _STATE).read_bytes()
-        if (path / _CHECKSUM).exists():  # Checkpoints were once written without.
-            expected = (path / _CHECKSUM).read_text(errors="replace").split()[:1]
-            if expected != [_sha256(content)]:
-                raise ValueError(f"{_STATE} is not what {_CHECKSUM} was made of")
-        host = json.loads(content)
-        if not isinstance(host, dict):
-            raise ValueError(f"{_STATE} holds a {type(host).__name__}")
-        for name in ("step", "images", "seed", "epoch_steps"):
-            if type(host.get(name)) is not int:
-                raise ValueError(f"{_STATE}: {name} is {host.get(name)!r}")
-        if host["step"] != step:
-            raise ValueError(f"{_STATE} is that of step {host['step']}")
-        sums = host.get("epoch_sums")
-        if not isinstance(sums, dict) or not all(type(v) in (int, float) for v in sums.values()):
-            raise ValueError(f"{_STATE}: epoch_sums is {sums!r}")
-        return host
-
     def _drop_old(self, saved: int) -> None:
         """Leaves the best and the newest up to what was just saved.
 
@@ -327,35 +241,4 @@ class Checkpoints:
         best = self.best()
         for step in [step for step in self.steps() if step <= saved][: -self.keep]:
             if best is None or step != best["step"]:
-                _drop(self.path(step))
-
-
-def _drop(path: Path) -> None:
-    """A checkpoint loses its name before its files, or half of it would pass for a whole one."""
-    gone = path.with_name(f".tmp-{path.name}-gone")
-    _remove(gone)
-    with contextlib.suppress(OSError):
-        os.replace(path, gone)
-    _remove(gone)
-
-
-def _remove(path: Path) -> None:
-    """Whatever it is, a stray file too; what cannot be removed stays."""
-    if path.is_dir() and not path.is_symlink():
-        shutil.rmtree(path, ignore_errors=True)
-    else:
-        with contextlib.suppress(OSError):
-            path.unlink()
-
-
-def _sha256(content: bytes) -> str:
-    return hashlib.sha256(content).hexdigest()
-
-
-def _sync(path: Path) -> None:
-    """Onto the disk, so that the rename does not come before the bytes."""
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
+                self._saves.drop(step)

@@ -10,9 +10,9 @@ from gan import files
 from gan.data import Source
 from gan.data.identity import Identity, facts
 from gan.errors import UserError
-from trainers.checkpoints import Checkpoints
 from trainers.workdir.damage import set_aside
 from trainers.workdir.paths import Workdir
+from trainers.workdir.saves import Saves
 
 
 def record_data(workdir: str | os.PathLike[str], source: Source, *, anew: bool) -> None:
@@ -32,7 +32,7 @@ def check_data(workdir: str | os.PathLike[str], source: Source) -> None:
     Raises:
         UserError: the data has changed; the message names what.
     """
-    before = recorded(workdir) if Checkpoints(workdir).steps() else None
+    before = recorded(workdir) if Saves(Workdir(workdir).checkpoints).steps() else None
     changes = before.changes(source.identity()) if before else ""
     if changes:
         raise UserError(
