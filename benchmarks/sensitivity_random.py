@@ -16,7 +16,8 @@ from absl import app, flags
 from scipy import ndimage
 
 from gan import data
-from gan.data.source import ArraySource, Source, everything
+from gan.data.arrays import ArraySource
+from gan.data.source import Source, everything
 from gan.data.spec import Spec
 from gan.images import to_uint8
 from gan.metrics import nets

@@ -10,7 +10,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from gan.data.source import ArraySource, IndexedSource, Source
+from gan.data.arrays import ArraySource
+from gan.data.indexed import IndexedSource
+from gan.data.source import Source
 from gan.errors import UserError
 
 

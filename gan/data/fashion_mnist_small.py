@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from gan.data.arrays import ArraySource
 from gan.data.embedded import FASHION_CLASSES, only_train, read_fashion
-from gan.data.source import ArraySource, Source
+from gan.data.source import Source
 from gan.data.spec import Spec
 
 

@@ -11,10 +11,12 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from gan.data._listing import LOG, Header, Skipped, list_files, read_header, reason
+from gan.data.arrays import ArraySource
 from gan.data.identity import Identity
 from gan.data.reading import existing_folder, memory
-from gan.data.source import ArraySource, Source, StreamSource
+from gan.data.source import Source
 from gan.data.spec import Spec
+from gan.data.streams import StreamSource
 from gan.data.transforms import Transform, parallel, read_file
 from gan.errors import UserError, printable
 

@@ -13,9 +13,10 @@ import zlib
 
 import numpy as np
 
+from gan.data.arrays import ArraySource
 from gan.data.classes import compact
 from gan.data.reading import check_memory, existing_folder, open_regular
-from gan.data.source import ArraySource, Source
+from gan.data.source import Source
 from gan.data.spec import Spec
 from gan.errors import UserError
 

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import numpy as np
 
+from gan.data.arrays import ArraySource
 from gan.data.embedded import only_train
-from gan.data.source import ArraySource, Source
+from gan.data.source import Source
 from gan.data.spec import Spec
 
 SIZE = 100_000

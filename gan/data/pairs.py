@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
+from gan.data.arrays import ArraySource
 from gan.data.embedded import only_train, read_fashion
-from gan.data.source import ArraySource, Source
+from gan.data.source import Source
 from gan.data.spec import Spec
 
 

@@ -1,6 +1,7 @@
 """What a data source promises about its examples: the one thing architectures are built from."""
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 
 @dataclass(frozen=True)
@@ -41,3 +42,7 @@ class Spec:
     def is_translation(self) -> bool:
         """Whether an example holds data of two domains, to be translated into each other."""
         return len(self.domains) > 1
+
+    def with_classes(self, names: Sequence[str]) -> "Spec":
+        """The same with classes of these names."""
+        return replace(self, num_classes=len(names), class_names=tuple(names))

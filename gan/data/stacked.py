@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import numpy as np
 
+from gan.data.arrays import ArraySource
 from gan.data.classes import aligned
-from gan.data.source import ArraySource, Source, everything
+from gan.data.source import Source, everything
 from gan.data.spec import Spec
 from gan.errors import UserError
 from gan.images import to_uint8

@@ -7,7 +7,7 @@ from toys import assert_equal, numbers, toy_gan
 
 from callbacks.checkpoint import Checkpoint
 from gan.data import Spec, _order
-from gan.data.source import StreamSource
+from gan.data.streams import StreamSource
 from gan.errors import UserError
 from trainers.checkpoints import Checkpoints
 from trainers.distribution import make_strategy

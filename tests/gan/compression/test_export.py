@@ -13,7 +13,7 @@ from toys import ToySource
 from gan.architectures.resnet import resnet
 from gan.architectures.resnet_translator import resnet_translator
 from gan.compression import cost, export, interpreter, layer_names, placement, pruning, runner
-from gan.data.source import ArraySource
+from gan.data.arrays import ArraySource
 from gan.data.spec import Spec
 from gan.errors import UserError
 from gan.files import write_whole

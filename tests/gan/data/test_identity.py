@@ -8,8 +8,8 @@ import pytest
 from PIL import Image
 
 from gan.data import Spec, absolute, load, same_but_place
+from gan.data.arrays import ArraySource
 from gan.data.identity import Identity
-from gan.data.source import ArraySource
 from gan.errors import UserError
 
 

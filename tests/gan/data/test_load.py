@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from gan.data import Spec, load, options_owner, reading
-from gan.data.source import ArraySource
+from gan.data.arrays import ArraySource
 from gan.errors import UserError
 
 

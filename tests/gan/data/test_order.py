@@ -7,7 +7,7 @@ from scipy import stats
 
 from gan.data import Spec
 from gan.data import _order as order
-from gan.data.source import ArraySource
+from gan.data.arrays import ArraySource
 from gan.data.transforms import Transform
 from gan.errors import UserError
 

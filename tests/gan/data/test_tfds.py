@@ -8,7 +8,7 @@ import pytest
 import tensorflow_datasets as tfds
 
 from gan.data import load
-from gan.data.tfds import _unreachable
+from gan.data._tfds_builder import unreachable
 from gan.errors import UserError, from_graph
 
 COUNT = 30
@@ -198,6 +198,6 @@ def test_mistakes_are_one_clear_line(prepared):
 def test_a_host_that_does_not_answer_is_found_out_quickly():
     began = time.monotonic()
     # Port 9 of this machine: nobody listens there.
-    assert "127.0.0.1:9 does not answer" in _unreachable(["http://127.0.0.1:9/data.zip"])
+    assert "127.0.0.1:9 does not answer" in unreachable(["http://127.0.0.1:9/data.zip"])
     assert time.monotonic() - began < 15
-    assert _unreachable([]) == ""
+    assert unreachable([]) == ""

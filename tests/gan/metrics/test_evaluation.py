@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from gan import data
-from gan.data.source import ArraySource, Source
+from gan.data.arrays import ArraySource
+from gan.data.source import Source
 from gan.data.spec import Spec
 from gan.errors import UserError
 from gan.images import to_uint8

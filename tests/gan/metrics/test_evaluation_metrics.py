@@ -11,7 +11,7 @@ import tensorflow as tf
 from scipy.spatial.distance import cdist
 
 from gan import data, files
-from gan.data.source import ArraySource
+from gan.data.arrays import ArraySource
 from gan.data.spec import Spec
 from gan.errors import UserError
 from gan.images import to_uint8

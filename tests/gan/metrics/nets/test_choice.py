@@ -7,8 +7,8 @@ from PIL import Image
 
 from benchmarks.sensitivity_random import coloured, flat
 from gan import data
+from gan.data.arrays import ArraySource
 from gan.data.embedded import read_fashion
-from gan.data.source import ArraySource
 from gan.data.spec import Spec
 from gan.errors import UserError
 from gan.images import from_uint8, to_uint8
