@@ -1,68 +1,30 @@
-"""Options: the keyword-only arguments of a function or class, and how text stands for their values.
+"""Options: the keyword-only arguments of a function or class.
 
-An option's type is its annotation. `None` is spelled `none`; a tuple, comma-separated; a value for
-each group of networks, `2e-4,discriminator=8e-4`. An annotation `Free[T]` says that the option may
-change when a run is resumed, because nothing that was learnt depends on it; `Judging[T]`, that it
-says how samples are judged, so that numbers compare only where its value is one.
+An option's type is its annotation, and `gan.spelling` says how text stands for its values. An
+annotation `Free[T]` says that the option may change when a run is resumed, because nothing that was
+learnt depends on it; `Judging[T]`, that it says how samples are judged, so that numbers compare
+only where its value is one.
 """
 
 import dataclasses
 import inspect
 import re
-import types
 import typing
-from collections.abc import Callable, Container, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Annotated, Any, Generic, TypeVar, get_args, get_origin
+from collections.abc import Callable, Container, Sequence
+from dataclasses import dataclass
+from typing import Annotated, Any, TypeVar, get_origin
 
 from gan import origin
 from gan.errors import CodeError
+from gan.spelling import NONE, fits, of_default, read, spellable, wanted
+from gan.spelling import Grouped as Grouped  # Options are declared with it.
+from gan.spelling import write as write
 
 T = TypeVar("T")
 
 _FREE, _JUDGING = "may change on resume", "says how samples are judged"
 Free = Annotated[T, _FREE]
 Judging = Annotated[T, _JUDGING]
-
-NONE = "none"
-_SIMPLE = (bool, int, float, str)
-_NOUNS = {
-    bool: ("true or false", "true or false"),
-    int: ("a whole number", "whole numbers"),
-    float: ("a number", "numbers"),
-    str: ("text", "texts"),
-}
-
-
-@dataclass(frozen=True)
-class Grouped(Generic[T]):
-    """A value for each group of a trainer's networks.
-
-    Attributes:
-        default: of the groups that have no value of their own.
-        own: group -> its value.
-    """
-
-    default: T
-    own: Mapping[str, T] = field(default_factory=dict)
-
-    @classmethod
-    def wrap(cls, value: "Grouped[T] | T") -> "Grouped[T]":
-        """A plain value is one for all groups."""
-        return value if isinstance(value, Grouped) else cls(value)
-
-    def of(self, group: str) -> T:
-        """The value of a group."""
-        return self.own.get(group, self.default)
-
-    def map(self, function: Callable[[T], Any]) -> "Grouped[Any]":
-        """Each value as `function` makes it."""
-        own = {group: function(value) for group, value in self.own.items()}
-        return Grouped(function(self.default), own)
-
-    def values(self) -> list[T]:
-        """All values, the default first."""
-        return [self.default, *self.own.values()]
 
 
 @dataclass(frozen=True)
@@ -94,9 +56,9 @@ class Option:
             ValueError: none; the message says what is expected.
         """
         try:
-            return _read(text, self.types)
+            return read(text, self.types)
         except ValueError:
-            raise ValueError(f"expected {_wanted(self.types)}") from None
+            raise ValueError(f"expected {wanted(self.types)}") from None
 
     def take(self, value: Any) -> Any:
         """A value as the option holds it: text is read, a list becomes a tuple.
@@ -114,69 +76,6 @@ class Option:
             return self
         one: Any = typing.Union[self.types]  # noqa: UP007
         return dataclasses.replace(self, types=(Grouped[one],))
-
-
-def write(value: Any) -> str:
-    """The text that stands for the value of an option."""
-    if value is None:
-        return NONE
-    if isinstance(value, Grouped):
-        own = [f"{group}={write(v)}" for group, v in value.own.items()]
-        return ",".join([write(value.default), *own])
-    if isinstance(value, (list, tuple)):
-        return ",".join(map(write, value)) or NONE
-    return str(value).lower() if isinstance(value, bool) else str(value)
-
-
-def _read(text: str, wanted: Sequence[Any]) -> Any:
-    """The value of the first type that can be read from a text."""
-    if types.NoneType in wanted and text == NONE:
-        return None
-    for kind in (k for k in wanted if k is not types.NoneType):
-        try:
-            return _read_as(text, kind, nullable=types.NoneType in wanted)
-        except ValueError:
-            continue
-    raise ValueError(text)
-
-
-def _read_as(text: str, kind: Any, *, nullable: bool) -> Any:
-    if kind is bool:
-        if text.lower() not in ("true", "false"):
-            raise ValueError(text)
-        return text.lower() == "true"
-    if nullable and not text:  # None has a word of its own: this is an unset shell variable.
-        raise ValueError(text)
-    if kind is str:
-        return text
-    if kind in (int, float):
-        return kind(text)
-    item = _spellable(get_args(kind)[0])
-    if get_origin(kind) is tuple:
-        words = [] if text in ("", NONE) else text.split(",")
-        return tuple(_read(word, item) for word in words)
-    if get_origin(kind) is Grouped:
-        first, *more = text.split(",")
-        pairs = [word.partition("=") for word in more]
-        if "=" in first or not all(group and equals for group, equals, _ in pairs):
-            raise ValueError(text)
-        return Grouped(_read(first, item), {group: _read(word, item) for group, _, word in pairs})
-    raise TypeError(kind)
-
-
-def _wanted(types_: Sequence[Any]) -> str:
-    """What may be written, in words."""
-    found = []
-    for kind in types_:
-        if kind in _NOUNS:
-            found.append(_NOUNS[kind][0])
-        elif get_origin(kind) is tuple:
-            item = next((k for k in _spellable(get_args(kind)[0]) if k in _NOUNS), str)
-            found.append(f"{_NOUNS[item][1]}, comma-separated")
-        elif get_origin(kind) is Grouped:
-            one = _wanted(_spellable(get_args(kind)[0]))
-            return f"{one}, and perhaps others by group, as in A,discriminator=B"
-    return " or ".join([*dict.fromkeys(found), *([NONE] if types.NoneType in types_ else [])])
 
 
 def of(
@@ -264,17 +163,17 @@ def _option(
     """A parameter as an option; None where it has no default, or one that no text stands for."""
     annotation = _resolved(owner, p.annotation)
     if annotation is p.empty:  # A default says its own type, unless it is None.
-        annotation = _of_default(p.default)
+        annotation = of_default(p.default)
         annotation = int | float if foreign and annotation is int else annotation
-    spellable, default = _spellable(annotation), p.default
-    if type(default) is int and float in spellable and int not in spellable:
+    kinds, default = spellable(annotation), p.default
+    if type(default) is int and float in kinds and int not in kinds:
         default = float(default)
-    if default is p.empty or not _fits(default, spellable):
+    if default is p.empty or not fits(default, kinds):
         return None
     return Option(
         p.name,
         default,
-        spellable,
+        kinds,
         free=_FREE in getattr(annotation, "__metadata__", ()),
         judging=_JUDGING in getattr(annotation, "__metadata__", ()),
         is_path="Path" in str(annotation),
@@ -290,53 +189,6 @@ def _resolved(owner: Callable[..., Any], annotation: Any) -> Any:
         return eval(annotation, getattr(inspect.unwrap(owner), "__globals__", {}))
     except Exception:  # It names what is imported for type checkers alone.
         return inspect.Parameter.empty
-
-
-def _of_default(default: Any) -> Any:
-    if isinstance(default, tuple):
-        kinds = {type(item) for item in default} or {str}
-        return tuple[kinds.pop(), ...] if len(kinds) == 1 else None  # type: ignore[misc]
-    return type(default)
-
-
-def _spellable(annotation: Any) -> tuple[Any, ...]:
-    """The types within an annotation that text can stand for; the order of a union is kept."""
-    if get_origin(annotation) is Annotated:
-        return _spellable(get_args(annotation)[0])
-    if get_origin(annotation) in (types.UnionType, typing.Union):
-        found = [kind for member in get_args(annotation) for kind in _spellable(member)]
-        # Grouped[T] | T is spelled as Grouped[T] is: its T says no more.
-        plain = {get_args(kind)[0] for kind in found if get_origin(kind) is Grouped}
-        return tuple(kind for kind in found if kind not in plain)
-    if annotation in (*_SIMPLE, types.NoneType):
-        return (annotation,)
-    if annotation is None:
-        return (types.NoneType,)
-    arguments = get_args(annotation)
-    many = get_origin(annotation) is tuple and len(arguments) == 2 and arguments[1] is ...
-    if many or get_origin(annotation) is Grouped:
-        items = _spellable(arguments[0])
-        if not any(kind in _SIMPLE for kind in items):
-            return ()
-        item: Any = typing.Union[items]  # noqa: UP007
-        return (tuple[item, ...] if many else Grouped[item],)
-    return ()
-
-
-def _fits(value: Any, spellable: Sequence[Any]) -> bool:
-    """Whether a value is of one of the types, and these hold more than None."""
-    if not any(kind is not types.NoneType for kind in spellable):
-        return False
-    if value is None:
-        return types.NoneType in spellable
-    if isinstance(value, (tuple, Grouped)):
-        kind = tuple if isinstance(value, tuple) else Grouped
-        items = value if isinstance(value, tuple) else value.values()
-        owners = [k for k in spellable if get_origin(k) is kind]
-        return any(all(_fits(v, _spellable(get_args(k)[0])) for v in items) for k in owners)
-    return type(value) in spellable or any(
-        get_origin(k) is Grouped and _fits(value, _spellable(get_args(k)[0])) for k in spellable
-    )
 
 
 def _why_not(p: inspect.Parameter) -> str:
