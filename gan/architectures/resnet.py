@@ -10,9 +10,6 @@ from gan.data.spec import Spec
 from gan.errors import UserError
 from layers import ConditionalBatchNorm, Conv2D, Dense, NearestUpsampling, SelfAttention
 
-# Glorot's bounds times sqrt(2), which the paper's code gives the two convolutions of a block.
-_BLOCK_INITIALIZER = keras.initializers.VarianceScaling(2.0, "fan_avg", "uniform")
-
 
 def resnet(
     spec: Spec,
@@ -138,6 +135,14 @@ def _discriminator(
     return keras.Model(inputs if conditional else inputs[0], logits, name="discriminator")
 
 
+def _block_initializer() -> keras.initializers.Initializer:
+    """Glorot's bounds times sqrt(2), which the paper's code gives a block's two convolutions.
+
+    A new one each time: it draws its seed as it is made, and one for all would draw alike.
+    """
+    return keras.initializers.VarianceScaling(2.0, "fan_avg", "uniform")
+
+
 def _up_block(x: Any, filters: int, label: Any) -> Any:
     """Norm, ReLU, doubling, conv, norm, ReLU, conv, beside a 1x1 convolution of the doubled x.
 
@@ -149,9 +154,9 @@ def _up_block(x: Any, filters: int, label: Any) -> Any:
 
     h = keras.layers.ReLU()(norm(x))
     h = NearestUpsampling()(h)
-    h = Conv2D(filters, 3, use_bias=False, kernel_initializer=_BLOCK_INITIALIZER)(h)
+    h = Conv2D(filters, 3, use_bias=False, kernel_initializer=_block_initializer())(h)
     h = keras.layers.ReLU()(norm(h))
-    h = Conv2D(filters, 3, use_bias=False, kernel_initializer=_BLOCK_INITIALIZER)(h)
+    h = Conv2D(filters, 3, use_bias=False, kernel_initializer=_block_initializer())(h)
     # A 1x1 convolution and a doubling commute: this order costs a quarter.
     shortcut = NearestUpsampling()(Conv2D(filters, 1, use_bias=False)(x))
     return keras.layers.Add()([h, shortcut])
@@ -164,8 +169,8 @@ def _down_block(x: Any, filters: int, *, first: bool, halve: bool, spectral_norm
         return Conv2D(filters, size, spectral_norm=spectral_norm, kernel_initializer=initializer)
 
     h = x if first else keras.layers.ReLU()(x)
-    h = keras.layers.ReLU()(convolution(3, _BLOCK_INITIALIZER)(h))
-    h = convolution(3, _BLOCK_INITIALIZER)(h)
+    h = keras.layers.ReLU()(convolution(3, _block_initializer())(h))
+    h = convolution(3, _block_initializer())(h)
     shortcut = x
     if halve:
         h, shortcut = (keras.layers.AveragePooling2D(2)(t) for t in (h, shortcut))

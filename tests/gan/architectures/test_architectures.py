@@ -142,6 +142,19 @@ def test_mixed_precision_ends_in_float32(name):
     assert {v.dtype for model in networks for v in model.variables} == {"float32"}
 
 
+@pytest.mark.parametrize("name", ["mlp", "dcgan-28", "resnet-28", "translator-28"])
+def test_the_seed_decides_every_random_weight(name):
+    """An initializer that is made at import has a seed of its own, another in each process."""
+
+    def weights(seed):
+        keras.utils.set_random_seed(seed)
+        return [v.numpy() for network in build(name) for v in network.trainable_variables]
+
+    for first, again, other in zip(weights(0), weights(0), weights(1), strict=True):
+        np.testing.assert_array_equal(first, again)
+        assert (first != other).any() or np.ptp(first) == 0
+
+
 def test_labels_matter():
     for name in ("dcgan-32", "mlp-conditional"):
         networks = build(name)
