@@ -7,10 +7,10 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import keras
-import numpy as np
 from absl import logging
 
 from callbacks._cadence import Cadence
+from trainers.groups import learning_rate_of
 from trainers.logs import evaluated, is_path
 from trainers.workdir.judged import Judged
 from trainers.workdir.log import LogEvent, append_line, cut_log
@@ -133,8 +133,7 @@ class MetricsLog(keras.callbacks.Callback):
 
     def _rates(self) -> dict[str, float]:
         return {
-            # The shortest decimals that make this float32: 0.0002, not 0.00019999999494757503.
-            f"learning_rate/{group}": float(str(np.float32(optimizer.learning_rate)))
+            f"learning_rate/{group}": learning_rate_of(optimizer)
             for group, optimizer in self.model.optimizers.items()
         }
 

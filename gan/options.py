@@ -70,6 +70,11 @@ class Option:
             return self.read(write(value))
         return self.read(value) if isinstance(value, str) else value
 
+    @property
+    def is_grouped(self) -> bool:
+        """Whether its value may differ by group of networks."""
+        return any(get_origin(kind) is Grouped for kind in self.types)
+
     def by_group(self) -> "Option":
         """The same with a value for each group of networks; of a tuple, one for all."""
         if any(get_origin(kind) is not None for kind in self.types):

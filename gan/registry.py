@@ -11,7 +11,6 @@ import ast
 import difflib
 import functools
 import importlib
-import importlib.util
 import inspect
 import itertools
 import os
@@ -221,8 +220,6 @@ def entries(kind: str) -> Mapping[str, Any]:
 
 
 def _modules(room: str) -> Iterator[ModuleType]:
-    if importlib.util.find_spec(room) is None:
-        return
     package = importlib.import_module(room)
     if not hasattr(package, "__path__"):
         yield package

@@ -7,7 +7,7 @@ repeated from its folder alone.
 
 import dataclasses
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,6 +25,7 @@ from scripts.settings import Names, RunOptions
 from trainers.base import Trainer
 from trainers.checkpoints import Checkpoints
 from trainers.distribution import make_strategy
+from trainers.groups import within
 from trainers.workdir.code import admit_code
 from trainers.workdir.data import check_data, data_then
 from trainers.workdir.flags import flag_texts
@@ -89,10 +90,11 @@ def build(
     return Experiment(values, source, built)
 
 
-def trainer_options(values: Mapping[str, Any], trainer: Callable[..., Any]) -> dict[str, Any]:
+def trainer_options(values: Mapping[str, Any], trainer: type[Trainer]) -> dict[str, Any]:
     """What of an experiment's values another trainer takes, parts with their options bound."""
     (own,) = parts.of_kind(parts.find(values), "trainer")
-    return {k: v for k, v in own.arguments(values).items() if k in options.of(trainer)}
+    taken = {k: v for k, v in own.arguments(values).items() if k in options.of(trainer)}
+    return {k: within(v, trainer.groups) for k, v in taken.items()}
 
 
 def load_source(values: Mapping[str, Any]) -> Source:

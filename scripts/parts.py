@@ -83,19 +83,9 @@ def _bound(named: Any, values: Mapping[str, Any]) -> Any:
     """Parts with their options filled in, in the shape of the option that names them."""
     if isinstance(named, tuple):
         return tuple(_bound(part, values) for part in named)
-    if not isinstance(named, Grouped):
-        return named.bound(values) if isinstance(named, Part) else named
-    # A part's own options may differ by group too: a group has what is its own of either.
-    arguments = {part: part.arguments(values) for part in set(named.values())}
-    grouped = [v for a in arguments.values() for v in a.values() if isinstance(v, Grouped)]
-    groups = dict.fromkeys(group for value in [named, *grouped] for group in value.own)
-
-    def of(group: str) -> Callable[..., Any]:
-        part = named.of(group)
-        own = {k: Grouped.wrap(v).of(group) for k, v in arguments[part].items()}
-        return functools.partial(part.function, **own)
-
-    return Grouped(of(""), {group: of(group) for group in groups})
+    if isinstance(named, Grouped):  # Their own options may differ by group too.
+        return named.map(lambda part: _bound(part, values))
+    return named.bound(values) if isinstance(named, Part) else named
 
 
 def find(values: Mapping[str, Any], roots: Sequence[Callable[..., Any]] = (Names,)) -> list[Part]:
@@ -110,7 +100,8 @@ def levels(
 
     An option's flag has its name. Where an earlier part has that flag already, the two share it if
     their defaults are one; if they are not, and always of parts that one option names together, of
-    which a second is a thing of its own, the later one's flag is FUNCTION_OPTION.
+    which a second is a thing of its own, the later one's flag is FUNCTION_OPTION. (Parts by group
+    are not together: there the flag's value may differ by group too.)
 
     Args:
         values: flag -> value, as text or not; what is absent has its default. They are looked at as
@@ -150,9 +141,9 @@ def _named(parent: Part, values: Mapping[str, Any], taken: dict[str, Option]) ->
                     option,
                     function,
                     taken,
-                    siblings,
+                    set() if own.is_grouped else siblings,
                     free=own.free,
-                    grouped=isinstance(named, Grouped),
+                    grouped=own.is_grouped,
                 )
                 yield made[text]
         if made and option not in ("trainer", "architecture", "dataset"):

@@ -171,6 +171,8 @@ class Trainer(State):
 
     def _update_ema(self) -> None:
         """Moves each average towards its network, unless the network's step was skipped."""
+        if self.ema_half_life_kimg is None:
+            return
         seen = self._images + self.images_per_step
         rate = averages.update_rate(
             seen, self.images_per_step, self.ema_half_life_kimg, self.ema_rampup

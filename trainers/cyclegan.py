@@ -75,7 +75,7 @@ class CycleGAN(Trainer):
         self.cycle_lambda, self.identity_lambda = cycle_lambda, identity_lambda
         super().__init__(architecture, spec, batch_size=batch_size, **options)
         for name in self.networks:
-            outputs = spec.shape if name.startswith("generator") else None
+            outputs = spec.shape if name in self.averaged else None
             check_shapes(self, name, inputs=spec.shape, outputs=outputs)
         self.pools = {domain: ImagePool(pool_size, spec.shape, domain) for domain in spec.domains}
 

@@ -9,9 +9,19 @@ import tensorflow as tf
 from gan.data import Spec, reading
 from gan.errors import UserError
 from gan.generators import at_most
+from gan.options import Grouped
 from gan.sampling import KerasSampler
 from trainers import averages, networks
 from trainers import precision as mixed
+from trainers.groups import (
+    Optimizer,
+    check_groups,
+    check_optimizer,
+    learning_rate_of,
+    optimizer_of,
+    rescale_rate,
+    warn_of_idle,
+)
 from trainers.keras_face import KerasFace
 from trainers.workdir.judged import Judged
 
@@ -57,12 +67,10 @@ class State(KerasFace):
         spec: Spec,
         *,
         batch_size: int = 64,
-        learning_rate: float = 2e-4,
-        discriminator_lr: float = 0.0,
-        beta_1: float = 0.5,
-        beta_2: float = 0.999,
-        ema_half_life_kimg: float = 10.0,
-        ema_rampup: float = 0.05,
+        optimizer: Grouped[str | Optimizer] | str | Optimizer = "adam",
+        learning_rate: Grouped[float] | float = 2e-4,
+        ema_half_life_kimg: float | None = 10.0,
+        ema_rampup: float | None = 0.05,
         precision: str = "float32",
         accumulate: int = 1,
         xla: bool = False,
@@ -74,14 +82,12 @@ class State(KerasFace):
             architecture: makes the networks for a spec, by name, its options bound.
             spec: of the data to train on.
             batch_size: images in each discriminator update, over all replicas and micro-batches.
-            learning_rate: Adam's step size.
-            discriminator_lr: Adam's step size for discriminators; 0 means learning_rate.
-            beta_1: Adam's decay of the first moment.
-            beta_2: Adam's decay of the second moment.
+            optimizer: of each group of networks: name, import path or function.
+            learning_rate: of each group's optimizer, above 0.
             ema_half_life_kimg: half-life of the weights' moving average, in thousands of images;
-                0 keeps none.
+                none keeps no average.
             ema_rampup: the half-life is at most this share of the images seen so far (Karras
-                2020); 0 does without.
+                2020); none lets it be as long from the beginning.
             precision: float32, mixed_float16 or mixed_bfloat16.
             accumulate: micro-batches whose gradients make one update. All optimizers step at the
                 end, on their means: players move at the same time, not one after another.
@@ -96,12 +102,13 @@ class State(KerasFace):
         replicas = strategy.num_replicas_in_sync
         _require(batch_size > 0, f"--batch_size={batch_size}: expected at least 1.")
         _require(accumulate > 0, f"--accumulate={accumulate}: expected at least 1.")
-        _require(learning_rate > 0, f"--learning_rate={learning_rate}: expected more than 0.")
-        for name, value in (("discriminator_lr", discriminator_lr), ("ema_rampup", ema_rampup)):
-            _require(value >= 0, f"--{name}={value}: expected at least 0.")
-        _require(ema_half_life_kimg >= 0, f"--ema_half_life_kimg={ema_half_life_kimg}: below 0.")
-        for name, value in (("beta_1", beta_1), ("beta_2", beta_2)):
-            _require(0 <= value < 1, f"--{name}={value}: expected at least 0 and less than 1.")
+        for name, value in (
+            ("ema_half_life_kimg", ema_half_life_kimg),
+            ("ema_rampup", ema_rampup),
+        ):
+            _require(
+                value is None or value > 0, f"--{name}={value}: expected more than 0, or none."
+            )
         _require(seed >= 0 and seed < 2**31, f"--seed={seed}: expected 0 to 2147483647.")
         _require(
             batch_size % (replicas * accumulate) == 0,
@@ -132,21 +139,23 @@ class State(KerasFace):
             self.networks = self.build_networks()
         networks.check_networks(self)
         self.ema = {}
-        if ema_half_life_kimg > 0:
+        if ema_half_life_kimg is not None:
             self.ema = {name: averages.copy(self.networks[name]) for name in self.averaged}
-        rates = dict.fromkeys(self.groups, learning_rate)
-        if discriminator_lr:
-            rates = {g: discriminator_lr if "discriminator" in g else r for g, r in rates.items()}
-        self.base_learning_rates = rates
-        self._betas = {"beta_1": beta_1, "beta_2": beta_2}
+        check_groups({"optimizer": optimizer, "learning_rate": learning_rate}, self.groups)
+        warn_of_idle(optimizer)
+        self._optimizer, self._learning_rate = optimizer, learning_rate
         self.optimizers, self.loss_scales, self._accumulators = {}, {}, {}
         for group in self.groups:
             variables = self.variables_of(group)
             self.optimizers[group] = self.make_optimizer(group)
+            check_optimizer(self.optimizers[group], type(self).make_optimizer)
             self.optimizers[group].build(variables)
             self.loss_scales[group] = mixed.LossScale(precision == "mixed_float16")
             if accumulate > 1:
                 self._accumulators[group] = mixed.Accumulator(variables)
+        self.base_learning_rates = {
+            group: learning_rate_of(made) for group, made in self.optimizers.items()
+        }
         self._step = tf.Variable(0, dtype=tf.int64, trainable=False, name="step")
         self._images = tf.Variable(0, dtype=tf.int64, trainable=False, name="images")
         self._loop: Callable[..., dict[str, tf.Tensor]] | None = None
@@ -163,7 +172,7 @@ class State(KerasFace):
 
     def make_optimizer(self, group: str) -> keras.optimizers.Optimizer:
         """Makes a group's optimizer, called once for each; override it for one of your own."""
-        return keras.optimizers.Adam(self.base_learning_rates[group], **self._betas)
+        return optimizer_of(self._optimizer, self._learning_rate, group)
 
     @property
     def images_per_step(self) -> int:
@@ -246,6 +255,7 @@ class State(KerasFace):
         return {
             "seed": self.seed,
             "rollbacks": self.rollbacks,
+            "learning_rates": self.base_learning_rates,
             "epoch_sums": self._epoch_sums,
             "epoch_steps": self._epoch_steps,
         }
@@ -266,6 +276,9 @@ class State(KerasFace):
         self._epoch_sums = dict(state["epoch_sums"])
         self._epoch_steps = int(state["epoch_steps"])
         self.set_rollbacks(int(state.get("rollbacks", 0)))
+        # The optimizers' variables hold the rates as they were; callbacks may have lowered them.
+        for group, rate in state.get("learning_rates", {}).items():
+            rescale_rate(self.optimizers[group], rate, self.base_learning_rates[group])
 
     def set_rollbacks(self, count: int) -> None:
         """Takes the stream of random numbers after so many rollbacks."""

@@ -82,7 +82,7 @@ def test_a_translator_is_judged_by_its_translations(make_source: Callable[..., A
         y = keras.layers.Conv2D(1, 1, activation="tanh", name="mix")(x)
         return Networks(keras.Model(x, y), keras.Model(x, keras.layers.Conv2D(1, 3)(x)))
 
-    trainer = CycleGAN(translator, source.spec, batch_size=2, ema_half_life_kimg=0.0)
+    trainer = CycleGAN(translator, source.spec, batch_size=2, ema_half_life_kimg=None)
     evaluator = Evaluator(source, num_samples=20)
     evaluation = Evaluation(evaluator)
     evaluation.set_model(trainer)

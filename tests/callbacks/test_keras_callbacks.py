@@ -15,6 +15,7 @@ from toys import ToySource, assert_equal, numbers, translators
 
 from callbacks.on_optimizer import OnOptimizer
 from gan.errors import UserError
+from gan.options import Grouped
 from gan.sampling import latents
 from trainers.cyclegan import CycleGAN
 
@@ -46,7 +47,7 @@ def rates(trainer: Any) -> dict[str, float]:
 
 @pytest.fixture
 def trainer(make_gan: Callable[..., Any]) -> Any:
-    return make_gan(learning_rate=0.01, discriminator_lr=0.04)
+    return make_gan(learning_rate=Grouped(0.01, {"discriminator": 0.04}))
 
 
 def test_early_stopping_on_fid_restores_the_best(trainer: Any, source: Any) -> None:

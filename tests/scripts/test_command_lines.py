@@ -91,7 +91,15 @@ MISTAKES = [
     ([TRAIN, W, "--eval_every_kimg=-1"], "--eval_every_kimg=-1"),
     ([TRAIN, W, "--eval_every_kimg=0"], "--eval_every_kimg=0: expected more than 0, or none for"),
     ([TRAIN, W, "--total_kimg=inf"], "--total_kimg=inf"),
-    ([TRAIN, W, "--beta_1=1.5"], "--beta_1=1.5"),
+    ([TRAIN, W, "--beta_1=1.5"], "--beta_1=1.5: expected at least 0 and less than 1."),
+    ([TRAIN, W, "--beta_1=0.5,critic=0"], "--beta_1: group 'critic' is not known. Valid: generato"),
+    (
+        [TRAIN, W, "--learning_rate=2e-4,discriminatr=8e-4"],
+        "--learning_rate: group 'discriminatr' is not known. Did you mean 'discriminator'?",
+    ),
+    ([TRAIN, W, "--optimizer=adam,discriminator=sdg"], "Did you mean 'sgd'? Valid: adam, adamw,"),
+    ([TRAIN, W, "--optimizer=sgd", "--beta_1=0"], "--beta_1: is a flag of --optimizer=adam or"),
+    ([TRAIN, W, "--ema_half_life_kimg=0"], "--ema_half_life_kimg=0.0: expected more than 0, or"),
     ([TRAIN, W, "--penalty=r1,r1"], "--penalty=r1,r1"),
     ([TRAIN, W, "--penalty=r1", "--r1_gamma=-1"], "--r1_gamma=-1"),
     ([TRAIN, W, "--dataset=edges2fashion"], "--trainer=cyclegan"),
@@ -253,6 +261,7 @@ def whole_way(tmp_path_factory):
     folder = tmp_path_factory.mktemp("whole_way")
     write_folder(folder)
     (folder / "ideas.py").write_text(
+        "import json\n"
         "import keras\n"
         "from gan.losses import Loss, hinge\n"
         "from gan.metrics.declared import Key, declares\n"
@@ -265,6 +274,10 @@ def whole_way(tmp_path_factory):
         "    def __init__(self, architecture, spec, *, zeal: float = 1.0, **options):\n"
         "        '''Args:\n            zeal: of the researcher.'''\n"
         "        super().__init__(architecture, spec, **options)\n"
+        "class Optimizers(keras.callbacks.Callback):\n"
+        "    def on_train_end(self, logs=None):\n"
+        "        for group, optimizer in self.model.optimizers.items():\n"
+        "            print(group, json.dumps(optimizer.get_config()))\n"
         "class Own(keras.callbacks.Callback):\n"
         "    def __init__(self, start: int = 0):\n"
         "        super().__init__()\n"
@@ -327,6 +340,12 @@ def whole_way(tmp_path_factory):
         "callbacks": [
             *POINTS, "--workdir=ended", "--total_kimg=2", "--mode=min", "--monitor=eval/own",
             "--callbacks=ideas:Own,keras.callbacks:EarlyStopping", "--patience=1", "--start=3",
+        ],
+        "groups": [
+            *POINTS, "--workdir=groups", "--total_kimg=0.04", "--eval_every_kimg=none",
+            "--image_every_kimg=none", "--callbacks=ideas:Optimizers",
+            "--optimizer=adam,discriminator=rmsprop", "--learning_rate=2e-4,discriminator=8e-4",
+            "--beta_1=0.5,generator=0", "--epsilon=1e-8,discriminator=1e-6", "--momentum=0.25",
         ],
         "penalty help": [TRAIN, "--penalty=r2", "--help"],
         "help": [TRAIN, "--trainer=cyclegan", "--architecture=resnet_translator", "--help"],
@@ -563,13 +582,31 @@ def test_callbacks_named_by_flag_see_and_make_what_is_logged(whole_way):
     assert "--patience=1\n" in (folder / "ended" / "flags.txt").read_text()
 
 
+def test_each_group_has_the_optimizer_that_its_flags_say(whole_way):
+    folder, out, _ = outcome(whole_way, "groups")
+    made = dict(line.split(" ", 1) for line in out.splitlines() if line[-1:] == "}")
+    adam, rmsprop = (json.loads(made[group]) for group in ("generator", "discriminator"))
+    for found, wanted in (
+        (adam, {"learning_rate": 2e-4, "beta_1": 0.0, "beta_2": 0.999}),
+        (rmsprop, {"learning_rate": 8e-4, "rho": 0.9, "momentum": 0.25}),
+    ):
+        assert {k: found[k] for k in wanted} == pytest.approx(wanted)
+    assert (adam["epsilon"], rmsprop["epsilon"]) == (1e-8, 1e-6)
+    (*_, last) = map(json.loads, (folder / "groups" / "metrics.jsonl").read_text().splitlines())
+    assert last["learning_rate/generator"] == 2e-4 and last["learning_rate/discriminator"] == 8e-4
+    flags = (folder / "groups" / "flags.txt").read_text().splitlines()
+    assert (
+        "--optimizer=adam,discriminator=rmsprop" in flags and "--beta_1=0.5,generator=0.0" in flags
+    )
+
+
 def test_help_shows_the_flags_of_the_named_parts(whole_way):
     _, out, _ = outcome(whole_way, "help")
     assert "--cycle_lambda=" in out and "--pool_size=" in out and "--n_critic" not in out
     assert max(len(line) for line in out.splitlines()) <= 110
     _, out, _ = outcome(whole_way, "penalty help")
-    assert "--r2_gamma=10.0" in out and "--r1_gamma" not in out
-    for name in ("folder:PATH", "keras:MODEL", "relativistic", "vae_gan"):
+    assert "--r2_gamma=10.0" in out and "--r1_gamma" not in out and "--beta_1=0.5" in out
+    for name in ("folder:PATH", "keras:MODEL", "relativistic", "vae_gan", "rmsprop"):
         assert re.search(rf"^  {name} +\w", out, re.M)
 
 

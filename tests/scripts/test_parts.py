@@ -8,6 +8,7 @@ import pytest
 
 from gan import registry
 from gan.errors import UserError
+from gan.options import Grouped
 from scripts import experiment, parts
 from trainers.workdir.flags import write_flags
 
@@ -118,11 +119,11 @@ def test_two_penalties_with_an_equal_option_have_a_flag_each(module, tmp_path):
 
 def test_an_option_that_another_part_has_with_another_default_gets_its_own_flag(module):
     name = module(
-        "def net(spec, *, beta_1=0.9, batch_size=64):\n    pass\n"  # the trainer's are 0.5 and 64
+        "def net(spec, *, accumulate=2, batch_size=64):\n    pass\n"  # the trainer's: 1 and 64
     )
     found = parts.find(NAMES | {"architecture": f"{name}:net"})
     (net,) = parts.of_kind(found, "architecture")
-    assert net.flags == {"beta_1": "net_beta_1", "batch_size": "batch_size"}
+    assert net.flags == {"accumulate": "net_accumulate", "batch_size": "batch_size"}
 
 
 @pytest.mark.parametrize(
@@ -156,11 +157,10 @@ def test_an_option_named_as_a_kind_names_parts_whose_options_are_flags_in_turn(m
     """As deep as it goes: a trainer's own optimizer, which takes a penalty of its own."""
     name = module(
         "from gan.options import Free, Grouped\n"
-        "def steady(learning_rate, *, momentum: float = 0.9, beta_1: float = 0.7):\n"
-        "    return learning_rate, momentum, beta_1\n"
-        "def wild(learning_rate, *, momentum: float | None = None,\n"
-        "         penalty: tuple[str, ...] = ()):\n"
-        "    return learning_rate, momentum, penalty\n"
+        "def steady(learning_rate, *, momentum: float = 0.9, accumulate: float = 0.7): pass\n"
+        "def wild(learning_rate, *, momentum: float | None = None, zeal: float = 1.0,\n"
+        "         penalty: tuple[str, ...] = ()): pass\n"
+        "def mild(learning_rate, *, zeal: float = 1.0): pass\n"
         "class Mine(GAN):\n"
         "    def __init__(self, architecture, spec, *,\n"
         "                 optimizer: Grouped[str] | str = 'steady', **options):\n"
@@ -168,24 +168,27 @@ def test_an_option_named_as_a_kind_names_parts_whose_options_are_flags_in_turn(m
     )
     values = NAMES | {
         "trainer": f"{name}:Mine",
-        "optimizer": f"{name}:steady,critic={name}:wild",
-        "momentum": "0.5,encoder=0.25",
+        "optimizer": f"{name}:steady,critic={name}:wild,encoder={name}:mild",
+        "momentum": "0.5,generator=0.25",
+        "zeal": "2,encoder=3",
     }
     found = parts.find(values)
-    steady, wild = parts.of_kind(found, "optimizer")
-    # The trainer's own beta_1 has another default; momentum is told apart, for both are optimizers.
-    assert steady.flags == {"momentum": "momentum", "beta_1": "steady_beta_1"}
-    assert wild.flags == {"momentum": "wild_momentum", "penalty": "penalty"}
+    steady, wild, mild = parts.of_kind(found, "optimizer")
+    # Others with another default are told apart; of an equal one the flag says which group's.
+    assert steady.flags == {"momentum": "momentum", "accumulate": "steady_accumulate"}
+    assert wild.flags == {"momentum": "wild_momentum", "zeal": "zeal", "penalty": "penalty"}
+    assert mild.flags == {"zeal": "zeal"}
     (mine,) = parts.of_kind(found, "trainer")
     made = mine.arguments(values)["optimizer"]
-    assert made.of("generator")(0.1) == (0.1, 0.5, 0.7)
-    assert made.of("encoder")(0.1) == (0.1, 0.25, 0.7)
-    assert made.of("critic")(0.1) == (0.1, None, ())
+    zeal = Grouped(2.0, {"encoder": 3.0})
+    assert made.of("generator").keywords == {"momentum": Grouped(0.5, {"generator": 0.25})}
+    assert made.of("critic").keywords == {"zeal": zeal}
+    assert made.of("encoder").keywords == {"zeal": zeal}
     # Both take the penalties that one flag names, and these have one flag for their weight.
     values |= {"penalty": "r1", "r1_gamma": 3.0}
     (mine,) = parts.of_kind(parts.find(values), "trainer")
     given = mine.arguments(values)
-    for penalties in (given["penalty"], given["optimizer"].of("critic")(0.1)[2]):
+    for penalties in (given["penalty"], given["optimizer"].of("critic").keywords["penalty"]):
         assert [p.keywords for p in penalties] == [{"r1_gamma": 3.0}]
 
 

@@ -40,7 +40,7 @@ def teacher():
 
 
 def distillation(teacher, **options):
-    options = {"batch_size": 8, "ema_half_life_kimg": 0.0, **options}
+    options = {"batch_size": 8, "ema_half_life_kimg": None, **options}
     return Distillation(
         lambda spec: Networks(slimming.slim(teacher, width=0.5), discriminator()),
         ToySource().spec,

@@ -23,8 +23,8 @@ def one_batch(source, size, seed=0, start=0):
 def test_one_step_is_goodfellows_algorithm():
     """D's Adam step on its loss, then G's on the same fakes against the updated D."""
     source = ToySource()
-    trainer = toy_gan(source, ema_half_life_kimg=0.0)
-    twin = toy_gan(source, ema_half_life_kimg=0.0)
+    trainer = toy_gan(source, ema_half_life_kimg=None)
+    twin = toy_gan(source, ema_half_life_kimg=None)
     assert_equal(numbers(trainer), numbers(twin))
     logs = trainer.fit(source, total_kimg=0.008, steps_per_loop=1).history
 

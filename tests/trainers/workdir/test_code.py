@@ -14,7 +14,7 @@ from trainers.workdir.code import foreign, keep_code
 from trainers.workdir.flags import STAMP, flag_texts, write_flags
 
 NAMES = {"trainer": "gan", "architecture": "mlp", "dataset": "ring"}
-TINY = {"width": 0.01, "batch_size": 4, "ema_half_life_kimg": 0.0}
+TINY = {"width": 0.01, "batch_size": 4, "ema_half_life_kimg": None}
 MODULES = {
     "kept_ideas.py": (
         "import os\nimport kept_helper\nfrom kept_package import deep\n"

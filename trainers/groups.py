@@ -1,0 +1,122 @@
+"""Each group of networks has its optimizer, and may have options of its own."""
+
+import functools
+from collections.abc import Callable, Collection, Mapping
+from typing import Any
+
+import keras
+import numpy as np
+from absl import logging
+
+from gan import options, origin, registry
+from gan.errors import CodeError, UserError
+from gan.options import Grouped
+
+# (learning_rate, *, options) -> an optimizer, as in `trainers.optimizers`.
+Optimizer = Callable[..., keras.optimizers.Optimizer]
+
+
+def optimizer_of(
+    optimizer: Grouped[Any] | str | Optimizer, rate: Grouped[float] | float, group: str
+) -> keras.optimizers.Optimizer:
+    """The optimizer of a group of networks.
+
+    Args:
+        optimizer: short name, import path or function; options that are bound to it may be
+            `Grouped` in turn.
+        rate: its learning rate, above 0.
+        group: whose.
+
+    Raises:
+        UserError: a rate or an option that is out of range.
+        CodeError: a function of a user's own that returns something else.
+    """
+    own, function = of_group(rate, group), of_group(optimizer, group)
+    if not own > 0:
+        raise UserError(f"--learning_rate={options.write(rate)}: expected more than 0.")
+    if isinstance(function, str):
+        function = registry.resolve("optimizer", function)
+    bound = {name: of_group(value, group) for name, value in _bound(function).items()}
+    try:
+        made = origin.call(function, own, **bound)
+    except (TypeError, ValueError, AttributeError) as error:  # a library's, of what it was given
+        raise UserError(f"--optimizer of {group!r}: {origin.message_of(error)}") from error
+    check_optimizer(made, function)
+    return made
+
+
+def check_optimizer(made: Any, function: Callable[..., Any]) -> None:
+    """Checks what a function, perhaps a user's own, made for a group.
+
+    Raises:
+        CodeError: it is no optimizer, not a new one, or one that scales losses itself.
+    """
+    where = origin.described(function)
+    if not isinstance(made, keras.optimizers.Optimizer):
+        raise CodeError(
+            f"{where}: returned a {type(made).__name__}; expected a keras.optimizers.Optimizer."
+        )
+    if isinstance(made, keras.optimizers.LossScaleOptimizer):
+        raise CodeError(
+            f"{where}: returned a LossScaleOptimizer; return the optimizer within: the trainer "
+            "scales losses itself where --precision needs it."
+        )
+    if made.built:
+        raise CodeError(
+            f"{where}: returned an optimizer that is in use already; make one for each group."
+        )
+
+
+def learning_rate_of(optimizer: keras.optimizers.Optimizer) -> float:
+    """An optimizer's rate as it was written: 0.0002, not float32's 0.00019999999494757503."""
+    return float(str(np.float32(optimizer.learning_rate)))
+
+
+def rescale_rate(optimizer: keras.optimizers.Optimizer, before: float, now: float) -> None:
+    """Multiplies a rate by `now / before`, unless a schedule of the optimizer's own says it."""
+    if now != before > 0 and isinstance(optimizer.learning_rate, keras.Variable):
+        optimizer.learning_rate = learning_rate_of(optimizer) * now / before
+
+
+def of_group(value: Any, group: str) -> Any:
+    """What a value is for a group: its own where it is `Grouped`, else the value itself."""
+    return value.of(group) if isinstance(value, Grouped) else value
+
+
+def within(value: Any, groups: Collection[str]) -> Any:
+    """A value without what it, or an option bound to it, is for groups that there are not."""
+    if isinstance(value, functools.partial):
+        own = {name: within(v, groups) for name, v in value.keywords.items()}
+        return functools.partial(value.func, *value.args, **own)
+    if not isinstance(value, Grouped):
+        return value
+    own = {group: within(v, groups) for group, v in value.own.items() if group in groups}
+    return Grouped(within(value.default, groups), own)
+
+
+def check_groups(options: Mapping[str, Any], groups: Collection[str]) -> None:
+    """Raises UserError where an option, or one bound to it, names a group that there is not."""
+    for name, value in options.items():
+        if isinstance(value, Grouped):
+            for group in value.own:
+                if group not in groups:
+                    raise UserError(registry.unknown(f"--{name}: group", group, list(groups)))
+        for function in Grouped.wrap(value).values():
+            check_groups(_bound(function), groups)
+
+
+def warn_of_idle(optimizer: Any) -> None:
+    """Says where an option is given for a group whose optimizer is another."""
+    own = Grouped.wrap(optimizer)
+    for function in own.values():
+        for name, value in _bound(function).items():
+            for group in Grouped.wrap(value).own:
+                if _bound(own.of(group)).get(name) != value:
+                    logging.warning(
+                        "--%s of %r does nothing: the optimizer of that group is another.",
+                        name, group,
+                    )  # fmt: skip
+
+
+def _bound(function: Any) -> Mapping[str, Any]:
+    return function.keywords if isinstance(function, functools.partial) else {}

@@ -1,0 +1,98 @@
+"""Optimizers by name, each a function of a learning rate; `--optimizer` takes any of them.
+
+Another one is an import path to a function of the same form, or to a class of Keras. Their options
+may differ by group of networks: `--optimizer=adam,encoder=rmsprop --beta_1=0.5,discriminator=0`.
+"""
+
+import keras
+
+from gan.errors import UserError
+
+
+def adam(
+    learning_rate: float, *, beta_1: float = 0.5, beta_2: float = 0.999, epsilon: float = 1e-7
+) -> keras.optimizers.Optimizer:
+    """Adam (Kingma and Ba, 2015), with the momentum of DCGAN (Radford et al., 2016).
+
+    Args:
+        learning_rate: step size.
+        beta_1: decay of the first moment.
+        beta_2: decay of the second moment.
+        epsilon: added to the root of the second moment.
+    """
+    _check_decays(beta_1=beta_1, beta_2=beta_2)
+    return keras.optimizers.Adam(learning_rate, beta_1=beta_1, beta_2=beta_2, epsilon=epsilon)
+
+
+def adamw(
+    learning_rate: float,
+    *,
+    beta_1: float = 0.5,
+    beta_2: float = 0.999,
+    epsilon: float = 1e-7,
+    weight_decay: float = 0.01,
+) -> keras.optimizers.Optimizer:
+    """Adam with decoupled weight decay (Loshchilov and Hutter, 2019).
+
+    Args:
+        learning_rate: step size.
+        beta_1: decay of the first moment.
+        beta_2: decay of the second moment.
+        epsilon: added to the root of the second moment.
+        weight_decay: share of a weight that a step of rate 1 takes away.
+    """
+    _check_decays(beta_1=beta_1, beta_2=beta_2)
+    if weight_decay < 0:
+        raise UserError(f"--weight_decay={weight_decay}: expected at least 0.")
+    return keras.optimizers.AdamW(
+        learning_rate, weight_decay=weight_decay, beta_1=beta_1, beta_2=beta_2, epsilon=epsilon
+    )
+
+
+def lion(
+    learning_rate: float, *, beta_1: float = 0.9, beta_2: float = 0.99
+) -> keras.optimizers.Optimizer:
+    """The sign of an interpolated momentum (Chen et al., 2023).
+
+    Args:
+        learning_rate: step size; a third to a tenth of Adam's.
+        beta_1: share of the momentum in a step.
+        beta_2: decay of the momentum.
+    """
+    _check_decays(beta_1=beta_1, beta_2=beta_2)
+    return keras.optimizers.Lion(learning_rate, beta_1=beta_1, beta_2=beta_2)
+
+
+def rmsprop(
+    learning_rate: float, *, rho: float = 0.9, momentum: float = 0.0, epsilon: float = 1e-7
+) -> keras.optimizers.Optimizer:
+    """Gradients by their root mean square (Hinton, 2012), as in WGAN and VAE-GAN.
+
+    Args:
+        learning_rate: step size.
+        rho: decay of the mean square.
+        momentum: share of the last step in this one.
+        epsilon: added to the mean square.
+    """
+    _check_decays(rho=rho, momentum=momentum)
+    return keras.optimizers.RMSprop(learning_rate, rho=rho, momentum=momentum, epsilon=epsilon)
+
+
+def sgd(
+    learning_rate: float, *, momentum: float = 0.0, nesterov: bool = False
+) -> keras.optimizers.Optimizer:
+    """Stochastic gradient descent.
+
+    Args:
+        learning_rate: step size.
+        momentum: share of the last step in this one.
+        nesterov: whether the gradient is taken where momentum leads (Nesterov, 1983).
+    """
+    _check_decays(momentum=momentum)
+    return keras.optimizers.SGD(learning_rate, momentum=momentum, nesterov=nesterov)
+
+
+def _check_decays(**decays: float) -> None:
+    for name, value in decays.items():
+        if not 0 <= value < 1:
+            raise UserError(f"--{name}={value}: expected at least 0 and less than 1.")
