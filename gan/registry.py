@@ -17,193 +17,15 @@ import os
 import pkgutil
 import re
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
 from types import ModuleType
 from typing import Any
 
-from gan import options, origin
+from gan import origin
 from gan.errors import UserError
+from gan.kinds import KINDS as KINDS  # What names may stand for.
+from gan.kinds import is_function, is_text, needs
 
-
-def _takes(*positional: Any, **named: Any) -> Callable[[Any], bool]:
-    """Whether an object can be called with such arguments, and perhaps more."""
-
-    def takes(found: Any) -> bool:
-        try:
-            inspect.signature(found).bind_partial(*positional, **named)
-        except (TypeError, ValueError):  # Not to be called, not so, or without a signature to read.
-            return False
-        return True
-
-    return takes
-
-
-def _needs(found: Any) -> list[inspect.Parameter]:
-    """What an object must be given to be called."""
-    try:
-        parameters = inspect.signature(found).parameters.values()
-    except (TypeError, ValueError):
-        return []
-    variable = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
-    return [p for p in parameters if p.default is p.empty and p.kind not in variable]
-
-
-def _is_function(found: Any) -> bool:
-    """Whether an object is a function, perhaps one that is wrapped, as by `functools.cache`."""
-    return inspect.isfunction(inspect.unwrap(found))
-
-
-def _returns(*classes: str) -> Callable[[Any], bool]:
-    """Whether a function is annotated to return one of these classes, by their names."""
-
-    def returns(found: Any) -> bool:
-        if not _is_function(found):
-            return False
-        text = inspect.formatannotation(inspect.signature(found).return_annotation).strip("'")
-        members = (re.sub(r"\[.*", "", member) for member in text.split("|"))
-        return any(member.strip().rpartition(".")[2] in classes for member in members)
-
-    return returns
-
-
-def _makes(name: str) -> Callable[[Any], bool]:
-    """Whether a function returns an object of that class, from text at the most."""
-    return lambda found: _returns(name)(found) and all(_is_text(p) for p in _needs(found))
-
-
-def _is_text(p: inspect.Parameter) -> bool:
-    return p.annotation in (str, "str")
-
-
-def _extends(path: str) -> Callable[[Any], bool]:
-    """Whether an object is a class that extends another, `package:Class`."""
-    package, _, name = path.partition(":")
-
-    def extends(found: Any) -> bool:
-        bases = found.__mro__[1:] if inspect.isclass(found) else ()
-        return any(b.__name__ == name and f"{b.__module__}.".startswith(package) for b in bases)
-
-    return extends
-
-
-def _is_a(path: str) -> Callable[[Any], bool]:
-    """Whether an object is an instance of a class, `module:Class`."""
-    return lambda found: f"{type(found).__module__}:{type(found).__name__}" == path
-
-
-@dataclass(frozen=True)
-class Kind:
-    """A kind of part.
-
-    Attributes:
-        room: module, or package of modules, whose objects have short names.
-        is_one: whether an object of the room's is one.
-        fits: whether what an import path leads to can be one.
-        wanted: what it has to be, in words.
-        positional: how many positional arguments its caller fills in.
-        given: keyword-only ones that its caller fills in.
-        foreign: whether it may come from a library that did not write its arguments as options,
-            see `gan.options.of`.
-        flags: whether its options are flags.
-    """
-
-    room: str
-    is_one: Callable[[Any], bool]
-    fits: Callable[[Any], bool]
-    wanted: str
-    positional: int = 0
-    given: tuple[str, ...] = ()
-    foreign: bool = False
-    flags: bool = True
-
-    def options(self, found: Any) -> dict[str, options.Option]:
-        """The options of one, by name.
-
-        Raises:
-            CodeError: an argument of a user's own was meant as one and cannot be.
-        """
-        if not self.foreign:
-            options.check(found, self.given, self.positional)
-        return options.of(found, self.given, foreign=self.foreign)
-
-
-_is_penalty = _takes(None, None, None, seed=None, scale=None)
-_is_trainer = _extends("trainers.base:Trainer")
-_is_callback = _extends("keras:Callback")
-_is_optimizer = _extends("keras:Optimizer")
-
-# The name of an option that names such parts -> what they are.
-KINDS: Mapping[str, Kind] = {
-    "trainer": Kind(
-        "trainers",
-        _is_trainer,
-        _is_trainer,
-        "a class that extends trainers.base.Trainer",
-        positional=2,
-    ),
-    "architecture": Kind(
-        "gan.architectures",
-        _returns("Networks", "dict", "Mapping"),
-        _takes(None),
-        "a function of the data's spec",
-        positional=1,
-    ),
-    "dataset": Kind(
-        "gan.data",
-        _makes("Source"),
-        callable,
-        "a function",
-        positional=1,
-        given=("split", "transform"),
-    ),
-    "loss": Kind(
-        "gan.losses",
-        _is_a("gan.losses:Loss"),
-        lambda found: all(
-            callable(getattr(found, player, None)) for player in ("discriminator", "generator")
-        ),
-        "a gan.losses.Loss",
-    ),
-    "penalty": Kind(
-        "gan.penalties",
-        _is_penalty,
-        _is_penalty,
-        "a function of (discriminator, real, fake, *, seed, scale)",
-        positional=3,
-        given=("seed", "scale"),
-    ),
-    "optimizer": Kind(
-        "trainers.optimizers",
-        _returns("Optimizer"),
-        lambda found: _is_optimizer(found) or (not inspect.isclass(found) and _takes(0.1)(found)),
-        "a Keras optimizer, or a function of learning_rate that returns one",
-        positional=1,
-        given=("learning_rate",),
-        foreign=True,
-    ),
-    "metrics": Kind(
-        "gan.metrics.scores",
-        lambda found: hasattr(found, "keys"),
-        callable,
-        "a function",
-        flags=False,
-    ),
-    "feature_net": Kind(
-        "gan.metrics.nets",
-        _makes("FeatureNet"),
-        lambda found: _is_a("gan.metrics.features:FeatureNet")(found) or callable(found),
-        "a function of images",
-        flags=False,
-    ),
-    "callbacks": Kind(
-        "callbacks",
-        lambda found: _is_callback(found) and not _needs(found),
-        lambda found: (_is_callback(found) or _is_function(found)) and not _needs(found),
-        "a Keras callback that options alone can make",
-        foreign=True,
-    ),
-}
 _PATH = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*")
 
 
@@ -282,8 +104,8 @@ def resolve(kind: str, name: str, flag: str = "") -> Any:
 
 def arguments(found: Any) -> list[str]:
     """The name of the argument that a short name takes behind a colon, if any."""
-    needed = _needs(found) if _is_function(found) else []
-    return [p.name for p in needed[:1] if p.kind is p.POSITIONAL_OR_KEYWORD and _is_text(p)]
+    needed = needs(found) if is_function(found) else []
+    return [p.name for p in needed[:1] if p.kind is p.POSITIONAL_OR_KEYWORD and is_text(p)]
 
 
 def _imported(kind: str, name: str, flag: str) -> Any:
@@ -351,7 +173,7 @@ def about(kind: str, name: str) -> str:
     module = sys.modules[found.__module__]
     if module.__name__ == f"{KINDS[kind].room}.{name}":
         text = module.__doc__
-    elif _is_function(found) or inspect.isclass(found):
+    elif is_function(found) or inspect.isclass(found):
         text = found.__doc__
     else:
         text = _string_behind(module, name)

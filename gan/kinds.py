@@ -1,0 +1,193 @@
+"""The kinds of parts that go by names: where each is at home, and what it has to be.
+
+What is of a kind is told by its signature, base class or declaration alone: nobody lists parts.
+"""
+
+import inspect
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from gan import options
+
+
+def _takes(*positional: Any, **named: Any) -> Callable[[Any], bool]:
+    """Whether an object can be called with such arguments, and perhaps more."""
+
+    def takes(found: Any) -> bool:
+        try:
+            inspect.signature(found).bind_partial(*positional, **named)
+        except (TypeError, ValueError):  # Not to be called, not so, or without a signature to read.
+            return False
+        return True
+
+    return takes
+
+
+def needs(found: Any) -> list[inspect.Parameter]:
+    """What an object must be given to be called."""
+    try:
+        parameters = inspect.signature(found).parameters.values()
+    except (TypeError, ValueError):
+        return []
+    variable = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
+    return [p for p in parameters if p.default is p.empty and p.kind not in variable]
+
+
+def is_function(found: Any) -> bool:
+    """Whether an object is a function, perhaps one that is wrapped, as by `functools.cache`."""
+    return inspect.isfunction(inspect.unwrap(found))
+
+
+def _returns(*classes: str) -> Callable[[Any], bool]:
+    """Whether a function is annotated to return one of these classes, by their names."""
+
+    def returns(found: Any) -> bool:
+        if not is_function(found):
+            return False
+        text = inspect.formatannotation(inspect.signature(found).return_annotation).strip("'")
+        members = (re.sub(r"\[.*", "", member) for member in text.split("|"))
+        return any(member.strip().rpartition(".")[2] in classes for member in members)
+
+    return returns
+
+
+def _makes(name: str) -> Callable[[Any], bool]:
+    """Whether a function returns an object of that class, from text at the most."""
+    return lambda found: _returns(name)(found) and all(is_text(p) for p in needs(found))
+
+
+def is_text(p: inspect.Parameter) -> bool:
+    """Whether an argument is annotated as text."""
+    return p.annotation in (str, "str")
+
+
+def _extends(path: str) -> Callable[[Any], bool]:
+    """Whether an object is a class that extends another, `package:Class`."""
+    package, _, name = path.partition(":")
+
+    def extends(found: Any) -> bool:
+        bases = found.__mro__[1:] if inspect.isclass(found) else ()
+        return any(b.__name__ == name and f"{b.__module__}.".startswith(package) for b in bases)
+
+    return extends
+
+
+def _is_a(path: str) -> Callable[[Any], bool]:
+    """Whether an object is an instance of a class, `module:Class`."""
+    return lambda found: f"{type(found).__module__}:{type(found).__name__}" == path
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A kind of part.
+
+    Attributes:
+        room: module, or package of modules, whose objects have short names.
+        is_one: whether an object of the room's is one.
+        fits: whether what an import path leads to can be one.
+        wanted: what it has to be, in words.
+        positional: how many positional arguments its caller fills in.
+        given: keyword-only ones that its caller fills in.
+        foreign: whether it may come from a library that did not write its arguments as options,
+            see `gan.options.of`.
+        flags: whether its options are flags.
+    """
+
+    room: str
+    is_one: Callable[[Any], bool]
+    fits: Callable[[Any], bool]
+    wanted: str
+    positional: int = 0
+    given: tuple[str, ...] = ()
+    foreign: bool = False
+    flags: bool = True
+
+    def options(self, found: Any) -> dict[str, options.Option]:
+        """The options of one, by name.
+
+        Raises:
+            CodeError: an argument of a user's own was meant as one and cannot be.
+        """
+        if not self.foreign:
+            options.check(found, self.given, self.positional)
+        return options.of(found, self.given, foreign=self.foreign)
+
+
+_is_penalty = _takes(None, None, None, seed=None, scale=None)
+_is_trainer = _extends("trainers.base:Trainer")
+_is_callback = _extends("keras:Callback")
+_is_optimizer = _extends("keras:Optimizer")
+
+# The name of an option that names such parts -> what they are.
+KINDS: Mapping[str, Kind] = {
+    "trainer": Kind(
+        "trainers",
+        _is_trainer,
+        _is_trainer,
+        "a class that extends trainers.base.Trainer",
+        positional=2,
+    ),
+    "architecture": Kind(
+        "gan.architectures",
+        _returns("Networks", "dict", "Mapping"),
+        _takes(None),
+        "a function of the data's spec",
+        positional=1,
+    ),
+    "dataset": Kind(
+        "gan.data",
+        _makes("Source"),
+        callable,
+        "a function",
+        positional=1,
+        given=("split", "transform"),
+    ),
+    "loss": Kind(
+        "gan.losses",
+        _is_a("gan.losses:Loss"),
+        lambda found: all(
+            callable(getattr(found, player, None)) for player in ("discriminator", "generator")
+        ),
+        "a gan.losses.Loss",
+    ),
+    "penalty": Kind(
+        "gan.penalties",
+        _is_penalty,
+        _is_penalty,
+        "a function of (discriminator, real, fake, *, seed, scale)",
+        positional=3,
+        given=("seed", "scale"),
+    ),
+    "optimizer": Kind(
+        "trainers.optimizers",
+        _returns("Optimizer"),
+        lambda found: _is_optimizer(found) or (not inspect.isclass(found) and _takes(0.1)(found)),
+        "a Keras optimizer, or a function of learning_rate that returns one",
+        positional=1,
+        given=("learning_rate",),
+        foreign=True,
+    ),
+    "metrics": Kind(
+        "gan.metrics.scores",
+        lambda found: hasattr(found, "keys"),
+        callable,
+        "a function",
+        flags=False,
+    ),
+    "feature_net": Kind(
+        "gan.metrics.nets",
+        _makes("FeatureNet"),
+        lambda found: _is_a("gan.metrics.features:FeatureNet")(found) or callable(found),
+        "a function of images",
+        flags=False,
+    ),
+    "callbacks": Kind(
+        "callbacks",
+        lambda found: _is_callback(found) and not needs(found),
+        lambda found: (_is_callback(found) or is_function(found)) and not needs(found),
+        "a Keras callback that options alone can make",
+        foreign=True,
+    ),
+}
