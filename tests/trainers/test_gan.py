@@ -249,7 +249,7 @@ def test_a_signal_ends_the_run_after_the_graph_call():
 
 def test_a_signal_during_a_vote_is_not_undone_by_it(monkeypatch):
     """The workers' vote takes a while, and its outcome was written over what came meanwhile."""
-    from trainers import base
+    from trainers import fitting
 
     struck = []
 
@@ -259,7 +259,7 @@ def test_a_signal_during_a_vote_is_not_undone_by_it(monkeypatch):
         return flag
 
     trainer = toy_gan()
-    monkeypatch.setattr(base, "any_worker", vote)
+    monkeypatch.setattr(fitting, "any_worker", vote)
     trainer.fit(ToySource(), total_kimg=0.8, steps_per_loop=5)
     assert trainer.interrupted == signal.SIGTERM
     assert trainer.step == 12  # An epoch of 96 images ends there.
