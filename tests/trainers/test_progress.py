@@ -77,7 +77,7 @@ def test_rates_reach_nought_with_the_last_image():
 @pytest.mark.parametrize("half_life_kimg", [0.001, 0.05, 1.0, 10.0, 500.0, 20_000.0])
 @pytest.mark.parametrize("batch", [1, 4, 64, 1024])
 def test_the_averages_rate_is_float64s(half_life_kimg, batch):
-    rate = averages.update_rate(10**9, batch, half_life_kimg, 0.0)
+    rate = averages.update_rate(10**9, batch, half_life_kimg, None)
     exact = 1.0 - np.float64(0.5) ** (batch / (half_life_kimg * 1000))
     assert rate.dtype == np.float32
     # float64's own cancellation leaves 1e-16 / 3e-8 of it.
