@@ -6,6 +6,7 @@ from typing import Any
 import keras
 
 from gan.errors import UserError
+from trainers.groups import has_schedule
 from trainers.progress import whole_images
 
 KINDS = ("constant", "linear", "cosine")
@@ -35,7 +36,16 @@ class LearningRateDecay(keras.callbacks.Callback):
         self.kind, self.total, self.begin = kind, whole_images(total_kimg), start
 
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
-        """Remembers the rates to start from, which are the trainer's options."""
+        """Remembers the rates to start from, which are the trainer's options.
+
+        Raises:
+            UserError: an optimizer has a schedule of its own.
+        """
+        for group, optimizer in self.model.optimizers.items():
+            if self.kind != "constant" and has_schedule(optimizer):
+                raise UserError(
+                    f"--lr_decay={self.kind}: the optimizer of {group!r} has a schedule of its own."
+                )
         self._base = dict(self.model.base_learning_rates)
 
     def on_train_batch_begin(self, batch: int, logs: dict[str, Any] | None = None) -> None:

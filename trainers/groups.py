@@ -72,9 +72,14 @@ def learning_rate_of(optimizer: keras.optimizers.Optimizer) -> float:
     return float(str(np.float32(optimizer.learning_rate)))
 
 
+def has_schedule(optimizer: keras.optimizers.Optimizer) -> bool:
+    """Whether an optimizer's rate follows its own steps, so that nobody else can set it."""
+    return not isinstance(optimizer.learning_rate, keras.Variable)
+
+
 def rescale_rate(optimizer: keras.optimizers.Optimizer, before: float, now: float) -> None:
     """Multiplies a rate by `now / before`, unless a schedule of the optimizer's own says it."""
-    if now != before > 0 and isinstance(optimizer.learning_rate, keras.Variable):
+    if now != before > 0 and not has_schedule(optimizer):
         optimizer.learning_rate = learning_rate_of(optimizer) * now / before
 
 

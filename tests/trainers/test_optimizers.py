@@ -9,6 +9,7 @@ import pytest
 import tensorflow as tf
 from toys import ToySource, assert_equal, numbers, points, toy_gan
 
+from callbacks.lr_decay import LearningRateDecay
 from gan import registry
 from gan.errors import CodeError, UserError
 from gan.options import Grouped
@@ -138,6 +139,9 @@ def test_a_fork_makes_its_own() -> None:
     trainer.fit(ToySource(), total_kimg=0.016, steps_per_loop=2)
     assert float(trainer.optimizers["generator"].learning_rate) == 0.0
     trainer.set_host_state(trainer.host_state() | {"learning_rates": {"generator": 0.5}})
+    decay = LearningRateDecay("linear", total_kimg=1)
+    with pytest.raises(UserError, match="--lr_decay=linear: the optimizer of 'generator' has a"):
+        trainer.fit(ToySource(), total_kimg=1, callbacks=[decay])
 
 
 @pytest.mark.parametrize(
