@@ -14,7 +14,6 @@ from gan.errors import UserError
 from gan.files import to_json
 from gan.metrics.evaluation import Evaluator
 from gan.metrics.keys import Key
-from gan.sampling import latents
 from trainers.checkpoints import Checkpoints
 from trainers.distribution import any_worker, is_chief
 from trainers.logs import EVAL
@@ -282,23 +281,24 @@ class CollapseAlarm(keras.callbacks.Callback):
     def _prepare(self) -> None:
         """Chooses the reals, and the inputs that are drawn for again and again."""
         trainer, source = self.model, self._source
-        count = min(self._count, source.spec.size)
-        domains = source.spec.domains
+        sampler, spec = trainer.sampler(), source.spec
+        count = min(self._count, spec.size)
+        domain = sampler.interface.output.domain
+        domain = domain if domain in spec.domains else spec.domains[-1]
         batches = source.pipeline(count, seed=self._seed).as_numpy_iterator()
         batch = next(batches)
-        self._reals = signals.rows(batch[domains[-1]])
+        self._reals = signals.rows(batch[domain])
         self._label: np.ndarray | None = None
-        if trainer.spec.is_translation:
-            self._inputs = batch[domains[0]]
+        if sampler.interface.image:
+            self._inputs = batch[spec.domain_of(sampler.interface.image.domain)]
             return
-        sampler = trainer.sampler()
-        self._inputs = latents(count, sampler.latent_dim, self._seed)
+        self._inputs = sampler.latents(count, self._seed)
         if not sampler.num_classes:
             return
         label = batch["label"]
         if len(np.unique(label)) * _OF_A_CLASS > count:
-            rest = islice(batches, min(_SCAN, source.spec.size // count) - 1)
-            more = [(signals.rows(b[domains[-1]]), b["label"]) for b in rest]
+            rest = islice(batches, min(_SCAN, spec.size // count) - 1)
+            more = [(signals.rows(b[domain]), b["label"]) for b in rest]
             reals, label = (np.concatenate(x) for x in zip((self._reals, label), *more))
             chosen = signals.seen_often(label, count)
             self._reals, label = reals[chosen], label[chosen]

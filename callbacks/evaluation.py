@@ -1,15 +1,13 @@
 """Judges the generator as training goes on."""
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import keras
-import numpy as np
 
 from gan.errors import UserError
 from gan.metrics.evaluation import Evaluator
-from gan.sampling import KerasSampler
 from trainers.base import Trainer
 from trainers.logs import of_evaluation
 from trainers.workdir.judged import Judged
@@ -83,16 +81,4 @@ class Evaluation(keras.callbacks.Callback):
             trainer: to judge.
             seed: None is the evaluator's.
         """
-        if trainer.spec.is_translation:
-            return self._evaluator.evaluate_images(self._translations(trainer))
         return self._evaluator.evaluate(trainer.sampler(), seed)
-
-    def _translations(self, trainer: Trainer) -> Iterator[np.ndarray]:
-        """The first domain translated, `num_samples` of it or as many as the source holds."""
-        translate = KerasSampler(trainer.inference())
-        domain, left = trainer.spec.domains[0], self._evaluator.num_samples
-        for batch in self._evaluator.source.ordered(translate.batch_size):
-            yield translate(np.asarray(batch[domain])[:left])
-            left -= len(batch[domain])
-            if left <= 0:
-                return

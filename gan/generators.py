@@ -1,74 +1,76 @@
-"""Generators from files, wherever they come from: a damaged or hostile one ends in one line."""
+"""Generators in files, wherever they come from: a damaged or hostile one ends in one line."""
 
+import hashlib
+import json
 import math
 import os
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import keras
+import numpy as np
 
 from gan.errors import UserError
+from gan.files import to_json
+from gan.interface import Interface, declare, interface_of, with_about
 from gan.sampling import KerasSampler, Sampler
 
-if TYPE_CHECKING:
-    from gan.compression.runner import LiteRTSampler, LiteRTTranslator
-
+INTERFACE = "interface.json"  # Ours, in a .keras file.
 # Of one layer's output for one image: 1 GiB of float32.
 _MAX_VALUES = 1 << 28
 _WEIGHTS = "model.weights.h5"
 
 
-def load_model(path: str | os.PathLike[str], *, flag: str = "model") -> Sampler:
-    """The generator in a file.
+def load(path: str | os.PathLike[str], *, flag: str = "model") -> Sampler:
+    """The generator or translator in a file.
 
     Args:
         path: `.keras` or `.tflite`.
         flag: that named it, for messages.
 
+    Returns:
+        `.draw(count, seed=0)` gives samples; `.interface` says what it takes and makes.
+
     Raises:
-        UserError: no such file, another kind of file, one that cannot be read, or a network that
-            does not draw from z.
+        UserError: no such file, another kind of file, or one that cannot be read.
     """
     _check_name(path, flag, (".keras", ".tflite"))
     if Path(path).suffix == ".tflite":
-        from gan.compression.runner import LiteRTTranslator
+        # They load the LiteRT interpreter, which a Keras file has no use for.
+        from gan.compression import isolated, runner
 
-        found = open_exported(path, flag=flag)
-        if isinstance(found, LiteRTTranslator):
-            raise UserError(
-                f"--{flag}={os.fspath(path)!r} translates images where a generator draws from z."
-            )
-        return found
-    model, quoted = load_keras(path, flag=flag), f"--{flag}={os.fspath(path)!r}"
-    first = model.inputs[0].name
-    if first != "z":
-        raise UserError(
-            f"{quoted} has the input {first!r} where a generator has 'z': a network that "
-            "translates images is reached through its run, --workdir=RUN."
-        )
-    try:
-        return KerasSampler(model)
-    except ValueError as error:
-        raise _unreadable(quoted, error) from error
+        isolated.try_out(path)
+        return runner.LiteRTSampler(path)
+    return KerasSampler(load_keras(path, flag=flag))
 
 
-def open_exported(
-    path: str | os.PathLike[str], *, flag: str = "model"
-) -> "LiteRTSampler | LiteRTTranslator":
-    """The exported generator or translator in a `.tflite` file, tried out in a process of its own.
+def save(
+    model: keras.Model, path: str | os.PathLike[str], about: Mapping[str, Any] | None = None
+) -> None:
+    """Writes a `.keras` file that says what its network takes and makes; whole or not at all.
+
+    Args:
+        model: a generator or translator.
+        path: ends in .keras.
+        about: where it comes from, ready for JSON, see `Interface`.
 
     Raises:
-        UserError: no such file, another kind of file, or one that cannot be run.
+        UserError: it declares no interface, and its inputs' names say nothing.
     """
-    _check_name(path, flag, (".tflite",))
-    # They load the LiteRT interpreter, which a Keras file has no use for.
-    from gan.compression import isolated, runner
-
-    isolated.try_out(path)
-    return runner.open_generator(path)
+    path = Path(path)
+    told = {**(about or {}), "weights_sha256": weights_sha256(model)}
+    interface = with_about(interface_of(model), told)
+    temporary = path.with_name(f".tmp-{path.stem}.keras")
+    try:
+        model.save(temporary)
+        with zipfile.ZipFile(temporary, "a") as archive:
+            archive.writestr(INTERFACE, to_json(interface.record()))
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
 
 
 def load_keras(path: str | os.PathLike[str], *, flag: str = "model") -> keras.Model:
@@ -95,16 +97,32 @@ def load_keras(path: str | os.PathLike[str], *, flag: str = "model") -> keras.Mo
             if damaged:
                 raise ValueError(f"{damaged} in it is damaged")
             size = archive.getinfo(_WEIGHTS).file_size
+            # Of a file that plain Keras saved, the inputs' names say what they are.
+            saved = INTERFACE in archive.namelist()
+            record = json.loads(archive.read(INTERFACE)) if saved else None
         with at_most(size, "wants more weights than the file holds"):
             model = keras.saving.load_model(file, compile=False, safe_mode=True)
+        if record is not None:
+            declare(model, Interface.from_record(record))
         for operation in model.operations:
             for output in keras.tree.flatten(operation.output):
                 if math.prod(n or 1 for n in output.shape) > _MAX_VALUES:
                     raise ValueError(f"{operation.name} makes an output of shape {output.shape}")
+        interface_of(model)
     # What Keras, HDF5 and JSON raise at a damaged file is no finite list.
     except Exception as error:
         raise _unreadable(quoted, error) from error
     return model
+
+
+def weights_sha256(model: keras.Model) -> str:
+    """Of a network's weights, in their order: another training has another."""
+    digest = hashlib.sha256()
+    for weight in model.weights:
+        array = np.ascontiguousarray(weight)
+        digest.update(f"{array.shape} {array.dtype}".encode())
+        digest.update(array.tobytes())
+    return digest.hexdigest()
 
 
 @contextmanager

@@ -1,7 +1,6 @@
-"""Drawing samples: the latents, the labels, and one protocol for every kind of generator."""
+"""Drawing samples: labels, paths between latents, and a Keras model as a `Sampler`."""
 
-from collections.abc import Iterator
-from typing import Any, Protocol
+from typing import Any
 
 import keras
 import numpy as np
@@ -9,32 +8,19 @@ import tensorflow as tf
 
 from gan import keras_graph
 from gan.errors import UserError
+from gan.interface import carry, interface_of
+from gan.sampler import Sampler, balanced_labels, latents
 
-
-class Sampler(Protocol):
-    """A generator as evaluation and pictures see it, Keras model or `.tflite` file alike."""
-
-    latent_dim: int
-    num_classes: int  # 0: unconditional
-    shape: tuple[int, ...]
-
-    def __call__(self, z: np.ndarray, label: np.ndarray | None = None) -> np.ndarray:
-        """z float32 (N, latent_dim), label int32 (N,) -> samples float32 (N, *shape)."""
-        ...
-
-
-def latents(count: int, latent_dim: int, seed: int, *, stream: int = 0) -> np.ndarray:
-    """z ~ N(0, I), float32 (count, latent_dim); row i does not depend on count.
-
-    Latents of one seed and another `stream` are independent of these.
-    """
-    z = tf.random.stateless_normal((count, latent_dim), seed=(seed, 0x7A + stream))
-    return np.asarray(z)
-
-
-def balanced_labels(count: int, num_classes: int) -> np.ndarray:
-    """int32 (count,): 0, 1, ..., num_classes - 1, 0, 1, ... so that classes are even."""
-    return (np.arange(count) % num_classes).astype(np.int32)
+__all__ = [
+    "KerasSampler",
+    "Sampler",
+    "as_float32",
+    "balanced_labels",
+    "computing_layers",
+    "labels_by_shares",
+    "latents",
+    "slerp",
+]
 
 
 def labels_by_shares(count: int, shares: np.ndarray, seed: int) -> np.ndarray:
@@ -83,34 +69,33 @@ def slerp(z0: np.ndarray, z1: np.ndarray, t: np.ndarray) -> np.ndarray:
     return z.astype(np.float32)
 
 
-class KerasSampler:
+class KerasSampler(Sampler):
     """Runs a Keras generator in batches of one static shape, in inference mode."""
 
     def __init__(self, model: keras.Model, batch_size: int = 256) -> None:
+        """Keeps the model.
+
+        Args:
+            model: a generator or translator.
+            batch_size: of a call; the last one is padded, so that one trace serves every count.
+
+        Raises:
+            UserError: it declares no interface, and its inputs' names say nothing.
+        """
         self.model = model
-        self.latent_dim = int(model.inputs[0].shape[-1])
-        self.num_classes = _num_classes(model)
-        self.shape = tuple(model.outputs[0].shape[1:])
+        self.interface = interface_of(model)
         self.batch_size = batch_size
         self._run = tf.function(lambda inputs: model(inputs, training=False))
 
-    def __call__(self, z: np.ndarray, label: np.ndarray | None = None) -> np.ndarray:
-        """See `Sampler`.
-
-        Raises:
-            ValueError: a conditional generator got no label.
-        """
-        if self.num_classes and label is None:
-            raise ValueError(f"{self.model.name} is conditional: pass label, int32 ({len(z)},).")
+    def __call__(self, *inputs: Any) -> np.ndarray:
+        """See `Sampler`."""
+        arrays = list(self.interface.arguments(inputs, repr(self.model.name)).values())
         rows = []
-        for i in range(0, len(z), self.batch_size):
-            # The last batch is padded, so that one trace serves every count.
-            zi, n = _pad(z[i : i + self.batch_size], self.batch_size)
-            inputs = tf.constant(zi)
-            if self.num_classes:
-                li, _ = _pad(label[i : i + self.batch_size], self.batch_size)  # type: ignore[index]
-                inputs = [inputs, tf.constant(li, tf.int32)]
-            rows.append(np.asarray(self._run(inputs))[:n])
+        for i in range(0, len(arrays[0]), self.batch_size):
+            parts = [_pad(x[i : i + self.batch_size], self.batch_size) for x in arrays]
+            batch = [tf.constant(x) for x, _ in parts]
+            result = np.asarray(self._run(batch if len(batch) > 1 else batch[0]))
+            rows.append(result[: parts[0][1]])
         return np.concatenate(rows) if rows else np.zeros((0, *self.shape), np.float32)
 
     def exact(self) -> "KerasSampler":
@@ -141,7 +126,7 @@ def as_float32(model: keras.Model) -> keras.Model:
     finally:
         keras.config.set_dtype_policy(before)
     clone.set_weights(model.get_weights())
-    return clone
+    return carry(model, clone)
 
 
 def computing_layers(model: keras.Model) -> list[keras.layers.Layer]:
@@ -164,38 +149,3 @@ def _without_mixed_policies(config: Any) -> Any:
 def _pad(x: np.ndarray, size: int) -> tuple[np.ndarray, int]:
     n = len(x)
     return (x if n == size else np.concatenate([x, np.repeat(x[-1:], size - n, axis=0)])), n
-
-
-def _num_classes(model: keras.Model) -> int:
-    """How many labels a conditional generator takes, as the layer that reads the label says.
-
-    Raises:
-        ValueError: it does not: neither a Lambda's argument or an attribute `num_classes`, nor an
-            embedding's `input_dim`.
-    """
-    if len(model.inputs) < 2:
-        return 0
-    for layer in _readers(model, model.inputs[1]):
-        options = {**vars(layer), **(getattr(layer, "arguments", None) or {})}
-        for name in ("num_classes", "input_dim", "num_tokens"):
-            if isinstance(options.get(name), int):
-                return int(options[name])
-    raise ValueError(f"{model.name} takes a label, but no layer says how many classes there are.")
-
-
-def _readers(model: keras.Model, tensor: keras.KerasTensor) -> Iterator[keras.Layer]:
-    """The layers that read an input, directly or behind layers without weights, the nearest first.
-
-    Those behind a layer with weights read its features, not the label.
-    """
-    reached = {id(tensor)}
-    for node in keras_graph.nodes(model):
-        read = [i for i, t in enumerate(node.input_tensors) if id(t) in reached]
-        if not read:
-            continue
-        layer = node.operation
-        if keras_graph.is_functional(layer):  # a model inside: its own readers of that input
-            yield from _readers(layer, layer.inputs[read[0]])
-        yield layer
-        if not layer.weights:
-            reached.update(id(t) for t in node.output_tensors)

@@ -16,6 +16,7 @@ from gan.compression.runner import latency_ms
 from gan.compression.variants import Student, Variant
 from gan.errors import UserError
 from gan.files import to_json, write_json, write_whole
+from gan.generators import weights_sha256
 from gan.metrics.evaluation import Evaluator
 from scripts import _provenance, _students, experiment
 
@@ -35,7 +36,7 @@ class Compression:
         """
         self.run, self.out, self.evaluator = run, out, evaluator
         self.generator = run.trainer.inference()
-        self.identity = _provenance.weights_sha256(self.generator)
+        self.identity = weights_sha256(self.generator)
         self._protocol = evaluator.protocol  # of what it will do
         self.students: dict[Student, keras.Model] = {Student(): self.generator}
         self._whole: dict[Student, bytes] = {}
@@ -54,6 +55,11 @@ class Compression:
             "generator_sha256": self.identity,
         }
         return run | _provenance.made()
+
+    def source(self) -> dict[str, Any]:
+        """Where the generator comes from, for the files' metadata."""
+        run = {"run": Path(FLAGS.workdir).resolve().name, "weights_sha256": self.identity}
+        return run | self.run.trainer.about()
 
     def begin(self) -> None:
         """Marks the folder as that of this generator.
@@ -135,6 +141,7 @@ class Compression:
             data=self.representative(generator),
             keep_float=FLAGS.keep_float if int8 else (),
             quantizer=FLAGS.quantizer if int8 else "converter",
+            about=self.source(),
         )
 
     def _export(self, variant: Variant, path: Path) -> None:

@@ -10,9 +10,6 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import keras
-import numpy as np
-
 # What figures depend on; those that are not installed are left out.
 _LIBRARIES = ("tensorflow", "keras", "numpy", "scipy", "pillow", "ai-edge-litert")
 
@@ -32,16 +29,6 @@ def sha256(path: str | os.PathLike[str]) -> str:
     """Of a file's content, in hexadecimal."""
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def weights_sha256(model: keras.Model) -> str:
-    """Of a network's weights, in their order: another training has another."""
-    digest = hashlib.sha256()
-    for weight in model.weights:
-        array = np.ascontiguousarray(weight)
-        digest.update(f"{array.shape} {array.dtype}".encode())
-        digest.update(array.tobytes())
-    return digest.hexdigest()
 
 
 def command() -> str:

@@ -111,8 +111,7 @@ def trained(run: experiment.Experiment, student: Student, folder: Path) -> keras
     )
     if trainer.interrupted:
         raise StudentInterruptedError(student.name, trainer.interrupted)
-    trainer.inference().save(folder / "tmp.keras")
-    (folder / "tmp.keras").replace(file)
+    trainer.save_generator(file)
     shutil.rmtree(checkpoints.directory, ignore_errors=True)
     return trainer.inference()
 

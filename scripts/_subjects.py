@@ -12,8 +12,9 @@ from gan import data, options
 from gan.data import Source
 from gan.data.classes import aligned
 from gan.errors import UserError
-from gan.generators import load_model
+from gan.generators import weights_sha256
 from gan.metrics.evaluation import Evaluator
+from gan.sampling import Sampler
 from scripts import _provenance, cli, experiment
 from trainers.checkpoints import Checkpoints
 from trainers.workdir.data import class_names
@@ -131,7 +132,9 @@ def require_shape(shape: tuple[int, ...], what: str, source: Source) -> None:
     )
 
 
-def subjects(evaluator: Evaluator, run: experiment.Experiment | None) -> Iterator[Subject]:
+def subjects(
+    evaluator: Evaluator, run: experiment.Experiment | None, sampler: Sampler | None
+) -> Iterator[Subject]:
     """What the flags name, one after another.
 
     A checkpoint that a running training has dropped before its turn is passed over with a line.
@@ -139,11 +142,11 @@ def subjects(evaluator: Evaluator, run: experiment.Experiment | None) -> Iterato
     Args:
         evaluator: to judge by.
         run: with a checkpoint's state; None for pictures or a file.
+        sampler: the run's, or the file's; None for pictures.
     """
-    if FLAGS.images:
+    if sampler is None:
         yield _of_pictures(evaluator)
     elif run is None:
-        sampler = load_model(FLAGS.model)
         require_shape(tuple(sampler.shape), f"--model={FLAGS.model!r}", evaluator.source)
         about = {
             "kind": "file",
@@ -182,8 +185,7 @@ def of_run(
         checkpoint: "all", or what the state is of.
     """
     trainer, evaluation = run.trainer, Evaluation(evaluator)
-    if not trainer.spec.is_translation:
-        require_shape(tuple(trainer.sampler().shape), f"--workdir={workdir!r}", evaluator.source)
+    require_shape(tuple(trainer.sampler().shape), f"--workdir={workdir!r}", evaluator.source)
     checkpoints = Checkpoints(workdir)
     for step in checkpoints.steps() if checkpoint == "all" else [None]:
         if step is not None:
@@ -200,7 +202,7 @@ def of_run(
             "step": trainer.step,
             "images": trainer.images,
             "ema": bool(trainer.ema),
-            "sha256": _provenance.weights_sha256(trainer.inference()),
+            "sha256": weights_sha256(trainer.inference()),
         }
         title = f"step {trainer.step}, {trainer.images / 1000:g} kimg"
         yield Subject(about, title, lambda seed: evaluation.evaluate(trainer, seed))

@@ -23,6 +23,7 @@ from gan.compression import debugging, export, quantization, report, search, tab
 from gan.compression.search import Limits
 from gan.compression.variants import Student, Variant
 from gan.errors import UserError
+from gan.interface import Image
 from gan.metrics.evaluation import Evaluator
 from gan.options import Free
 from scripts import _seeking, _students, cli, experiment, parts
@@ -171,10 +172,10 @@ def check(run: experiment.Experiment, wanted: Sequence[Variant], searching: bool
     Raises:
         UserError: what could not be made of it.
     """
-    if not run.source.spec.is_image:
+    if not isinstance(run.trainer.sampler().interface.output, Image):
         raise UserError(
             f"--workdir={FLAGS.workdir!r} holds {run.values['trainer']!r} on "
-            f"{run.source.spec.name!r}; compress takes generators of images."
+            f"{run.source.spec.name!r}; compress takes what makes images."
         )
     if FLAGS.keep_float:
         try:
@@ -207,6 +208,7 @@ def main(argv: Sequence[str]) -> int:
     net = {n: value for n, value in named_net.items() if value is not None}
     evaluator = Evaluator(
         run.source,
+        domain=experiment.judged_domain(run),
         metrics=report.METRICS,
         **experiment.feature_net(run.values | net),
         num_samples=FLAGS.eval_samples,

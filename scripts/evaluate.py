@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 from absl import flags, logging
 
-from gan import files, options
+from gan import files, generators, options
 from gan.errors import UserError
 from gan.images import save_png
 from gan.metrics.evaluation import Evaluator
@@ -100,17 +100,22 @@ def main(argv: Sequence[str]) -> int:
     del argv
     check_flags()
     out = check_out()
-    run = None
-    if not FLAGS.images and not FLAGS.model:
+    run = sampler = None
+    if FLAGS.model:
+        sampler = generators.load(FLAGS.model)
+    elif not FLAGS.images:
         which = FLAGS.checkpoint if FLAGS.checkpoint not in (None, "all") else "latest"
         run = experiment.restore(
             FLAGS.workdir, which, dataset=FLAGS.dataset, trust_code=FLAGS.trust_code
         )
-        if run.source.spec.is_translation:
-            check_translator()
+        sampler = run.trainer.sampler()
+    if sampler and sampler.interface.image:
+        check_translator()
     source, split, transform = _subjects.reference(run)
+    domain = sampler.interface.output.domain if sampler else ""
     evaluator = Evaluator(
         source,
+        domain=domain if domain in source.spec.domains else "",
         metrics=FLAGS.metrics,
         **_subjects.feature_net(run),
         num_samples=FLAGS.num_samples,
@@ -122,7 +127,7 @@ def main(argv: Sequence[str]) -> int:
         progress=True,
     )
     subject = None
-    for subject in _subjects.subjects(evaluator, run):
+    for subject in _subjects.subjects(evaluator, run, sampler):
         entry = judge(evaluator, subject, {n: v for n, v in transform.items() if v})
         with files.reported(*out):
             evaluations.add(out[1], entry)
@@ -172,7 +177,7 @@ def check_translator() -> None:
     """Raises UserError for flags that say nothing to a function from images to images."""
     _refuse(("seed", "seeds"), "with a translator: it draws no latents, so that no seed counts")
     _refuse(("labels",), "with a translator: it has no classes")
-    if FLAGS.reference:
+    if FLAGS.reference and not FLAGS.model:
         raise UserError(
             f"--reference={FLAGS.reference}: a translator is judged by the data it translates; "
             "write its pictures to a folder and give --images=DIR to judge them by other data."

@@ -157,6 +157,12 @@ def feature_net(values: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
+def judged_domain(run: Experiment) -> str:
+    """The domain of the run's data that its generator makes images of."""
+    domain = run.trainer.sampler().interface.output.domain
+    return domain if domain in run.source.spec.domains else run.source.spec.domains[-1]
+
+
 def restore(
     workdir: str | Path,
     checkpoint: str = "latest",

@@ -1,8 +1,8 @@
 """Generates a grid of samples: python -m scripts.generate --workdir=RUN --out=grid.png
 
 The generator is a run's (--workdir), a Keras file's or an exported LiteRT file's (--model). A
-translator's grid shows inputs of the run's data, or for a LiteRT file those of --images, each with
-its translation to the right.
+translator's grid shows images of the run's data, or those of --images, each with its translation to
+the right.
 """
 
 import os
@@ -12,10 +12,9 @@ from dataclasses import dataclass
 import numpy as np
 from absl import flags
 
-from gan import data, files, images, sampling
-from gan.compression.runner import LiteRTTranslator
+from gan import data, files, generators, images, sampling
 from gan.errors import UserError, printable
-from gan.generators import load_model, open_exported
+from gan.interface import Image
 from scripts import cli, experiment
 
 FLAGS = flags.FLAGS
@@ -31,7 +30,7 @@ class GenerateOptions:
         checkpoint: of the run: latest, best or a step; none is the latest.
         dataset: where the run's data is now, such as folder:DIR, if it was moved.
         trust_code: run the code of the run's own that its flags name by import path.
-        images: folder of pictures for a translator's .tflite file.
+        images: folder of pictures for a translator.
         out: PNG to write.
         count: how many samples.
         columns: samples in a row; none makes the grid square, or one row per class.
@@ -84,54 +83,43 @@ def beside(inputs: np.ndarray, outputs: np.ndarray) -> np.ndarray:
     return np.concatenate([inputs, outputs], axis=2)
 
 
-def translations(run: experiment.Experiment, count: int) -> np.ndarray:
-    """The run's data, each example with its translation."""
-    batch = next(iter(run.source.ordered(count)))
-    inputs = np.asarray(batch[run.source.spec.domains[0]])
-    return beside(inputs, np.asarray(run.trainer.inference()(inputs, training=False)))
-
-
-def translated(model: str, folder: str, count: int) -> np.ndarray:
-    """Pictures of a folder, each with what a translator's file makes of it.
+def pictures(image: Image, folder: str, count: int) -> np.ndarray:
+    """The first pictures of a folder, as a translator takes them.
 
     Raises:
-        UserError: no such file or folder, or a file that draws from z.
+        UserError: no such folder, or pictures of another size that cannot be made to fit.
     """
-    translator = open_exported(model)
-    if not isinstance(translator, LiteRTTranslator):
-        raise UserError(f"--images={folder!r}: {model!r} draws from z and takes no pictures.")
-    height, width, channels = translator.input_shape
+    height, width, channels = image.shape
     square = height == width
     try:
-        pictures = data.load(
+        found = data.load(
             f"folder:{folder}",
             image_size=height if square else None,
             center_crop=square,
             channels=channels,
         )
-        if pictures.spec.shape != translator.input_shape:
-            raise UserError(f"they are {pictures.spec.shape[1]}x{pictures.spec.shape[0]}.")
+        if found.spec.shape != tuple(image.shape):
+            raise UserError(f"they are {found.spec.shape[1]}x{found.spec.shape[0]}.")
     except UserError as error:
         reason = str(error).replace(f"folder:{folder}: ", "")
         if not square:  # to which nothing here resizes
-            reason = f"{model!r} takes pictures of {width}x{height} pixels: {reason.split(':')[0]}"
+            reason = f"it takes pictures of {width}x{height} pixels: {reason.split(':')[0]}"
         raise UserError(f"--images={folder!r}: {reason}") from None
-    inputs = np.asarray(next(iter(pictures.ordered(count)))[pictures.spec.domains[0]])
-    return beside(inputs, translator(inputs))
+    return np.asarray(next(iter(found.ordered(count)))[found.spec.domains[0]])
 
 
-def opened(model: str) -> sampling.Sampler:
-    """The generator in a file.
+def to_translate(run: experiment.Experiment | None, image: Image, count: int) -> np.ndarray:
+    """Pictures for a translator: those of --images, or of its run's data.
 
     Raises:
-        UserError: none that draws from z.
+        UserError: there are none.
     """
-    if not model.endswith(".tflite"):
-        return load_model(model)
-    found = open_exported(model)
-    if isinstance(found, LiteRTTranslator):
-        raise UserError(f"--model={model!r} translates pictures: give some by --images=DIR.")
-    return found
+    if FLAGS.images:
+        return pictures(image, FLAGS.images, count)
+    if run is None:
+        raise UserError(f"--model={FLAGS.model!r} translates pictures: give some by --images=DIR.")
+    spec = run.source.spec
+    return np.asarray(next(iter(run.source.ordered(count)))[spec.domain_of(image.domain)])
 
 
 def check_flags() -> None:
@@ -152,8 +140,6 @@ def check_flags() -> None:
         )
     if not 0 <= FLAGS.seed < 2**31:
         raise UserError(f"--seed={FLAGS.seed}: expected 0 to {2**31 - 1}.")
-    if FLAGS.images and not (FLAGS.model or "").endswith(".tflite"):
-        raise UserError(f"--images={FLAGS.images!r} is for a translator's --model=FILE.tflite.")
     if FLAGS.model and FLAGS.checkpoint is not None:
         raise UserError(f"--checkpoint={FLAGS.checkpoint} is for a run, not for --model.")
     files.check_output("out", FLAGS.out)
@@ -189,25 +175,23 @@ def main(argv: Sequence[str]) -> int:
             dataset=FLAGS.dataset,
             trust_code=FLAGS.trust_code,
         )
-    if FLAGS.images or (run and run.source.spec.is_translation):
+    sampler = run.trainer.sampler() if run else generators.load(FLAGS.model)
+    if sampler.interface.image:
         if FLAGS.classes:
             raise UserError(f"--classes={','.join(FLAGS.classes)}: a translator has no classes.")
-        pairs = (
-            translated(FLAGS.model, FLAGS.images, FLAGS.count)
-            if run is None
-            else translations(run, FLAGS.count)
-        )
-        save(pairs, columns)
-        print(f"{printable(FLAGS.out)}: {len(pairs)} inputs, each with its translation")
+        inputs = to_translate(run, sampler.interface.image, FLAGS.count)
+        save(beside(inputs, sampler(inputs)), columns)
+        print(f"{printable(FLAGS.out)}: {len(inputs)} inputs, each with its translation")
         return 0
-    sampler = run.trainer.sampler() if run else opened(FLAGS.model)
+    if FLAGS.images:
+        what = f"--workdir={FLAGS.workdir!r}" if run else f"--model={FLAGS.model!r}"
+        raise UserError(f"--images={FLAGS.images!r}: {what} draws from z and takes no pictures.")
     label = labels(FLAGS.classes, sampler, FLAGS.count)
     if label is not None and not FLAGS.columns:
         columns = int(np.ceil(FLAGS.count / len(np.unique(label))))
-    z = sampling.latents(FLAGS.count, sampler.latent_dim, FLAGS.seed)
-    samples = sampler(z, label)
-    if samples.ndim != 4:
+    if not isinstance(sampler.interface.output, Image):
         raise UserError("This generator draws points, not images; scripts.evaluate judges them.")
+    samples = sampler(sampler.latents(FLAGS.count, FLAGS.seed), label)
     save(samples, columns)
     print(f"{printable(FLAGS.out)}: {FLAGS.count} samples, seed {FLAGS.seed}")
     return 0

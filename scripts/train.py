@@ -27,6 +27,7 @@ from callbacks.progress_bar import ProgressBar
 from callbacks.tensorboard_scalars import TensorBoardScalars
 from gan import files, options, origin
 from gan.errors import UserError
+from gan.interface import Image
 from gan.metrics.declared import declared
 from gan.metrics.evaluation import Evaluator
 from scripts import cli, experiment, parts
@@ -67,6 +68,7 @@ def callbacks_of(
     if FLAGS.eval_every_kimg is not None:
         evaluator = Evaluator(
             run.source,
+            domain=experiment.judged_domain(run),
             metrics=FLAGS.eval_metrics,
             feature_net=FLAGS.feature_net,
             feature_weights=FLAGS.feature_weights,
@@ -262,10 +264,9 @@ def ending(run: Experiment, workdir: Path) -> str:
     found += [("Last picture", str(path)) for path in lies.pictures(run.trainer.images)[:1]]
     found += [("Generator", str(lies.generator(name))) for name in run.trainer.averaged[:1]]
     found.append(("Judge it", cli.command("scripts.evaluate", workdir=workdir)))
-    if run.source.spec.is_image:
+    if isinstance(run.trainer.sampler().interface.output, Image):
         drawn = cli.command("scripts.generate", workdir=workdir, out=lies.drawn)
         found.append(("Draw samples", drawn))
-    if run.source.spec.is_image and not run.source.spec.is_translation:
         exported = cli.command("scripts.compress", workdir=workdir, out=lies.device)
         found.append(("To a device", exported))
     return "\n".join(f"{what:14}{text}" for what, text in found)
@@ -286,12 +287,7 @@ def _unwritable(error: OSError | tf.errors.OpError, checkpoints: Checkpoints) ->
 
 def save_generator(trainer: Trainer, name: str, workdir: Path) -> None:
     """Leaves a network's inference weights as NAME.keras, whole or not at all."""
-    temporary = workdir / f".tmp-{name}.keras"
-    try:
-        trainer.inference(name).save(temporary)
-        temporary.replace(Workdir(workdir).generator(name))
-    finally:
-        temporary.unlink(missing_ok=True)
+    trainer.save_generator(Workdir(workdir).generator(name), name)
 
 
 def missing(trainer: Trainer, workdir: Path) -> list[str]:

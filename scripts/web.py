@@ -17,8 +17,9 @@ from typing import Any
 
 from absl import flags
 
-from gan.compression.runner import LiteRTTranslator, open_generator
+from gan.compression.runner import LiteRTSampler
 from gan.errors import UserError, printable
+from gan.interface import Image
 from scripts import cli
 
 FLAGS = flags.FLAGS
@@ -47,18 +48,20 @@ def describe(path: str | os.PathLike[str]) -> dict[str, Any]:
         path: a `.tflite` generator of grey or RGB images with the static batch 1.
 
     Returns:
-        name, bytes, latent_dim, num_classes (0: unconditional) and shape (H, W, C).
+        name, bytes, latent_dim, num_classes (0: unconditional), class_names (empty where they
+        are not known) and shape (H, W, C).
 
     Raises:
         FileNotFoundError: there is no such file.
         UserError: it is no generator, or one that the page cannot show.
     """
-    sampler = open_generator(path)
-    if isinstance(sampler, LiteRTTranslator):
+    sampler = LiteRTSampler(path)
+    interface = sampler.interface
+    if interface.latent is None:
         raise UserError(
             f"{os.fspath(path)!r} translates images; the page shows generators, which draw from z."
         )
-    if len(sampler.shape) != 3 or sampler.shape[-1] not in (1, 3):
+    if not isinstance(interface.output, Image) or sampler.shape[-1] not in (1, 3):
         raise UserError(
             f"{os.fspath(path)!r}: a sample's shape is {sampler.shape}; the page shows grey and "
             "RGB images, (H, W, 1) or (H, W, 3)."
@@ -73,6 +76,7 @@ def describe(path: str | os.PathLike[str]) -> dict[str, Any]:
         "bytes": sampler.path.stat().st_size,
         "latent_dim": sampler.latent_dim,
         "num_classes": sampler.num_classes,
+        "class_names": interface.label.class_names if interface.label else (),
         "shape": sampler.shape,
     }
 

@@ -5,13 +5,15 @@ import math
 import keras
 import tensorflow as tf
 
+from gan.interface import carry
+
 
 def copy(network: keras.Model) -> keras.Model:
     """A clone with the same weights, not trainable."""
     clone = keras.models.clone_model(network)
     clone.set_weights(network.get_weights())
     clone.trainable = False
-    return clone
+    return carry(network, clone)
 
 
 def update_rate(

@@ -12,6 +12,7 @@ from typing import Any
 import tensorflow as tf
 
 from gan.data import Source
+from gan.errors import CodeError
 from trainers import averages, checks
 from trainers import precision as mixed
 from trainers.fitting import Fitting
@@ -71,6 +72,17 @@ class Trainer(Fitting):
     def normal(self, shape: Sequence[int], name: str) -> tf.Tensor:
         """N(0, I) noise, float32."""
         return tf.random.stateless_normal(shape, seed=self.rng(name), alg="philox")
+
+    def latents(self, count: int, name: str) -> tf.Tensor:
+        """z for the first of `averaged`, from the distribution it declares: (count, latent_dim)."""
+        latent = self.sampler().interface.latent
+        if latent is None:
+            raise CodeError(f"{self.averaged[0]!r} takes no z: it translates images.")
+        shape = (count, latent.dim)
+        if latent.distribution == "uniform":
+            seed = self.rng(name)
+            return tf.random.stateless_uniform(shape, seed=seed, minval=-1.0, maxval=1.0)
+        return self.normal(shape, name)
 
     def training(self, name: str) -> Callable[..., Any]:
         """A network as it trains: its dropout is on, and BN goes by the batch's statistics."""

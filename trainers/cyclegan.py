@@ -1,12 +1,14 @@
 """CycleGAN: two domains, a translator each way, no pairs (Zhu et al. 2017)."""
 
+import dataclasses
 from typing import Any
 
 import keras
 import tensorflow as tf
 
 from gan.data import Source, Spec
-from gan.errors import UserError
+from gan.errors import CodeError, UserError
+from gan.interface import Interface, declare, interface_of
 from gan.losses import Loss
 from gan.registry import resolve
 from gan.sampling import KerasSampler
@@ -83,8 +85,8 @@ class CycleGAN(Trainer):
         """Two of each."""
         ab, ba = self.architecture(self.spec), self.architecture(self.spec)
         return {
-            "generator_ab": ab.generator,
-            "generator_ba": ba.generator,
+            "generator_ab": _translates(ab.generator, "a", "b"),
+            "generator_ba": _translates(ba.generator, "b", "a"),
             "discriminator_a": ba.discriminator,
             "discriminator_b": ab.discriminator,
         }
@@ -142,6 +144,15 @@ class CycleGAN(Trainer):
     def pool_seed(self, domain: str) -> tf.Tensor:
         """The same on every replica, since they all keep the same pool."""
         return self.rng(f"pool/{domain}", shared=True)
+
+
+def _translates(generator: keras.Model, source: str, target: str) -> keras.Model:
+    """Says from which domain to which a translator goes: an architecture cannot know."""
+    found = interface_of(generator)
+    if found.image is None:
+        raise CodeError(f"network {generator.name!r} takes {found.names}; expected x, an image.")
+    image = dataclasses.replace(found.image, domain=source)
+    return declare(generator, Interface((image,), dataclasses.replace(found.output, domain=target)))
 
 
 def _l1(x: tf.Tensor, y: tf.Tensor) -> tf.Tensor:

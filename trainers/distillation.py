@@ -14,8 +14,7 @@ import tensorflow as tf
 from gan.compression.fake_quant import FakeQuantized
 from gan.data import Spec
 from gan.errors import UserError
-from gan.generators import load_model
-from gan.sampling import KerasSampler
+from gan.generators import load_keras
 from trainers.base import Batch
 from trainers.gan import GAN
 from trainers.networks import with_features
@@ -128,13 +127,9 @@ def _load(teacher: str | os.PathLike[str] | keras.Model | None) -> keras.Model:
             "--teacher is missing: the .keras file of the generator to learn from, such as "
             "runs/first/generator.keras."
         )
-    if isinstance(teacher, keras.Model):
-        model = teacher
-    else:
-        sampler = load_model(teacher, flag="teacher")
-        if not isinstance(sampler, KerasSampler):
-            raise UserError(f"--teacher={teacher!r}: expected a file that ends in .keras.")
-        model = sampler.model
+    model = teacher
+    if not isinstance(teacher, keras.Model):
+        model = load_keras(teacher, flag="teacher")
     model.trainable = False
     return model
 

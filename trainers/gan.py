@@ -7,6 +7,7 @@ import tensorflow as tf
 
 from gan.data import Spec
 from gan.errors import UserError
+from gan.interface import interface_of
 from gan.losses import Loss
 from gan.penalties import check_weights, gradient_scale, lazy
 from gan.registry import resolve
@@ -21,7 +22,8 @@ Penalty = Callable[..., tf.Tensor]
 class GAN(Trainer):
     """Any loss, any penalties, conditional or not, n critics, packed or not.
 
-    Whether it is conditional and how many samples are packed is read off the networks' inputs.
+    Whether it is conditional is the generator's interface to say; how many samples are packed, the
+    discriminator's first input.
     """
 
     groups = {"generator": ("generator",), "discriminator": ("discriminator",)}
@@ -69,7 +71,7 @@ class GAN(Trainer):
         super().__init__(architecture, spec, **options)
         check_shapes(self, "generator", outputs=spec.shape)
         check_shapes(self, "discriminator", inputs=spec.shape, packs=True)
-        self.conditional = len(self.networks["generator"].inputs) > 1
+        self.conditional = interface_of(self.networks["generator"]).label is not None
         self.pack = self.networks["discriminator"].inputs[0].shape[-1] // spec.shape[-1]
         local = self.batch_size // self.distribute_strategy.num_replicas_in_sync // self.accumulate
         labels = [_name(p) for p in self.penalties]
@@ -173,8 +175,8 @@ class GAN(Trainer):
         return self.training("generator")(self.draw(batch, critic))
 
     def draw(self, batch: Batch, critic: int = 0) -> Any:
-        """The generator's inputs: z ~ N(0, I), and the batch's labels when conditional."""
-        z = self.normal((batch["x"].shape[0], self.latent_dim), f"z/{critic}")
+        """The generator's inputs: z, and the batch's labels when conditional."""
+        z = self.latents(batch["x"].shape[0], f"z/{critic}")
         return [z, batch["label"]] if self.conditional else z
 
     def discriminate(self, x: tf.Tensor, batch: Batch, packed: bool = False) -> tf.Tensor:

@@ -34,7 +34,8 @@ class KerasFace(keras.Model):
 
     def save(self, filepath: str, overwrite: bool = True, **kwargs: Any) -> None:
         """Saves the inference network as `.keras`: what `ModelCheckpoint` calls."""
-        self.inference().save(filepath, overwrite=overwrite, **kwargs)
+        del overwrite, kwargs  # Keras asks before; a file is written whole or not at all.
+        self.save_generator(filepath)
 
     def save_own_variables(self, store: Any) -> None:
         """Makes Keras' weights files the whole state: what `BackupAndRestore` goes on from."""
@@ -59,6 +60,10 @@ class KerasFace(keras.Model):
         self.set_host_state(host)
 
     # Of `State`.
+
+    def save_generator(self, path: str, name: str = "") -> None:
+        """Writes an inference network as `.keras`."""
+        raise NotImplementedError
 
     def inference(self, name: str = "") -> keras.Model:
         """The network to judge and export."""

@@ -8,6 +8,7 @@ import keras
 
 from gan import origin, registry
 from gan.errors import CodeError, UserError
+from gan.interface import declare, declared, infer
 
 _NETWORKS = "Keras models by name, such as Networks(generator, discriminator)"
 
@@ -45,6 +46,22 @@ def check_networks(trainer: Any) -> None:
             f"{where}: averaged is empty; name the networks to judge and export, as in "
             f"averaged = ({next(iter(found))!r},)."
         )
+
+
+def declare_interfaces(trainer: Any) -> None:
+    """Says what the networks to be judged and exported take and make, where they do not.
+
+    Raises:
+        CodeError: nobody says it.
+    """
+    for name in trainer.averaged:
+        network = trainer.networks[name]
+        if declared(network) is None:
+            try:
+                declare(network, infer(network, trainer.spec))
+            except UserError as error:
+                where = origin.described(trainer.architecture)
+                raise CodeError(f"{where}: network {name!r}: {error}") from None
 
 
 def checked(function: Any) -> Any:

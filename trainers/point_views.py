@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from gan.sampling import KerasSampler, Sampler, latents
+from gan.sampling import KerasSampler, Sampler
 from gan.scatter import histogram, scatter
 
 COUNT = 2500  # points a picture
@@ -72,7 +72,7 @@ def points(
         def paint(x: np.ndarray, classes: np.ndarray | None) -> np.ndarray:
             return scatter(place(x.reshape(len(x), -1)), marks, limit, classes)
 
-    z = latents(COUNT, sampler.latent_dim, seed)
+    z = sampler.latents(COUNT, seed)
     return Points(sampler, z, label, paint), paint(reals, label)
 
 

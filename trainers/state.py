@@ -1,14 +1,16 @@
 """What a trainer owns, from its networks to its image count."""
 
+import os
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any, ClassVar
 
 import keras
 import tensorflow as tf
 
+from gan import generators
 from gan.data import Spec, reading
 from gan.errors import UserError
-from gan.generators import at_most
 from gan.options import Grouped
 from gan.sampling import KerasSampler
 from trainers import averages, networks
@@ -135,9 +137,10 @@ class State(KerasFace):
         self._samplers: dict[str, KerasSampler] = {}
 
         keras.utils.set_random_seed(seed)
-        with mixed.policy(precision), at_most(reading.memory() / _BYTES, _TOO_LARGE):
+        with mixed.policy(precision), generators.at_most(reading.memory() / _BYTES, _TOO_LARGE):
             self.networks = self.build_networks()
         networks.check_networks(self)
+        networks.declare_interfaces(self)
         self.ema = {}
         if ema_half_life_kimg is not None:
             self.ema = {name: averages.copy(self.networks[name]) for name in self.averaged}
@@ -206,8 +209,8 @@ class State(KerasFace):
 
     @property
     def latent_dim(self) -> int:
-        """Dimensions of z."""
-        return int(self.inference().inputs[0].shape[-1])
+        """Dimensions of z; 0 of a translator."""
+        return self.sampler().latent_dim
 
     def progress_logs(self) -> Logs:
         """Image count, and under float16 the loss scales and how often each skipped."""
@@ -233,6 +236,28 @@ class State(KerasFace):
         if name not in self._samplers:
             self._samplers[name] = KerasSampler(self.inference(name))
         return self._samplers[name]
+
+    def save_generator(self, path: str | os.PathLike[str], name: str = "") -> None:
+        """Writes an inference network as `.keras`, with its interface and where it comes from.
+
+        Args:
+            path: ends in .keras; the file is written whole or not at all.
+            name: of the network; empty for the first of `averaged`.
+        """
+        about = {"run": Path(path).resolve().parent.name, **self.about(name)}
+        generators.save(self.inference(name), path, about)
+
+    def about(self, name: str = "") -> dict[str, Any]:
+        """Where an inference network comes from, for its file: data, run, step, version."""
+        name = name or self.averaged[0]
+        return {
+            "data": {"name": self.spec.name, "licence": self.spec.licence},
+            "trainer": type(self).__name__,
+            "network": name,
+            "step": self.step,
+            "images": self.images,
+            "ema": name in self.ema,
+        }
 
     def state(self) -> dict[str, list[tf.Variable]]:
         """Everything a checkpoint holds, as named lists of variables.

@@ -17,7 +17,8 @@ import numpy as np
 
 from gan import images
 from gan.data.source import Source
-from gan.sampling import KerasSampler, latents, slerp
+from gan.interface import Image
+from gan.sampling import KerasSampler, slerp
 from trainers.point_views import COUNT, points
 
 Function = Callable[[np.ndarray], Any]
@@ -120,14 +121,14 @@ def samples(trainer: Any, source: Source, layout: Layout, name: str = "") -> Vie
         # The classes evenly spread, when there are more than rows; one z a column, for all classes.
         count = min(sampler.num_classes, max(rows, 16))
         classes = np.linspace(0, sampler.num_classes - 1, count).round().astype(np.int32)
-        z = np.tile(latents(columns, sampler.latent_dim, seed), (count, 1))
+        z = np.tile(sampler.latents(columns, seed), (count, 1))
         label: np.ndarray | None = np.repeat(classes, columns)
         real = reals_by_class(source, classes, columns, seed)
     else:
-        z, label = latents(rows * columns, sampler.latent_dim, seed), None
+        z, label = sampler.latents(rows * columns, seed), None
         real = reals(source, source.spec.domains[-1], rows * columns, seed)
     # Both ends differ from the fixed z, or the first column would only repeat that picture.
-    ends = latents(2 * rows, sampler.latent_dim, seed + 1)
+    ends = sampler.latents(2 * rows, seed + 1)
     paths = slerp(ends[::2], ends[1::2], np.linspace(0.0, 1.0, columns))
     between = paths.reshape(-1, sampler.latent_dim)
     row_label = None if label is None else np.repeat(np.resize(classes, rows), columns)
@@ -147,15 +148,19 @@ def translations(trainer: Any, source: Source, layout: Layout, name: str = "") -
         layout: two examples a row.
         name: of the network; empty for the first of `averaged`.
     """
-    x = reals(source, source.spec.domains[0], 2 * layout.rows, layout.seed)
-    return {"translation": SideBySide(x, KerasSampler(trainer.inference(name), len(x)))}
+    sampler = KerasSampler(trainer.inference(name), 2 * layout.rows)
+    assert sampler.interface.image is not None
+    domain = source.spec.domain_of(sampler.interface.image.domain)
+    x = reals(source, domain, 2 * layout.rows, layout.seed)
+    return {"translation": SideBySide(x, sampler)}
 
 
 def standard_views(trainer: Any, source: Source, layout: Layout) -> Views:
     """What a trainer that says nothing of it shows of the first of its `averaged` networks."""
-    if len(trainer.inference().inputs[0].shape) == 4:
+    interface = trainer.sampler().interface
+    if interface.image:
         return translations(trainer, source, layout)
-    if source.spec.is_image:
+    if isinstance(interface.output, Image):
         return samples(trainer, source, layout)
     centers = getattr(source, "centers", None)
     fake, picture = points(trainer, examples(source, COUNT, layout.seed), centers, layout.seed)

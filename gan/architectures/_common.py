@@ -6,6 +6,7 @@ import keras
 
 from gan.data.spec import Spec
 from gan.errors import UserError
+from gan.interface import Image, Interface, Label, Latent, declare, made
 from layers import Dense, functions
 
 
@@ -66,6 +67,29 @@ def halvings(architecture: str, spec: Spec) -> int:
             f"48, 64, 96, 128, ...), and {spec.name!r} is {height}x{width}: set --image_size."
         )
     return times
+
+
+def generator(
+    spec: Spec, inputs: list[keras.KerasTensor], output: keras.KerasTensor
+) -> keras.Model:
+    """The network that draws one of the data's examples from z, and its label if that is asked for.
+
+    Args:
+        spec: of the data.
+        inputs: z (B, latent_dim), and perhaps `label_input`.
+        output: (B, *spec.shape).
+    """
+    model = keras.Model(inputs if len(inputs) > 1 else inputs[0], output, name="generator")
+    label = (Label(spec.num_classes, spec.class_names),) if len(inputs) > 1 else ()
+    latent = Latent(int(inputs[0].shape[-1]))
+    return declare(model, Interface((latent, *label), made(spec.shape, spec)))
+
+
+def translator(spec: Spec, x: keras.KerasTensor, output: keras.KerasTensor) -> keras.Model:
+    """The network that translates images of the data's first domain into its last."""
+    model = keras.Model(x, output, name="generator")
+    source = Image(spec.shape, spec.domains[0])
+    return declare(model, Interface((source,), made(spec.shape, spec)))
 
 
 def batch_norm(x: keras.KerasTensor, *, momentum: float = 0.9) -> keras.KerasTensor:

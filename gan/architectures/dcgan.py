@@ -82,7 +82,7 @@ def _generator(spec: Spec, filters: list[int], latent_dim: int, conditional: boo
         h = keras.layers.ReLU()(common.batch_norm(h))
     h = Conv2DTranspose(image_channels, 4, name="to_image", **initial)(h)
     image = keras.layers.Activation("tanh", dtype="float32", name="image")(h)
-    return keras.Model(inputs if conditional else inputs[0], image, name="generator")
+    return common.generator(spec, inputs, image)
 
 
 def _discriminator(

@@ -60,7 +60,7 @@ def mlp(
             h = common.batch_norm(h, momentum=0.99)
         h = keras.layers.ReLU()(h)
     points = Dense(spec.shape[0], dtype="float32", name="points")(h)
-    generator = keras.Model([z, *labels] if labels else z, points, name="generator")
+    generator = common.generator(spec, [z, *labels], points)
 
     x = keras.Input(shape=(spec.shape[0] * pack,), name="x")
     h = x

@@ -105,7 +105,7 @@ def _generator(
     h = keras.layers.ReLU()(common.batch_norm(h))
     h = Conv2D(image_channels, 3, name="to_image")(h)
     image = keras.layers.Activation("tanh", dtype="float32", name="image")(h)
-    return keras.Model(inputs if conditional else inputs[0], image, name="generator")
+    return common.generator(spec, inputs, image)
 
 
 def _discriminator(

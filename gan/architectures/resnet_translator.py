@@ -84,7 +84,7 @@ def resnet_translator(
         h = activate(Conv2DTranspose(count, 4, use_bias=False)(h))
     h = convolve(h, image_channels, 7, use_bias=True, name="to_image")
     image = keras.layers.Activation("tanh", dtype="float32", name="image")(h)
-    generator = keras.Model(x, image, name="generator")
+    generator = common.translator(spec, x, image)
     discriminator = patchgan(
         spec,
         width=width,

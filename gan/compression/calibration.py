@@ -8,7 +8,8 @@ import tensorflow as tf
 
 from gan.data.source import Source
 from gan.errors import UserError
-from gan.sampling import KerasSampler, balanced_labels, latents
+from gan.interface import Image
+from gan.sampling import KerasSampler, balanced_labels
 
 Representative = Callable[[], Iterator[dict[str, np.ndarray]]]
 
@@ -34,18 +35,16 @@ def representative(
     Raises:
         UserError: a translator without a source, or with one of other images.
     """
-    if [x.name for x in generator.inputs] == ["x"]:
-        return _images(generator, count, seed, batch_size, source)
     sampler = KerasSampler(generator)
+    if sampler.interface.image:
+        return _images(generator, sampler.interface.image, count, seed, batch_size, source)
 
     def batches() -> Iterator[dict[str, np.ndarray]]:
-        z = latents(count * batch_size, sampler.latent_dim, seed)
-        label = balanced_labels(len(z), max(sampler.num_classes, 1))
+        z = sampler.latents(count * batch_size, seed)
+        label = balanced_labels(len(z), sampler.num_classes) if sampler.num_classes else None
+        inputs = sampler.interface.arguments((z, label), repr(generator.name))
         for i in range(0, len(z), batch_size):
-            inputs = {"z": z[i : i + batch_size]}
-            if sampler.num_classes:
-                inputs["label"] = label[i : i + batch_size]
-            yield inputs
+            yield {name: x[i : i + batch_size] for name, x in inputs.items()}
 
     return batches
 
@@ -68,9 +67,14 @@ def check_finite(generator: keras.Model, data: Representative) -> None:
 
 
 def _images(
-    generator: keras.Model, count: int, seed: int, batch_size: int, source: Source | None
+    generator: keras.Model,
+    image: Image,
+    count: int,
+    seed: int,
+    batch_size: int,
+    source: Source | None,
 ) -> Representative:
-    shape = tuple(generator.inputs[0].shape[1:])
+    shape = tuple(image.shape)
     if source is None:
         raise UserError(
             f"{generator.name!r} translates images x {shape}, and int8 has none to be calibrated "
@@ -82,11 +86,13 @@ def _images(
             f"{tuple(source.spec.shape)}; calibrate on images of the size it was trained on."
         )
 
+    domain = source.spec.domain_of(image.domain)
+
     def batches() -> Iterator[dict[str, np.ndarray]]:
         # In the endless order: it is shuffled, and lasts for any count.
         pipeline = source.pipeline(batch_size, seed=seed).take(count)
         for batch in pipeline.as_numpy_iterator():
-            yield {"x": batch[source.spec.domains[0]]}
+            yield {image.name: batch[domain]}
 
     return batches
 

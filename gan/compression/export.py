@@ -1,29 +1,32 @@
 """Turns a Keras generator into a `.tflite` file.
 
-The file has one signature, `generate`: z float32 (batch, latent_dim), and label int32 (batch,) when
-the generator is conditional, or x float32 (batch, H, W, C) for a translator, to image float32
-(batch, H, W, C) in [-1, 1]. The batch is static and inputs and outputs are float in int8 files too:
-so every runtime takes them, in one partition.
+The file has one signature, `generate`, from the inputs of the generator's interface (`z`, `label`,
+`x`, ...) to `image`, float32 (batch, H, W, C) in [-1, 1], and the interface as metadata. The batch
+is static and inputs and outputs are float in int8 files too: so every runtime takes them, in one
+partition.
 """
 
+import inspect
 import os
 import re
 import tempfile
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from typing import Any
 
 import keras
 import tensorflow as tf
 from absl import logging
 
 from gan import keras_graph
-from gan.compression import layer_names, passes, quantization, subpixel
+from gan.compression import flatbuffer, layer_names, passes, quantization, subpixel
 from gan.compression.calibration import Representative, check_finite, representative
 from gan.compression.flatbuffer import SIGNATURE
 from gan.compression.layer_names import keras_layer
 from gan.errors import UserError
-from gan.sampling import KerasSampler, as_float32, computing_layers
+from gan.interface import interface_of, with_about
+from gan.sampling import as_float32, computing_layers
 
 __all__ = [
     "PRECISIONS",
@@ -60,7 +63,9 @@ def save_savedmodel(
     archive = keras.export.ExportArchive()
     archive.track(generator)
     with _marked_scopes(generator):
-        archive.add_endpoint(SIGNATURE, _named(generate, specs), input_signature=specs)
+        archive.add_endpoint(
+            SIGNATURE, _named(generate, [x.name for x in generator.inputs]), input_signature=specs
+        )
         archive.write_out(os.fspath(directory), verbose=False)
 
 
@@ -74,11 +79,12 @@ def to_tflite(
     seed: int = 1,
     keep_float: Sequence[str] = (),
     quantizer: str = "converter",
+    about: Mapping[str, Any] | None = None,
 ) -> bytes:
     """The generator as the content of a `.tflite` file.
 
     Args:
-        generator: inputs named z, and label when conditional, or x, images; any precision.
+        generator: with an interface (`gan.interface`), in any precision.
         precision: one of `PRECISIONS`. float16: float16 weights, float32 arithmetic. dynamic: int8
             weights, and activations made int8 as they come, each call by its own range. int8: int8
             weights (a scale for each output channel of a convolution, one for a Dense layer) and
@@ -90,16 +96,17 @@ def to_tflite(
         keep_float: names of layers that stay float32 in an int8 file.
         quantizer: "converter", TensorFlow's own, or "litert", the package litert-quantizer; both
             for int8 only.
+        about: where the generator comes from, ready for JSON, for the file's metadata.
 
     Raises:
-        UserError: an option that is not known or fits no other; inputs other than these; a side of
+        UserError: an option that is not known or fits no other; inputs of no meaning; a side of
             unknown length; a non-finite output; an op that LiteRT lacks.
     """
     _check_options(precision, keep_float, quantizer)
     generator = as_float32(generator)
     quantization.check_layers(generator, keep_float)
-    _check_inputs(generator)
-    num_classes = KerasSampler(generator).num_classes
+    interface = with_about(interface_of(generator), about or {})
+    _check_sizes(generator)
     output_layer = keras_graph.maker(generator.outputs[0]).name
     if precision == "int8":
         if data is None:
@@ -122,7 +129,9 @@ def to_tflite(
     if precision == "int8":
         content = passes.widen_addends(passes.narrow_tanh(content))
     content = subpixel.lower(content)
-    return passes.label_first(content, num_classes) if num_classes else content
+    if interface.label:
+        content = passes.label_first(content)
+    return flatbuffer.with_metadata(content, interface.record())
 
 
 def check_growth(name: str, content: bytes, float32_content: bytes) -> None:
@@ -162,17 +171,18 @@ def _input_spec(x: keras.KerasTensor, batch_size: int) -> tf.TensorSpec:
 
 
 def _named(
-    generate: Callable[..., dict[str, tf.Tensor]], specs: list[tf.TensorSpec]
+    generate: Callable[..., dict[str, tf.Tensor]], names: Sequence[str]
 ) -> Callable[..., dict[str, tf.Tensor]]:
-    """A function whose parameters, and so the signature's inputs, are called as the specs."""
-    names = [spec.name for spec in specs]
-    if names == ["z"]:
-        return lambda z: generate(z)
-    if names == ["x"]:
-        return lambda x: generate(x)
-    if names == ["z", "label"]:
-        return lambda z, label: generate(z, label)
-    return lambda label, z: generate(label, z)
+    """A function whose parameters, and so the signature's inputs, have these names."""
+
+    def named(*inputs: tf.Tensor) -> dict[str, tf.Tensor]:
+        return generate(*inputs)
+
+    kind = inspect.Parameter.POSITIONAL_OR_KEYWORD
+    named.__signature__ = inspect.Signature(  # type: ignore[attr-defined]
+        [inspect.Parameter(name, kind) for name in names]
+    )
+    return named
 
 
 @contextmanager
@@ -208,13 +218,7 @@ def _check_options(precision: str, keep_float: Sequence[str], quantizer: str) ->
         )
 
 
-def _check_inputs(generator: keras.Model) -> None:
-    names = [x.name for x in generator.inputs]
-    if sorted(names) not in (["z"], ["label", "z"], ["x"]):
-        raise UserError(
-            f"{generator.name!r} has the inputs {', '.join(map(repr, names))}; expected z, z and "
-            "label, or x, an image."
-        )
+def _check_sizes(generator: keras.Model) -> None:
     for x in generator.inputs:
         if None in x.shape[1:]:
             raise UserError(

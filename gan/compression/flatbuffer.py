@@ -108,6 +108,13 @@ def add_metadata(model: schema.ModelT, values: Mapping[str, Any]) -> None:
     model.metadata = [*others, entry]
 
 
+def with_metadata(content: bytes, values: Mapping[str, Any]) -> bytes:
+    """A file's content with these values in it, as `metadata` reads them."""
+    model = read(content)
+    add_metadata(model, values)
+    return write(model)
+
+
 def op_name(model: schema.ModelT, op: schema.OperatorT) -> str:
     """What LiteRT calls an op, CONV_2D for one."""
     return _OP_NAMES[code(model, op)]

@@ -94,12 +94,8 @@ def _run(path: str) -> None:
         import resource
 
         resource.setrlimit(resource.RLIMIT_AS, (_BYTES, _BYTES))
-    generator = runner.open_generator(path)
-    if isinstance(generator, runner.LiteRTTranslator):
-        generator(np.zeros((1, *generator.input_shape), np.float32))
-        return
-    label = np.zeros(1, np.int32) if generator.num_classes else None
-    generator(np.zeros((1, generator.latent_dim), np.float32), label)
+    generator = runner.LiteRTSampler(path)
+    generator(*(np.zeros((1, *i.shape), np.float32) for i in generator.interface.inputs))
 
 
 def _added_bytes(path: str) -> int:

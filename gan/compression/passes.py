@@ -60,8 +60,8 @@ def _moved(model: schema.ModelT, graph: schema.SubGraphT, tensor: int) -> list[i
     return [tensor]
 
 
-def label_first(content: bytes, num_classes: int) -> bytes:
-    """Moves the class look-up to the front and writes down how many classes there are.
+def label_first(content: bytes) -> bytes:
+    """Moves the class look-up to the front.
 
     XNNPACK has no integer look-ups. As the converter orders the ops, z is quantized before the
     look-up and everything else after it, in two partitions; with the look-up first, there is one.
@@ -84,7 +84,6 @@ def label_first(content: bytes, num_classes: int) -> bytes:
         else:
             lookup.append(op)
     graph.operators = integers + lookup + rest
-    flatbuffer.add_metadata(model, {"num_classes": num_classes})
     return flatbuffer.write(model)
 
 

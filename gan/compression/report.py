@@ -5,7 +5,7 @@ import hashlib
 import json
 import math
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +15,9 @@ from keras import Model as KerasModel
 
 from gan import images, plots
 from gan.compression import charts, cost, isolated, page, placement, runner, table
-from gan.compression.runner import LiteRTSampler, LiteRTTranslator
 from gan.files import write_json, write_whole
 from gan.metrics.evaluation import Evaluator
-from gan.sampling import KerasSampler, Sampler, balanced_labels, latents
+from gan.sampling import KerasSampler, Sampler
 
 # What an Evaluator with metrics=METRICS finds, and what of it the report shows.
 METRICS = ("fid", "kid", "pr")
@@ -40,12 +39,6 @@ def psnr_db(image: np.ndarray, reference: np.ndarray) -> float:
     error = np.asarray(image, np.float64) - np.asarray(reference, np.float64)
     mse = float(np.mean(np.square(error)))
     return 10.0 * math.log10(4.0 / mse) if mse > 0 else math.inf
-
-
-def draw(sampler: Sampler, count: int, seed: int) -> np.ndarray:
-    """Samples for the same z, and classes in turn, whichever the sampler: float32 (count, ...)."""
-    label = balanced_labels(count, sampler.num_classes) if sampler.num_classes else None
-    return sampler(latents(count, sampler.latent_dim, seed), label)
 
 
 def identity(path: str | os.PathLike[str]) -> str:
@@ -83,11 +76,11 @@ def judge(
     """
     path = Path(path)
     partitions = placement.require_one_partition(path)
-    generator = runner.open_generator(path)
+    generator = runner.LiteRTSampler(path)
     content = path.read_bytes()
     psnr = math.inf
     if reference is not None:
-        other = runner.open_generator(reference)
+        other = runner.LiteRTSampler(reference)
         mine = _same_inputs(generator, evaluator, _PSNR_SAMPLES, inputs)
         psnr = psnr_db(mine, _same_inputs(other, evaluator, _PSNR_SAMPLES, inputs))
     return {
@@ -102,18 +95,18 @@ def judge(
         "latency_ms": runner.latency_ms(path, 1),
         "latency_2_threads_ms": runner.latency_ms(path, 2),
         "peak_mb": isolated.peak_mb(path),
-        **_quality(generator, evaluator, inputs),
+        **_found(
+            evaluator.evaluate(generator)
+            if inputs is None
+            else evaluator.evaluate_images([generator(inputs)])
+        ),
         "psnr_db": _finite(psnr),
     }
 
 
 def judge_keras(generator: KerasModel, evaluator: Evaluator) -> dict[str, Any]:
     """fid, kid, precision and recall of the Keras model that the files come from."""
-    run = KerasSampler(generator)
-    if generator.inputs[0].name == "x":
-        batches = _inputs(evaluator, evaluator.num_samples)
-        return _found(evaluator.evaluate_images(run(x) for x in batches))
-    return _found(evaluator.evaluate(run))
+    return _found(evaluator.evaluate(KerasSampler(generator)))
 
 
 def write_report(
@@ -152,7 +145,7 @@ def write_report(
         "about": dict(about or {}),
         "variants": [dict(v) for v in variants],
         "keras": dict(keras),
-        "protocol": _protocol(evaluator, runner.open_generator(files["float32"]).batch_size),
+        "protocol": _protocol(evaluator, runner.LiteRTSampler(files["float32"]).batch_size),
         "chosen": None if chosen is None else dict(chosen),
     }
     rows = _samples(files, evaluator, generator, max(columns, 25))
@@ -189,43 +182,14 @@ def read(path: str | os.PathLike[str]) -> dict[str, Any] | None:
 
 
 def _same_inputs(
-    generator: LiteRTSampler | LiteRTTranslator | KerasSampler,
-    evaluator: Evaluator,
-    count: int,
-    inputs: np.ndarray | None = None,
+    generator: Sampler, evaluator: Evaluator, count: int, inputs: np.ndarray | None = None
 ) -> np.ndarray:
     """What any generator makes of the same z, or any translator of the same images."""
-    if isinstance(generator, LiteRTTranslator):
-        return generator(np.concatenate(list(_inputs(evaluator, count, inputs))))
-    return draw(generator, count, evaluator.seed)
-
-
-def _inputs(
-    evaluator: Evaluator, count: int, inputs: np.ndarray | None = None
-) -> Iterator[np.ndarray]:
-    """The first `count` images to translate, those given or the source's, some at a time."""
-    domain = evaluator.source.spec.domains[0]
-    batches: Iterable[np.ndarray] = (
-        [inputs]
-        if inputs is not None
-        else (batch[domain] for batch in evaluator.source.ordered(_CHUNK).as_numpy_iterator())
-    )
-    for batch in batches:
-        yield batch[:count]
-        count -= len(batch)
-        if count <= 0:
-            return
-
-
-def _quality(
-    generator: LiteRTSampler | LiteRTTranslator, evaluator: Evaluator, inputs: np.ndarray | None
-) -> dict[str, float | None]:
-    if isinstance(generator, LiteRTSampler):
-        return _found(evaluator.evaluate(generator))
-    count = evaluator.num_samples if inputs is None else len(inputs)
-    return _found(
-        evaluator.evaluate_images(generator(x) for x in _inputs(evaluator, count, inputs))
-    )
+    if generator.interface.image is None:
+        return generator.draw(count, seed=evaluator.seed)
+    if inputs is None:
+        inputs = np.concatenate(list(evaluator.inputs(generator, count)))
+    return generator(inputs[:count])
 
 
 def _found(metrics: Mapping[str, float]) -> dict[str, float | None]:
@@ -254,16 +218,11 @@ def _samples(
 ) -> dict[str, np.ndarray]:
     """What every file makes of the same inputs, and the inputs of translators."""
     rows: dict[str, np.ndarray] = {}
-    opened = {name: runner.open_generator(path) for name, path in files.items()}
-    translates = isinstance(opened["float32"], LiteRTTranslator)
-    if translates:
-        rows["input"] = np.concatenate(list(_inputs(evaluator, count)))
+    opened = {name: runner.LiteRTSampler(path) for name, path in files.items()}
+    if opened["float32"].interface.image:
+        rows["input"] = np.concatenate(list(evaluator.inputs(opened["float32"], count)))
     if generator is not None:
-        rows["keras"] = (
-            np.asarray(generator(rows["input"], training=False))
-            if translates
-            else draw(KerasSampler(generator), count, evaluator.seed)
-        )
+        rows["keras"] = _same_inputs(KerasSampler(generator), evaluator, count)
     return rows | {name: _same_inputs(o, evaluator, count) for name, o in opened.items()}
 
 

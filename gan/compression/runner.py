@@ -1,8 +1,7 @@
-"""Runs an exported `.tflite` generator, with nothing but LiteRT and NumPy."""
+"""Runs an exported `.tflite` generator."""
 
 import os
 import time
-from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,51 +12,18 @@ from gan.compression import flatbuffer
 from gan.compression.flatbuffer import SIGNATURE
 from gan.compression.interpreter import open_interpreter
 from gan.errors import UserError
+from gan.interface import Interface, from_shapes
+from gan.sampler import Sampler
+
+OUTPUT = "image"
 
 
-class _Generator:
-    """What exported generators share: loading, and calls of any length on a static batch."""
-
-    def __init__(
-        self, path: str | os.PathLike[str], num_threads: int, expected: Sequence[Sequence[str]]
-    ) -> None:
-        self.path = Path(path)
-        self._interpreter = open_interpreter(path, num_threads)
-        signatures = self._interpreter.get_signature_list()
-        inputs = sorted(signatures.get(SIGNATURE, {}).get("inputs", ()))
-        if inputs not in expected:
-            valid = ", or ".join(" and ".join(reversed(names)) for names in expected)
-            raise UserError(
-                f"{os.fspath(path)!r}: its signatures are {signatures}; expected "
-                f"{SIGNATURE!r} from {valid}, to image, as scripts.compress exports it."
-            )
-        self._run = self._interpreter.get_signature_runner(SIGNATURE)
-        self._input_shapes = {
-            name: tuple(int(n) for n in detail["shape"])
-            for name, detail in self._run.get_input_details().items()
-        }
-        self.batch_size = next(iter(self._input_shapes.values()))[0]
-        self.shape = tuple(int(n) for n in self._run.get_output_details()["image"]["shape"][1:])
-
-    def _generate(self, inputs: Mapping[str, np.ndarray]) -> np.ndarray:
-        count = len(next(iter(inputs.values())))
-        images = np.zeros((count, *self.shape), np.float32)
-        for i in range(0, count, self.batch_size):
-            # A short last batch is filled with its last row: the file's batch size is static.
-            rows = np.minimum(np.arange(i, i + self.batch_size), count - 1)
-            batch = self._run(**{name: value[rows] for name, value in inputs.items()})["image"]
-            images[i : i + self.batch_size] = batch[: count - i]
-        return images
-
-
-class LiteRTSampler(_Generator):
-    """An exported generator as a `gan.sampling.Sampler`.
+class LiteRTSampler(Sampler):
+    """An exported generator or translator, as every `Sampler`.
 
     Attributes:
         path: the file.
-        latent_dim: length of z.
-        num_classes: classes of the label; 0 for an unconditional generator.
-        shape: of one sample, (H, W, C) or (2,).
+        interface: as the file's metadata say; of a file without, as its inputs' names do.
         batch_size: the file's own static batch.
     """
 
@@ -65,45 +31,44 @@ class LiteRTSampler(_Generator):
         """Loads the file.
 
         Args:
-            path: a `.tflite` file with the signature `generate`: z, and label when conditional,
-                to image.
+            path: a `.tflite` file with the signature `generate`, from the interface's inputs to
+                image.
             num_threads: of the CPU.
 
         Raises:
             FileNotFoundError: there is no such file.
             UserError: the file does not load, or is no generator.
         """
-        super().__init__(path, num_threads, (["z"], ["label", "z"]))
-        self.latent_dim = self._input_shapes["z"][-1]
-        self.num_classes = 0
-        if "label" in self._input_shapes:
-            self.num_classes = int(_metadata(self.path).get("num_classes", 0))
-            if self.num_classes < 1:
-                raise UserError(
-                    f"{os.fspath(path)!r}: takes a label but does not say how many classes there "
-                    "are; export it again with scripts.compress."
-                )
+        self.path = Path(path)
+        self._interpreter = open_interpreter(path, num_threads)
+        signature = self._interpreter.get_signature_list().get(SIGNATURE, {})
+        if not signature.get("inputs") or list(signature.get("outputs", ())) != [OUTPUT]:
+            raise UserError(
+                f"{os.fspath(path)!r}: has no signature {SIGNATURE!r} that makes an {OUTPUT!r}, as "
+                "scripts.compress exports it."
+            )
+        self._run = self._interpreter.get_signature_runner(SIGNATURE)
+        inputs = {
+            name: (tuple(int(n) for n in detail["shape"]), detail["dtype"])
+            for name, detail in self._run.get_input_details().items()
+        }
+        self.batch_size = next(iter(inputs.values()))[0][0]
+        output = tuple(int(n) for n in self._run.get_output_details()[OUTPUT]["shape"][1:])
+        self.interface = _interface(
+            self.path, {n: (s[1:], d) for n, (s, d) in inputs.items()}, output
+        )
 
-    def __call__(self, z: np.ndarray, label: np.ndarray | None = None) -> np.ndarray:
-        """Generates in batches of the file's static size.
-
-        Args:
-            z: float32 (N, latent_dim), any N.
-            label: int32 (N,), if and only if the generator is conditional.
-
-        Returns:
-            float32 (N, *shape), images in [-1, 1].
-
-        Raises:
-            UserError: z has another length than the file's, or a label is missing or out of range.
-        """
-        z = np.asarray(z, np.float32)
-        if z.ndim != 2 or z.shape[1] != self.latent_dim:
-            raise UserError(f"{self.path.name}: z is {z.shape}; expected (N, {self.latent_dim}).")
-        inputs = {"z": z}
-        if self.num_classes:
-            inputs["label"] = self._check_labels(label, len(z))
-        return self._generate(inputs)
+    def __call__(self, *inputs: Any) -> np.ndarray:
+        """See `Sampler`; in batches of the file's static size."""
+        arrays = self.interface.arguments(inputs, self.path.name)
+        count = len(next(iter(arrays.values())))
+        images = np.zeros((count, *self.shape), np.float32)
+        for i in range(0, count, self.batch_size):
+            # A short last batch is filled with its last row: the file's batch size is static.
+            rows = np.minimum(np.arange(i, i + self.batch_size), count - 1)
+            batch = self._run(**{name: value[rows] for name, value in arrays.items()})[OUTPUT]
+            images[i : i + self.batch_size] = batch[: count - i]
+        return images
 
     def exact(self) -> "LiteRTSampler":
         """Itself: what a file computes is all there is.
@@ -120,75 +85,29 @@ class LiteRTSampler(_Generator):
             )
         return self
 
-    def _check_labels(self, label: np.ndarray | None, count: int) -> np.ndarray:
-        what = f"{self.path.name} is conditional: expected label, int32 ({count},)"
-        if label is None:
-            raise UserError(f"{what}; got none.")
-        label = np.asarray(label, np.int32)
-        if label.shape != (count,):
-            raise UserError(f"{what}; got the shape {label.shape}.")
-        if count and not (label.min() >= 0 and label.max() < self.num_classes):
-            got = f"{label.min()} to {label.max()}"
-            raise UserError(f"{what} from 0 to {self.num_classes - 1}; got {got}.")
-        return label
 
-
-class LiteRTTranslator(_Generator):
-    """An exported translator: images of one domain in, images of another out.
-
-    Attributes:
-        path: the file.
-        input_shape: (H, W, C) of what it takes.
-        shape: (H, W, C) of what it gives.
-        batch_size: the file's own static batch.
-    """
-
-    def __init__(self, path: str | os.PathLike[str], num_threads: int = 1) -> None:
-        """Loads the file.
-
-        Args:
-            path: a `.tflite` file with the signature `generate`: x to image.
-            num_threads: of the CPU.
-
-        Raises:
-            FileNotFoundError: there is no such file.
-            UserError: the file does not load, or is no translator.
-        """
-        super().__init__(path, num_threads, (["x"],))
-        self.input_shape = self._input_shapes["x"][1:]
-
-    def __call__(self, x: np.ndarray) -> np.ndarray:
-        """Translates in batches of the file's static size.
-
-        Args:
-            x: float32 (N, *input_shape) in [-1, 1], any N.
-
-        Returns:
-            float32 (N, *shape), images in [-1, 1].
-
-        Raises:
-            UserError: x has another shape than the file's.
-        """
-        x = np.asarray(x, np.float32)
-        if x.shape[1:] != self.input_shape:
-            expected = ", ".join(map(str, self.input_shape))
-            raise UserError(f"{self.path.name}: x is {x.shape}; expected (N, {expected}).")
-        return self._generate({"x": x})
-
-
-def open_generator(
-    path: str | os.PathLike[str], num_threads: int = 1
-) -> LiteRTSampler | LiteRTTranslator:
-    """The file as a translator if its input is x, as a sampler otherwise.
+def _interface(path: Path, inputs: dict[str, Any], output: tuple[int, ...]) -> Interface:
+    """What a file says it takes and makes, which must be what it does.
 
     Raises:
-        FileNotFoundError: there is no such file.
-        UserError: the file does not load, or is neither.
+        UserError: it is not, or the record is damaged.
     """
-    signatures = open_interpreter(path, accelerated=False).get_signature_list()
-    if list(signatures.get(SIGNATURE, {}).get("inputs", ())) == ["x"]:
-        return LiteRTTranslator(path, num_threads)
-    return LiteRTSampler(path, num_threads)
+    again = "export it again with scripts.compress."
+    try:
+        record = flatbuffer.metadata(path.read_bytes())
+        if not record:
+            return from_shapes(inputs, output, None, f"{os.fspath(path)!r}")
+        found = Interface.from_record(record)
+    except ValueError as error:
+        raise UserError(
+            f"{os.fspath(path)!r}: its metadata is damaged ({error}); {again}"
+        ) from None
+    said = {i.name: tuple(i.shape) for i in found.inputs}
+    if said != {n: s for n, (s, _) in inputs.items()} or tuple(found.output.shape) != output:
+        raise UserError(
+            f"{os.fspath(path)!r}: its metadata tell of other inputs than it has; {again}"
+        )
+    return found
 
 
 def latency_ms(
@@ -240,13 +159,3 @@ def load_and_run(path: str, calls: int = 3) -> None:
     _fill_inputs(interpreter)
     for _ in range(calls):
         interpreter.invoke()
-
-
-def _metadata(path: Path) -> dict[str, Any]:
-    try:
-        return flatbuffer.metadata(path.read_bytes())
-    except ValueError as error:
-        raise UserError(
-            f"{os.fspath(path)!r}: its metadata is damaged ({error}); export it again with "
-            "scripts.compress."
-        ) from error

@@ -9,6 +9,7 @@ import numpy as np
 
 from gan.compression.channels import Graph, axes, free_groups, members, trace
 from gan.errors import UserError
+from gan.interface import carry
 
 # The share of a group that choosing by multiply-accumulates leaves standing.
 _FLOOR = 0.125
@@ -149,7 +150,7 @@ def _sliced(model: keras.Model, graph: Graph, kept: set[int]) -> keras.Model:
     for name in whole:
         for old, new in zip(model.get_layer(name).variables, student.get_layer(name).variables):
             new.assign(old)
-    return student
+    return carry(model, student)
 
 
 def _assign(

@@ -22,6 +22,7 @@ FASHION_CLASSES = (
     "Bag",
     "Ankle boot",
 )
+FASHION_LICENCE = "MIT"  # Zalando SE, 2017
 FOLDER = pathlib.Path(__file__).parent / "embedded"
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from gan.data.arrays import ArraySource
-from gan.data.embedded import FASHION_CLASSES, only_train, read_fashion
+from gan.data.embedded import FASHION_CLASSES, FASHION_LICENCE, only_train, read_fashion
 from gan.data.source import Source
 from gan.data.spec import Spec
 
@@ -26,5 +26,6 @@ def fashion_mnist_small(*, split: str = "train") -> Source:
         size=len(images),
         class_names=FASHION_CLASSES,
         feature_net="fashion",
+        licence=FASHION_LICENCE,
     )
     return ArraySource(spec, {"x": images, "label": labels})

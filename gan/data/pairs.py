@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from gan.data.arrays import ArraySource
-from gan.data.embedded import only_train, read_fashion
+from gan.data.embedded import FASHION_LICENCE, only_train, read_fashion
 from gan.data.source import Source
 from gan.data.spec import Spec
 
@@ -45,6 +45,7 @@ def _edges(name: str, split: str, paired: bool) -> Source:
         domains=("a", "b"),
         paired=paired,
         feature_net="fashion",
+        licence=FASHION_LICENCE,
     )
     return ArraySource(spec, {"a": sobel(images), "b": images})
 

@@ -21,6 +21,7 @@ class Spec:
             own right and num_classes is channel_classes ** channels; else 0.
         feature_net: name or import path of the net that was made for these images (of the last
             domain), by which evaluations judge them unless told otherwise; "" where none is known.
+        licence: of the data, as SPDX names it or in words; "" where it is not known.
     """
 
     name: str
@@ -32,11 +33,16 @@ class Spec:
     class_names: tuple[str, ...] = ()
     channel_classes: int = 0
     feature_net: str = ""
+    licence: str = ""
 
     @property
     def is_image(self) -> bool:
         """Whether an example is an image (H, W, C) rather than a point."""
         return len(self.shape) == 3
+
+    def domain_of(self, name: str) -> str:
+        """The domain of that name, or the first: a file may come from elsewhere."""
+        return name if name in self.domains else self.domains[0]
 
     @property
     def is_translation(self) -> bool:

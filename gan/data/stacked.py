@@ -69,5 +69,6 @@ def stacked(base: str, *, split: str = "train") -> Source:
         size=len(chosen),
         channel_classes=spec.num_classes,
         feature_net=spec.feature_net,
+        licence=spec.licence,
     )
     return ArraySource(stack, arrays, origin=source.identity())

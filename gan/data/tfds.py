@@ -58,7 +58,8 @@ def tfds(
     part = _split(name, builder, split)
     keys = _keys(name, builder)
     shape = _shape(name, builder.info.features[keys.image], transform)
-    spec = Spec(f"tfds:{name}", shape, 0, part.num_examples)
+    licence = builder.info.license or ""
+    spec = Spec(f"tfds:{name}", shape, 0, part.num_examples, licence=licence)
 
     def finish(image: np.ndarray) -> np.ndarray:
         return transform(convert_channels(image, transform.channels or shape[2]))

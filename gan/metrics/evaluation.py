@@ -27,7 +27,7 @@ from gan.metrics.nets.channels import per_channel
 from gan.metrics.path_length import EPSILON, exact
 from gan.metrics.reference import cached
 from gan.metrics.subsets import Reservoir, subset
-from gan.sampling import Sampler, latents
+from gan.sampling import Sampler
 
 _CHUNK = 1000  # samples held at a time
 _REFERENCE_SEED = 0  # of which images are referred to, where not all are
@@ -178,6 +178,8 @@ class Evaluator:
     def evaluate(self, sampler: Sampler, seed: int | None = None) -> dict[str, float]:
         """Judges `num_samples` samples, their classes drawn as `labels` says if conditional.
 
+        A translator is judged by what it makes of the source's own images, without any seed.
+
         Args:
             sampler: a Keras or LiteRT sampler.
             seed: of the latents, and of the order of labels; None is the evaluator's.
@@ -191,13 +193,17 @@ class Evaluator:
         seed = self.seed if seed is None else seed
         spec = self.source.spec
         check_shape(tuple(sampler.shape), spec)
+        if sampler.interface.image:
+            if "ppl" in self.metrics:
+                raise UserError("--metrics=ppl: images are translated, not drawn from latents.")
+            return self.evaluate_images(map(sampler, self.inputs(sampler, self.num_samples)))
         # What cannot be done is said before the work: here, and by the labels.
         smooth = exact(sampler) if "ppl" in self.metrics else sampler
         classes = self.reference.class_counts if sampler.num_classes else None
         label, how = draw_labels(
             self.num_samples, sampler.num_classes, classes, self.labels, seed, spec.name
         )
-        z = latents(self.num_samples, sampler.latent_dim, seed)
+        z = sampler.latents(self.num_samples, seed)
         chunks = [slice(i, i + _CHUNK) for i in range(0, len(z), _CHUNK)]
         found = self.evaluate_images(
             sampler(z[c], None if label is None else label[c]) for c in chunks
@@ -207,6 +213,26 @@ class Evaluator:
             found |= scores.ppl(smooth, net, self.num_samples, seed, label)
         self._judged |= {"seed": seed, "labels": how, "latents": "N(0, I), not truncated"}
         return found
+
+    def inputs(self, translator: Sampler, count: int) -> Iterator[np.ndarray]:
+        """The first `count` images that a translator takes, or all the source has, some at a time.
+
+        Raises:
+            UserError: it makes images of another domain than those it is to be judged by.
+        """
+        interface, spec = translator.interface, self.source.spec
+        assert interface.image is not None
+        if interface.output.domain in spec.domains and interface.output.domain != self.domain:
+            raise UserError(
+                f"it translates to {interface.output.domain!r}, and {spec.name} is to judge "
+                f"{self.domain!r}."
+            )
+        domain = spec.domain_of(interface.image.domain)
+        for batch in self.source.ordered(_CHUNK).as_numpy_iterator():
+            yield batch[domain][:count]
+            count -= len(batch[domain])
+            if count <= 0:
+                return
 
     def evaluate_images(self, batches: Iterable[np.ndarray]) -> dict[str, float]:
         """Judges samples from anywhere (a translator, PNG files), however many there are.

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import numpy as np
 
 from gan.errors import UserError
-from gan.sampling import Sampler, latents, slerp
+from gan.sampling import Sampler, slerp
 
 EPSILON = 1e-4  # the paper's step
 _CHUNK = 1000
@@ -79,7 +79,7 @@ def sampled_path_length(
     Raises:
         UserError: a generator in 8 bits.
     """
-    ends = [latents(count, sampler.latent_dim, seed, stream=stream) for stream in (1, 2)]
+    ends = [sampler.latents(count, seed, stream=stream) for stream in (1, 2)]
     t = np.random.default_rng(seed).random((count, 1))
     z = slerp(ends[0], ends[1], np.concatenate([t, t + EPSILON], axis=1))
     rows = []

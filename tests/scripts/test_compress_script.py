@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from gan.generators import load_model
+from gan import generators
 from gan.images import save_png
 
 TINY = ("--finetune_kimg=2", "--eval_samples=300", "--calibration=20")
@@ -104,7 +104,7 @@ def test_a_stopped_compression_goes_on_as_if_it_had_not_been(workdir, tmp_path):
     files = [
         f / "students" / "slim0.5_pruned0.5" / "generator.keras" for f in (tmp_path / "whole", out)
     ]
-    a, b = (load_model(file).model for file in files)
+    a, b = (generators.load(file).model for file in files)
     for ours, theirs in zip(a.weights, b.weights, strict=True):
         np.testing.assert_array_equal(ours, theirs)
     names = (f / "slim0.5_pruned0.5_int8.tflite" for f in (tmp_path / "whole", out))

@@ -9,6 +9,7 @@ import tensorflow as tf
 
 from gan.compression import cost, export
 from gan.errors import UserError
+from gan.interface import Image, Interface, Label, Latent, declare
 
 PRECISIONS = ("float32", "float16", "dynamic", "int8")
 
@@ -116,6 +117,8 @@ def test_an_exported_generator_costs_what_its_layers_do(tmp_path, conditional):
     x = keras.layers.Reshape((4, 4, 8))(keras.layers.Dense(128, activation="relu")(x))
     x = keras.layers.Conv2D(2, 3, 2, "same", activation="tanh")(x)
     model = randomized(keras.Model(inputs if conditional else z, x, name="generator"))
+    if conditional:
+        declare(model, Interface((Latent(6), Label(3)), Image((2, 2, 2))))
     path = tmp_path / "m.tflite"
     path.write_bytes(export.to_tflite(model))
     assert cost.macs(path) == length * 128 + (2 * 2 * 2) * (3 * 3 * 8)

@@ -17,6 +17,7 @@ from gan.data.arrays import ArraySource
 from gan.data.spec import Spec
 from gan.errors import UserError
 from gan.files import write_whole
+from gan.interface import Image, Interface, Label, Latent, declare
 from gan.metrics.evaluation import Evaluator
 from gan.metrics.features import FeatureNet
 from gan.sampling import KerasSampler, balanced_labels, latents
@@ -50,6 +51,9 @@ def generator(conditional=False, upsample=False, policy="float32"):
         x = keras.layers.Conv2D(1, 3, padding="same")(x)
         x = keras.layers.Activation("tanh", dtype="float32")(x)
         model = keras.Model(inputs if conditional else inputs[0], x, name="generator")
+        if conditional:
+            takes = (Latent(6), Label(CLASSES, ("a", "b", "c")))
+            declare(model, Interface(takes, Image((8, 8, 1))))
     finally:
         keras.config.set_dtype_policy("float32")
     rng = np.random.default_rng(0)
@@ -231,7 +235,7 @@ def test_mistakes_are_named(tmp_path, exported):
     content = tf.lite.TFLiteConverter.from_keras_model(foreign).convert()
     with pytest.raises(UserError, match="generate"):
         runner.LiteRTSampler(write(tmp_path / "foreign.tflite", content))
-    with pytest.raises(UserError, match="'y'; expected z"):
+    with pytest.raises(UserError, match="the input 'y' of shape"):
         export.to_tflite(foreign)
     with pytest.raises(UserError, match="'int4' is not known; it can be float32, float16"):
         export.to_tflite(generator(), precision="int4")
@@ -240,11 +244,11 @@ def test_mistakes_are_named(tmp_path, exported):
 
     sampler = runner.LiteRTSampler(exported(conditional=True))
     z = latents(2, 6, 0)
-    with pytest.raises(UserError, match=r"\(2, 5\); expected \(N, 6\)"):
+    with pytest.raises(UserError, match=r"z is \(2, 5\); expected \(N, 6\)"):
         sampler(z[:, :5], np.array([0, 1]))
-    with pytest.raises(UserError, match="got none"):
+    with pytest.raises(UserError, match="takes z and label; got 1 of them"):
         sampler(z)
-    with pytest.raises(UserError, match="from 0 to 2; got 0 to 3"):
+    with pytest.raises(UserError, match="label is from 0 to 3; expected 0 to 2"):
         sampler(z, np.array([0, 3]))
 
     broken = generator()

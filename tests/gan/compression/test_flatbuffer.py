@@ -76,8 +76,7 @@ def test_a_constant_is_stored_once(content):
 
 
 def test_metadata_is_kept_beside_others_and_replaced(content):
-    others = [entry.name for entry in flatbuffer.read(content).metadata]
-    assert flatbuffer.metadata(content) == {}
+    others = [e.name for e in flatbuffer.read(content).metadata if e.name != b"tapestry"]
     for values in ({"num_classes": 3}, {"num_classes": 10, "names": ["Mütze", "shirt"]}):
         read = flatbuffer.read(content)
         flatbuffer.add_metadata(read, {"num_classes": 1})

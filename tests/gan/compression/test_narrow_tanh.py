@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from gan.compression import export, placement, runner
-from gan.compression.report import draw, psnr_db
+from gan.compression.report import psnr_db
 from gan.sampling import KerasSampler
 
 
@@ -28,8 +28,8 @@ def test_deep_saturation_costs_nothing(tmp_path, depth):
     path = tmp_path / "int8.tflite"
     path.write_bytes(export.to_tflite(model, precision="int8", calibration=100))
     assert placement.partitions(path) == 1
-    exact = draw(KerasSampler(model), 64, seed=3)
-    file = draw(runner.LiteRTSampler(path), 64, seed=3)
+    exact = KerasSampler(model).draw(64, seed=3)
+    file = runner.LiteRTSampler(path).draw(64, seed=3)
     # Without the clip, steps of 300 / 255 leave 21 dB here.
     assert psnr_db(file[..., 1:], exact[..., 1:]) > 30
     np.testing.assert_allclose(file[..., 0], exact[..., 0], atol=0.06 if depth == 0 else 0.01)

@@ -10,7 +10,7 @@ import tensorflow as tf
 from tensorflow.lite.python.convert import mlir_quantize
 
 from gan.compression import debugging, export, interpreter, layer_names, placement, runner
-from gan.compression.report import draw, psnr_db
+from gan.compression.report import psnr_db
 from gan.errors import UserError
 from gan.sampling import KerasSampler
 from layers import Conv2DTranspose
@@ -61,9 +61,9 @@ def test_kept_layers_are_float32_and_others_int8(tmp_path, kept):
     assert len(content) > len(export.to_tflite(model, **options))
     (tmp_path / "g.tflite").write_bytes(content)
     assert placement.partitions(tmp_path / "g.tflite") == 1
-    wanted = draw(KerasSampler(model), 32, seed=5)
+    wanted = KerasSampler(model).draw(32, seed=5)
     assert np.std(wanted) > 0.05
-    images = draw(runner.LiteRTSampler(tmp_path / "g.tflite"), 32, seed=5)
+    images = runner.LiteRTSampler(tmp_path / "g.tflite").draw(32, seed=5)
     np.testing.assert_allclose(images, wanted, atol=0.05)
 
 
@@ -132,7 +132,7 @@ def test_the_noise_of_a_channel_is_its_own():
 def test_litert_quantizer_is_as_good(tmp_path):
     pytest.importorskip("litert_quantizer")
     model = generator()
-    wanted = draw(KerasSampler(model), 64, seed=5)
+    wanted = KerasSampler(model).draw(64, seed=5)
     quality = {}
     for quantizer in export.QUANTIZERS:
         path = tmp_path / quantizer
@@ -140,7 +140,7 @@ def test_litert_quantizer_is_as_good(tmp_path):
         path.write_bytes(export.to_tflite(model, **options))
         assert placement.partitions(path) == 1
         assert set(kernel_types(path.read_bytes()).values()) == {np.int8}
-        quality[quantizer] = psnr_db(draw(runner.LiteRTSampler(path), 64, seed=5), wanted)
+        quality[quantizer] = psnr_db(runner.LiteRTSampler(path).draw(64, seed=5), wanted)
     assert quality["litert"] > quality["converter"] - 1 > 25
     sizes = [(tmp_path / quantizer).stat().st_size for quantizer in export.QUANTIZERS]
     assert sizes[1] < 1.1 * sizes[0]

@@ -12,7 +12,6 @@ from PIL import Image
 from gan import plots
 from gan.compression import charts, cost, export, report, runner, table
 from gan.data.spec import Spec
-from gan.errors import UserError
 from gan.files import write_whole
 from gan.metrics.evaluation import Evaluator
 from gan.sampling import KerasSampler, latents
@@ -35,7 +34,12 @@ class Brightness:
         self.source, self.others = source, others
 
     def evaluate(self, sampler):
+        if sampler.interface.image:
+            return self.evaluate_images(map(sampler, self.inputs(sampler, self.num_samples)))
         return self.evaluate_images([sampler(latents(8, sampler.latent_dim, self.seed))])
+
+    def inputs(self, translator, count):
+        yield self.source.a[:count]
 
     def evaluate_images(self, batches):
         images = np.concatenate(list(batches))
@@ -167,7 +171,7 @@ def test_the_folder_of_a_report(generator, files, judged, tmp_path):
     # 4 rows and columns of 8x8 pixels, 2 apart, 8 times enlarged, the labels on the left.
     margin = picture.shape[1] - 42 * 8
     assert picture.shape[0] == 42 * 8 and 60 < margin < 160
-    float_row = report.draw(runner.LiteRTSampler(files["float32"]), 4, 4)
+    float_row = runner.LiteRTSampler(files["float32"]).draw(4, seed=4)
     corner = picture[12 * 8 + 4, margin + 2 * 8 + 4]
     np.testing.assert_allclose(corner, (float_row[0, 0, 0] + 1) * 127.5, atol=1)
     assert (picture[:, :margin] < 128).any()
@@ -221,7 +225,7 @@ def test_translators_are_judged_by_the_sources_images(tmp_path):
     # The first 8 of the first domain.
     assert judged[0]["fid"] == pytest.approx(8 + wanted[:8].mean(), abs=1e-5)
     assert report.judge_keras(model, evaluator)["fid"] == pytest.approx(judged[0]["fid"], abs=1e-5)
-    got = [runner.LiteRTTranslator(path)(source.a) for path in files.values()]
+    got = [runner.LiteRTSampler(path)(source.a) for path in files.values()]
     assert judged[1]["psnr_db"] == pytest.approx(report.psnr_db(got[1], got[0]))
     given = report.judge("float32", files["float32"], evaluator, inputs=source.a[:3])
     assert given["fid"] == pytest.approx(3 + wanted[:3].mean(), abs=1e-5)
@@ -234,8 +238,6 @@ def test_translators_are_judged_by_the_sources_images(tmp_path):
     margin = picture.shape[1] - (5 * 10 + 2) * 8
     tile = picture[2 * 8 + 4 : 10 * 8 : 8, margin + 2 * 8 + 4 : margin + 10 * 8 : 8]
     np.testing.assert_allclose(tile, (source.a[0] + 1) * 127.5, atol=1)
-    with pytest.raises(UserError, match="expected 'generate'"):
-        runner.LiteRTSampler(files["float32"])
 
 
 def variant(name, **changes):

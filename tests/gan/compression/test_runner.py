@@ -40,8 +40,8 @@ def translator(folder):
 
 def test_a_translator_is_its_keras_model_for_any_count(translator):
     model, path = translator
-    translate = runner.LiteRTTranslator(path)
-    assert (translate.input_shape, translate.shape) == ((8, 6, 3), (4, 3, 1))
+    translate = runner.LiteRTSampler(path)
+    assert (translate.interface.image.shape, translate.shape) == ((8, 6, 3), (4, 3, 1))
     assert translate.batch_size == 2
     x = np.random.default_rng(0).uniform(-1, 1, (5, 8, 6, 3)).astype(np.float32)
     wanted = np.concatenate([model(x[:2]), model(x[2:4]), model(x[3:5])[1:]])
@@ -54,12 +54,11 @@ def test_a_translator_is_its_keras_model_for_any_count(translator):
 
 def test_a_file_is_opened_as_what_it_is(translator, dense):
     _, path = translator
-    assert isinstance(runner.open_generator(path), runner.LiteRTTranslator)
-    assert isinstance(runner.open_generator(dense), runner.LiteRTSampler)
-    with pytest.raises(UserError, match=r"expected 'generate' from x, to image"):
-        runner.LiteRTTranslator(dense)
-    with pytest.raises(UserError, match=r"from z, or z and label, to image"):
-        runner.LiteRTSampler(path)
+    translate, draw = runner.LiteRTSampler(path), runner.LiteRTSampler(dense)
+    assert translate.interface.latent is None and draw.interface.image is None
+    with pytest.raises(UserError, match="draws nothing by itself"):
+        translate.draw(2)
+    assert draw.draw(2).shape == (2, *draw.shape)
 
 
 class Clock:
@@ -117,7 +116,7 @@ def test_a_child_that_fails_is_told_of(dense, monkeypatch):
         isolated.peak_mb(dense)
 
 
-def test_the_runner_needs_nothing_but_litert_numpy_and_the_errors():
+def test_the_runner_needs_nothing_but_litert_and_numpy():
     code = (
         "import sys; from gan.compression import isolated; "
         "tops = {name.split('.')[0] for name in sys.modules}; "
@@ -125,6 +124,7 @@ def test_the_runner_needs_nothing_but_litert_numpy_and_the_errors():
         "ours = {name for name in sys.modules if name.split('.')[0] == 'gan'}; "
         "parts = ('flatbuffer', 'interpreter', 'isolated', 'runner'); "
         "parts = {f'gan.compression.{part}' for part in parts}; "
-        "assert ours == {'gan', 'gan.compression', 'gan.errors', *parts}, ours"
+        "others = {'gan', 'gan.compression', 'gan.errors', 'gan.interface', 'gan.sampler'}; "
+        "assert ours == {*others, *parts}, ours"
     )
     subprocess.run([sys.executable, "-c", code], check=True)

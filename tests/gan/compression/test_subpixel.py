@@ -6,7 +6,6 @@ import pytest
 
 from gan.compression import cost, export, layer_names, placement, runner, subpixel
 from gan.compression.interpreter import open_interpreter
-from gan.compression.report import draw
 from layers import Conv2DTranspose
 
 
@@ -87,7 +86,7 @@ def test_files_are_the_same_network_as_before(tmp_path, monkeypatch, precision):
     assert [op for op, _ in layer_names.ops(before)].count("TRANSPOSE_CONV") == 2
     assert "TRANSPOSE_CONV" not in [op for op, _ in layer_names.ops(after)]
     assert placement.partitions(tmp_path / "after") == 1
-    images = {name: draw(runner.LiteRTSampler(tmp_path / name), 32, 0) for name in files}
+    images = {name: runner.LiteRTSampler(tmp_path / name).draw(32, seed=0) for name in files}
     assert np.std(images["before"]) > 0.1
     # int8: bit for bit; dynamic: each op rounds its input by a range of its own.
     tolerance = {"int8": 0, "dynamic": 0.05}.get(precision, 1e-5)

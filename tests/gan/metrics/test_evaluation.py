@@ -12,22 +12,26 @@ from gan.data.source import Source
 from gan.data.spec import Spec
 from gan.errors import UserError
 from gan.images import to_uint8
+from gan.interface import Interface, Label, Latent, made
 from gan.metrics import nets
 from gan.metrics.evaluation import Evaluator
 from gan.metrics.features import FeatureNet
 from gan.metrics.frechet import frechet_distance
-from gan.sampling import KerasSampler, balanced_labels, latents
+from gan.sampling import KerasSampler, Sampler, balanced_labels, latents
 
 
-class Replay:
+def drawing(dim: int, num_classes: int, shape: tuple[int, ...]) -> Interface:
+    """What a sampler of such samples says of itself."""
+    label = (Label(num_classes),) if num_classes else ()
+    return Interface((Latent(dim), *label), made(shape, None))
+
+
+class Replay(Sampler):
     """A sampler that hands out given samples in turn, and notes what it was asked."""
-
-    latent_dim = 3
 
     def __init__(self, samples: np.ndarray, num_classes: int = 0) -> None:
         self.samples = samples
-        self.num_classes = num_classes
-        self.shape = samples.shape[1:]
+        self.interface = drawing(3, num_classes, samples.shape[1:])
         self.z: list[np.ndarray] = []
         self.labels: list[np.ndarray | None] = []
 
@@ -178,13 +182,11 @@ def test_mistakes_are_named(evaluator: Evaluator, clothes: np.ndarray) -> None:
         Evaluator(points)
 
 
-class Corners:
+class Corners(Sampler):
     """A perfect conditional sampler: points around its class' corner, as `corners` has them."""
 
-    latent_dim = 4
-
     def __init__(self, num_classes: int) -> None:
-        self.num_classes, self.shape = num_classes, (4,)
+        self.interface = drawing(4, num_classes, (4,))
         self.labels: list[np.ndarray] = []
 
     def __call__(self, z: np.ndarray, label: np.ndarray | None = None) -> np.ndarray:

@@ -15,11 +15,12 @@ from gan.data.arrays import ArraySource
 from gan.data.spec import Spec
 from gan.errors import UserError
 from gan.images import to_uint8
+from gan.interface import Interface, Latent, Vector
 from gan.metrics import nets, scores
 from gan.metrics.evaluation import Evaluator
 from gan.metrics.features import FeatureNet, Features
 from gan.metrics.subsets import subset
-from gan.sampling import KerasSampler, latents, slerp
+from gan.sampling import KerasSampler, Sampler, latents, slerp
 
 ALL = ("fid", "kid", "pr", "dc", "is", "neighbours")
 
@@ -157,10 +158,10 @@ def test_slerp_near_a_line_is_near_it():
     np.testing.assert_allclose(near, on, atol=1e-3)
 
 
-class Steps:
+class Steps(Sampler):
     """A generator whose samples are in 8 bits."""
 
-    latent_dim, num_classes, shape = 4, 0, (2,)
+    interface = Interface((Latent(4),), Vector((2,)))
 
     def __call__(self, z, label=None):
         return np.round(z[:, :2] * 8).astype(np.float32)

@@ -1,0 +1,361 @@
+"""What goes into a generator and what comes out: declared where it is built, kept in its file.
+
+An architecture declares it, `declare(model, Interface(inputs, output))`, and everybody else asks:
+evaluation, pictures, calibration, export, the page in the browser. A model that declares nothing is
+understood by the names of its inputs, here and nowhere else: z, a latent vector; label, a class;
+x, an image.
+"""
+
+import dataclasses
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from gan.errors import UserError
+
+if TYPE_CHECKING:  # The process that tries files out needs neither.
+    import keras
+
+    from gan.data.spec import Spec
+
+DISTRIBUTIONS = ("normal", "uniform")
+_MOST = 1 << 28  # of any number in a file: of what is more, nothing could be made
+
+
+@dataclass(frozen=True)
+class Latent:
+    """A latent vector z.
+
+    Attributes:
+        dim: its length.
+        distribution: what it is drawn from: "normal", N(0, I), or "uniform" in [-1, 1].
+        name: of the input.
+    """
+
+    dim: int
+    distribution: str = "normal"
+    name: str = "z"
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Of one example."""
+        return (self.dim,)
+
+
+@dataclass(frozen=True)
+class Label:
+    """A class, int32.
+
+    Attributes:
+        num_classes: how many there are; labels are 0 to num_classes - 1.
+        class_names: as many names, or () where they are not known.
+        name: of the input.
+    """
+
+    num_classes: int
+    class_names: tuple[str, ...] = ()
+    name: str = "label"
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Of one example."""
+        return ()
+
+
+@dataclass(frozen=True)
+class Image:
+    """An image, float32.
+
+    Attributes:
+        shape: (H, W, C).
+        domain: which of the data's, as its examples name it.
+        range: of its values.
+        name: of the input; no matter of an output.
+    """
+
+    shape: tuple[int, ...]
+    domain: str = "x"
+    range: tuple[float, float] = (-1.0, 1.0)
+    name: str = "x"
+
+
+@dataclass(frozen=True)
+class Vector:
+    """A point, or numbers of another meaning, float32.
+
+    Attributes:
+        shape: of one, such as (2,).
+        domain: which of the data's.
+    """
+
+    shape: tuple[int, ...]
+    domain: str = "x"
+
+
+@dataclass(frozen=True)
+class Option:
+    """A number that one may choose at each call, such as a truncation; float32 scalar.
+
+    Attributes:
+        name: of the input.
+        default: what it is unless chosen.
+        low: least value.
+        high: largest value.
+    """
+
+    name: str
+    default: float
+    low: float
+    high: float
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Of one example."""
+        return ()
+
+
+Input = Latent | Label | Image | Option
+_KINDS: dict[str, type] = {k.__name__.lower(): k for k in (Latent, Label, Image, Vector, Option)}
+
+
+@dataclass(frozen=True)
+class Interface:
+    """What a generator takes, in the order of its arguments, and what it makes.
+
+    Attributes:
+        inputs: at least one.
+        output: what comes out.
+        about: where it comes from: the data with its licence, the run; ready for JSON.
+    """
+
+    inputs: tuple[Input, ...]
+    output: Image | Vector
+    about: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def latent(self) -> Latent | None:
+        """The latent vector that it draws from, if any."""
+        return next((i for i in self.inputs if isinstance(i, Latent)), None)
+
+    @property
+    def label(self) -> Label | None:
+        """The class that it is asked for, if any."""
+        return next((i for i in self.inputs if isinstance(i, Label)), None)
+
+    @property
+    def image(self) -> Image | None:
+        """The image that it translates, if any."""
+        return next((i for i in self.inputs if isinstance(i, Image)), None)
+
+    @property
+    def names(self) -> list[str]:
+        """Of the inputs."""
+        return [i.name for i in self.inputs]
+
+    def arguments(self, values: Sequence[Any], what: str) -> dict[str, np.ndarray]:
+        """Arguments of a call, as arrays of the right type, by name.
+
+        Args:
+            values: in the order of the inputs; None or nothing for what has none. An option that
+                is left out has its default.
+            what: whose call, for messages.
+
+        Raises:
+            UserError: too many or too few, of another shape, or labels that there are not.
+        """
+        given = [value for value in values if value is not None]
+        wanted = [i for i in self.inputs if not isinstance(i, Option)]
+        if not len(wanted) <= len(given) <= len(self.inputs):
+            raise UserError(f"{what} takes {' and '.join(self.names)}; got {len(given)} of them.")
+        found: dict[str, np.ndarray] = {}
+        for i, value in zip(self.inputs, given):
+            array = np.asarray(value, np.int32 if isinstance(i, Label) else np.float32)
+            count = len(next(iter(found.values()), array)) if array.ndim else "N"
+            if array.ndim != 1 + len(i.shape) or array.shape != (count, *i.shape):
+                expected = ", ".join(map(str, (count if found else "N", *i.shape)))
+                comma = "," if not i.shape else ""
+                raise UserError(f"{what}: {i.name} is {array.shape}; expected ({expected}{comma}).")
+            if isinstance(i, Label) and len(array):
+                low, high = array.min(), array.max()
+                if low < 0 or high >= i.num_classes:
+                    raise UserError(
+                        f"{what}: label is from {low} to {high}; expected 0 to {i.num_classes - 1}."
+                    )
+            found[i.name] = array
+        for option in self.inputs[len(given) :]:
+            assert isinstance(option, Option)
+            count = len(next(iter(found.values())))
+            found[option.name] = np.full(count, option.default, np.float32)
+        return found
+
+    def record(self) -> dict[str, Any]:
+        """Ready for JSON."""
+        return {
+            "inputs": [_record(i) for i in self.inputs],
+            "output": _record(self.output),
+            "about": dict(self.about),
+        }
+
+    @staticmethod
+    def from_record(record: Any) -> "Interface":
+        """Takes back `record`.
+
+        Raises:
+            ValueError: it is none, whatever was made of it.
+        """
+        try:
+            inputs = tuple(_read(i, (Latent, Label, Image, Option)) for i in record["inputs"])
+            output = _read(record["output"], (Image, Vector))
+            about = dict(record.get("about") or {})
+        except (TypeError, KeyError, AttributeError) as error:
+            raise ValueError(f"{type(error).__name__}: {error}") from None
+        if not inputs or len({i.name for i in inputs}) < len(inputs):
+            raise ValueError("no inputs, or two of one name")
+        return Interface(inputs, output, about)
+
+
+def declare(model: "keras.Model", interface: Interface) -> "keras.Model":
+    """Says what a model's inputs and output are; returns the model.
+
+    Raises:
+        ValueError: they are others.
+    """
+    names, shapes = [x.name for x in model.inputs], [tuple(x.shape[1:]) for x in model.inputs]
+    if names != interface.names or any(
+        not _agree(shape, i.shape) for shape, i in zip(shapes, interface.inputs)
+    ):
+        wanted = ", ".join(f"{i.name} {i.shape}" for i in interface.inputs)
+        got = ", ".join(f"{name} {shape}" for name, shape in zip(names, shapes))
+        raise ValueError(f"{model.name} takes {got}, and is declared to take {wanted}")
+    made = tuple(model.outputs[0].shape[1:])
+    if not _agree(made, interface.output.shape):
+        raise ValueError(
+            f"{model.name} makes {made}, and is declared to make {interface.output.shape}"
+        )
+    model.interface = interface
+    return model
+
+
+def declared(model: "keras.Model") -> Interface | None:
+    """What a model declares, or None."""
+    return getattr(model, "interface", None)
+
+
+def interface_of(model: "keras.Model") -> Interface:
+    """What a model declares, or what the names of its inputs say.
+
+    Raises:
+        UserError: neither.
+    """
+    return declared(model) or infer(model)
+
+
+def infer(model: "keras.Model", spec: "Spec | None" = None) -> Interface:
+    """The interface of a model that declares none, by the names of its inputs.
+
+    Args:
+        model: any.
+        spec: of the data it is made for, if that is known.
+
+    Raises:
+        UserError: inputs of other names, or a label of nobody knows how many classes.
+    """
+    inputs = {x.name: (tuple(x.shape[1:]), x.dtype) for x in model.inputs}
+    return from_shapes(inputs, tuple(model.outputs[0].shape[1:]), spec, f"{model.name!r}")
+
+
+def from_shapes(
+    inputs: Mapping[str, tuple[tuple[int, ...], Any]],
+    output: tuple[int, ...],
+    spec: "Spec | None",
+    what: str,
+) -> Interface:
+    """As `infer`, from the shapes (without batch) of the inputs by name, and that of the output."""
+    found: list[Input] = []
+    for name, (shape, _) in inputs.items():
+        if name == "z" and len(shape) == 1:
+            found.append(Latent(shape[0]))
+        elif name == "label" and shape == () and spec is not None and spec.num_classes:
+            found.append(Label(spec.num_classes, spec.class_names))
+        elif name == "x" and len(shape) == 3:
+            found.append(Image(shape, spec.domains[0] if spec else "x"))
+        else:
+            raise UserError(
+                f"{what} has the input {name!r} of shape {shape} and does not say what it is: name "
+                "it z (a vector), label (with data that have labels) or x (an image), or have its "
+                "architecture declare it: gan.interface.declare."
+            )
+    if not found:
+        raise UserError(f"{what} has no inputs; expected z, z and label, or x.")
+    return Interface(tuple(found), made(output, spec))
+
+
+def made(shape: tuple[int, ...], spec: "Spec | None") -> Image | Vector:
+    """What an output of this shape is, in the last of the data's domains."""
+    domain = spec.domains[-1] if spec else "x"
+    return Image(shape, domain) if len(shape) == 3 else Vector(shape, domain)
+
+
+def carry(source: "keras.Model", target: "keras.Model") -> "keras.Model":
+    """Gives a copy what its original declares, if it does; returns the copy."""
+    found = declared(source)
+    return target if found is None else declare(target, found)
+
+
+def with_about(interface: Interface, about: Mapping[str, Any]) -> Interface:
+    """The same, with more said about where it comes from."""
+    return dataclasses.replace(interface, about={**interface.about, **about})
+
+
+def _agree(a: Sequence[int | None], b: Sequence[int]) -> bool:
+    """Whether shapes are one; an unknown side is any."""
+    return len(a) == len(b) and all(x in (None, y) for x, y in zip(a, b))
+
+
+def _record(part: Any) -> dict[str, Any]:
+    return {"kind": type(part).__name__.lower(), **dataclasses.asdict(part)}
+
+
+def _read(record: Any, kinds: tuple[type, ...]) -> Any:
+    """One input or output out of a file, which may be anyone's."""
+    values = dict(record)
+    kind = _KINDS.get(str(values.pop("kind", "")))
+    if kind not in kinds:
+        raise ValueError(f"kind {record.get('kind')!r}")
+    for name, value in values.items():
+        if isinstance(value, list):
+            values[name] = tuple(value)
+        numbers = values[name] if isinstance(values[name], tuple) else (value,)
+        for number in (n for n in numbers if isinstance(n, (int, float))):
+            if isinstance(number, bool) or not (math.isfinite(number) and abs(number) < _MOST):
+                raise ValueError(f"{name} {number}")
+    part = kind(**values)
+    for name, types in _TYPES[kind].items():
+        if not _is(getattr(part, name), types):
+            raise ValueError(f"{name} {getattr(part, name)!r}")
+    if isinstance(part, Latent) and part.distribution not in DISTRIBUTIONS:
+        raise ValueError(f"distribution {part.distribution!r}")
+    if isinstance(part, Label) and len(part.class_names) not in (0, part.num_classes):
+        raise ValueError(f"{len(part.class_names)} names of {part.num_classes} classes")
+    return part
+
+
+# Type of each attribute, or of each item of it; whole numbers are sizes, above 0.
+_TYPES: dict[type, dict[str, Any]] = {
+    Latent: {"dim": int, "distribution": str, "name": str},
+    Label: {"num_classes": int, "class_names": (str,), "name": str},
+    Image: {"shape": (int,), "domain": str, "range": (float,), "name": str},
+    Vector: {"shape": (int,), "domain": str},
+    Option: {"name": str, "default": float, "low": float, "high": float},
+}
+
+
+def _is(value: Any, kind: Any) -> bool:
+    if isinstance(kind, tuple):
+        return isinstance(value, tuple) and all(_is(item, kind[0]) for item in value)
+    if kind is int:
+        return type(value) is int and value > 0
+    return isinstance(value, (int, float)) if kind is float else isinstance(value, kind)
