@@ -117,9 +117,8 @@ def check(folder: str, names: Sequence[str]) -> float:
     return difference
 
 
-def main(argv: Sequence[str]) -> int:
+def main(options: FeaturesOptions) -> int:
     """Measures in turns, and prints."""
-    del argv
     if FLAGS.rounds < 1 or FLAGS.images < WARM_UP:
         raise UserError(f"expected --rounds of at least 1 and --images of at least {WARM_UP}.")
     rounds: list[dict[str, Sequence[float]]] = []

@@ -22,7 +22,7 @@ import os
 import statistics
 import tempfile
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, TextIO
 
@@ -32,11 +32,12 @@ from absl import flags
 
 from callbacks.metrics_log import MetricsLog
 from callbacks.progress_bar import ProgressBar
+from experiments import experiment
 from gan.data import Source
 from gan.errors import UserError
 from gan.losses import non_saturating
 from gan.penalties import lazy, r1
-from scripts import cli, experiment
+from scripts import cli
 from trainers.base import Trainer
 
 FLAGS = flags.FLAGS
@@ -174,9 +175,8 @@ def model_fit(model: KerasGAN, data: tf.data.Dataset, null: TextIO, clock: Clock
         model.fit(data, steps_per_epoch=steps, callbacks=[clock], shuffle=False)
 
 
-def main(argv: Sequence[str]) -> int:
+def main(_: LoopOptions) -> int:
     """Measures in turns, and prints."""
-    del argv
     if FLAGS.rounds < 1 or FLAGS.steps < 1:
         raise UserError("--rounds and --steps: expected at least 1.")
     run = experiment.build(VALUES)

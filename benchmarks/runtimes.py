@@ -29,7 +29,7 @@ import statistics
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -39,12 +39,13 @@ import numpy as np
 from absl import flags
 
 from benchmarks import _runtimes_graph
+from experiments import experiment
 from gan.architectures.resnet import resnet
 from gan.compression import export
 from gan.data.spec import Spec
 from gan.errors import UserError
 from gan.sampling import latents
-from scripts import cli, experiment
+from scripts import cli
 
 FLAGS = flags.FLAGS
 ROOT = pathlib.Path(__file__).parents[1]
@@ -208,9 +209,8 @@ def compare(folder: str, threads: int, expected: np.ndarray) -> None:
     sys.stdout.flush()
 
 
-def main(argv: Sequence[str]) -> int:
+def main(_: RuntimesOptions) -> int:
     """Exports, measures in turns, and prints."""
-    del argv
     threads = list(FLAGS.threads)
     if min(FLAGS.rounds, FLAGS.calls, FLAGS.calibration, *threads) < 1:
         raise UserError("expected --rounds, --calls, --calibration and --threads of at least 1.")

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 from gan.errors import CodeError, UserError, printable
 
 ROOT = Path(__file__).resolve().parent.parent
-PACKAGES = ("gan", "layers", "trainers", "callbacks", "scripts")
+PACKAGES = ("gan", "layers", "trainers", "callbacks", "experiments", "scripts")
 
 _LIBRARIES = tuple(
     f"{Path(sysconfig.get_paths()[name]).resolve()}{os.sep}" for name in ("stdlib", "purelib")

@@ -1,5 +1,6 @@
 """What every entry point shares: one-line errors, exit status 2, a readable --help."""
 
+import functools
 import inspect
 import os
 import shlex
@@ -8,26 +9,27 @@ import sys
 import textwrap
 import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 import tensorflow as tf
 from absl import app, flags, logging
 
+from experiments import parts
 from gan import options, registry
 from gan.errors import CodeError, UserError, from_graph, printable
-from scripts import _process, _values, parts
+from scripts import _process, _values
 
 FLAGS = flags.FLAGS
+T = TypeVar("T")
 
 
 def run(
-    main: Callable[[Sequence[str]], int | None],
-    parse: Callable[[Sequence[str]], None] = lambda argv: None,
+    main: Callable[[], int | None], parse: Callable[[Sequence[str]], None] = lambda argv: None
 ) -> None:
     """Runs an entry point: exits 2 with one line on a user's mistake.
 
     Args:
-        main: takes the remaining arguments; what it returns is the exit status.
+        main: what it returns is the exit status.
         parse: called with the arguments once the flags known so far are parsed, to define those
             that depend on them.
     """
@@ -50,12 +52,13 @@ def run(
             raise
 
     def guarded(argv: Sequence[str]) -> None:
+        del argv
         if not FLAGS["verbosity"].present:
             logging.set_verbosity(logging.WARNING)
         try:
             for section, names in sections().items():
                 _values.settle(names, FLAGS, checked=section == "Flags")
-            _process.end(main(argv) or 0)
+            _process.end(main() or 0)
         except UserError as error:
             _fail(error)
         except (MemoryError, tf.errors.ResourceExhaustedError) as error:
@@ -70,14 +73,20 @@ def run(
 
 
 def run_with(
-    main: Callable[[Sequence[str]], int | None],
-    owner: Callable[..., Any],
+    main: Callable[[T], int | None],
+    owner: Callable[..., T],
     parse: Callable[[Sequence[str]], None] = lambda argv: None,
 ) -> None:
-    """`run` for a script whose flags are the options of a function or class."""
-    for option in options.of(owner).values():
+    """`run` for a script whose flags are the options of a class; `main` takes one of it."""
+    known = options.of(owner)
+    for option in known.values():
         define(option, "Flags")
-    run(main, parse)
+
+    @functools.wraps(main)
+    def with_options() -> int | None:
+        return main(owner(**{name: FLAGS[name].value for name in known}))
+
+    run(with_options, parse)
 
 
 def message(error: Exception) -> str:
@@ -122,16 +131,8 @@ def _reject(rest: Sequence[str]) -> None:
 def unknown_flag(name: str) -> str:
     """What is said of a flag that is none here: whose it is, or which is the nearest."""
     ours = [n for names in sections().values() for n in names]
-    every = parts.every() if "trainer" in FLAGS else {}
-    owners = {flag: [owner for owner, _ in of if owner] for flag, of in every.items()}
-    theirs = " or ".join(owners.get(name, []))
-    if theirs:
-        return f"--{name}: is a flag of {theirs}. --help lists all flags of this experiment."
-    near = registry.nearest(name, [*ours, *owners])
-    guess = f" Did you mean {near!r}?" if near else ""
-    if near and near not in ours:
-        guess = f" Did you mean {near!r}, a flag of {' or '.join(owners[near])}?"
-    return f"flag {name!r} is not known.{guess} --help lists all flags of this experiment."
+    said = parts.unknown(name, ours, parts.every() if "trainer" in FLAGS else {})
+    return f"{said} --help lists all flags of this experiment."
 
 
 class _Parser(flags.ArgumentParser):

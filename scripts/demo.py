@@ -10,11 +10,8 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-
-from absl import flags
 
 from gan import files, options
 from gan.compression import report, table
@@ -23,7 +20,6 @@ from trainers.workdir.flags import check_version
 from trainers.workdir.lock import locked
 from trainers.workdir.paths import Workdir
 
-FLAGS = flags.FLAGS
 RECIPE = Path(__file__).parent.parent / "recipes" / "demo.flags"
 
 
@@ -60,19 +56,18 @@ def step(title: str, script: str, **arguments: object) -> None:
         sys.exit(status if status > 0 else 128 - status)
 
 
-def main(argv: Sequence[str]) -> int:
-    """One demo a folder."""
-    del argv
-    files.check_output("out", FLAGS.out, folder=True)
+def main(demo: DemoOptions) -> int:
+    """One demo per folder."""
+    files.check_output("out", demo.out, folder=True)
     for folder in ("train", "device"):
-        check_version(Path(FLAGS.out) / folder)
+        check_version(Path(demo.out) / folder)
     with contextlib.ExitStack() as held:
-        with files.reported("out", FLAGS.out):
-            held.enter_context(locked(FLAGS.out, flag="out"))
-        return run_missing(Path(FLAGS.out))
+        with files.reported("out", demo.out):
+            held.enter_context(locked(demo.out, flag="out"))
+        return run_missing(Path(demo.out), demo)
 
 
-def run_missing(out: Path) -> int:
+def run_missing(out: Path, demo: DemoOptions) -> int:
     """Runs what is missing, then shows the table and where the pictures are."""
     start = time.monotonic()
     run, device, grid = out / "train", out / "device", out / "int8_samples.png"
@@ -84,8 +79,8 @@ def run_missing(out: Path) -> int:
             "train",
             flagfile=RECIPE,
             workdir=run,
-            total_kimg=FLAGS.total_kimg,
-            eval_samples=FLAGS.eval_samples,
+            total_kimg=demo.total_kimg,
+            eval_samples=demo.eval_samples,
         )
     else:
         print(f"{out} is already there; delete it to train again.")
@@ -95,8 +90,8 @@ def run_missing(out: Path) -> int:
             "compress",
             workdir=run,
             out=device,
-            finetune_kimg=FLAGS.finetune_kimg,
-            eval_samples=FLAGS.eval_samples,
+            finetune_kimg=demo.finetune_kimg,
+            eval_samples=demo.eval_samples,
         )
     if not grid.is_file():
         model = device / "pruned_int8.tflite"

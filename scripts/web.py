@@ -3,237 +3,26 @@
 The page (demo/web) draws the file's samples in the browser, with LiteRT.js; Ctrl-C ends it.
 """
 
-import functools
-import gzip
-import hashlib
-import json
-import os
-from collections.abc import Sequence
-from dataclasses import dataclass
-from http import HTTPStatus
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
-from typing import Any
-
-from absl import flags
-
-from gan.compression.runner import LiteRTSampler
+from experiments.serving import HOST, make_server
+from experiments.settings import WebOptions
 from gan.errors import UserError, printable
-from gan.interface import Image
 from scripts import cli
 
-FLAGS = flags.FLAGS
-PAGE = Path(__file__).parent.parent / "demo" / "web"
-HOST = "127.0.0.1"
-NAMES = (HOST, "localhost", "[::1]")
 
-
-@dataclass(frozen=True, kw_only=True)
-class WebOptions:
-    """What is served, and where.
-
-    Attributes:
-        model: generator's file, .tflite, as scripts.compress exports it.
-        port: of the page's address; 0 takes a free one.
-    """
-
-    model: str | os.PathLike[str] | None = None
-    port: int = 8000
-
-
-def describe(path: str | os.PathLike[str]) -> dict[str, Any]:
-    """What the page has to know of a file: model.json.
-
-    Args:
-        path: a `.tflite` generator of grey or RGB images with the static batch 1.
-
-    Returns:
-        name, bytes, latent_dim, num_classes (0: unconditional), class_names (empty where they
-        are not known) and shape (H, W, C).
-
-    Raises:
-        FileNotFoundError: there is no such file.
-        UserError: it is no generator, or one that the page cannot show.
-    """
-    sampler = LiteRTSampler(path)
-    interface = sampler.interface
-    if interface.latent is None:
-        raise UserError(
-            f"{os.fspath(path)!r} translates images; the page shows generators, which draw from z."
-        )
-    if not isinstance(interface.output, Image) or sampler.shape[-1] not in (1, 3):
-        raise UserError(
-            f"{os.fspath(path)!r}: a sample's shape is {sampler.shape}; the page shows grey and "
-            "RGB images, (H, W, 1) or (H, W, 3)."
-        )
-    if sampler.batch_size != 1:
-        raise UserError(
-            f"{os.fspath(path)!r}: its static batch is {sampler.batch_size}; the page draws one "
-            "image a call, so export it with batch 1."
-        )
-    return {
-        "name": sampler.path.name,
-        "bytes": sampler.path.stat().st_size,
-        "latent_dim": sampler.latent_dim,
-        "num_classes": sampler.num_classes,
-        "class_names": interface.label.class_names if interface.label else (),
-        "shape": sampler.shape,
-    }
-
-
-def accepts_gzip(header: str) -> bool:
-    """Whether an Accept-Encoding header allows gzip (RFC 9110, 12.5.3)."""
-    weights = {}
-    for item in header.lower().split(","):
-        coding, _, parameter = item.partition(";")
-        name, _, weight = parameter.strip().partition("=")
-        try:
-            weights[coding.strip()] = float(weight) if name.strip() == "q" else 1.0
-        except ValueError:
-            weights[coding.strip()] = 0.0
-    return weights.get("gzip", weights.get("*", 0.0)) > 0
-
-
-@functools.lru_cache(maxsize=128)
-def read(file: Path, changed_ns: int, packed: bool) -> bytes:
-    """A file's content, compressed once as long as it is not changed."""
-    del changed_ns  # part of the key
-    content = file.read_bytes()
-    return gzip.compress(content, mtime=0) if packed else content
-
-
-class Handler(SimpleHTTPRequestHandler):
-    """The page's folder, plus what `memory` holds: path -> content."""
-
-    memory: dict[str, bytes] = {}
-    protocol_version = "HTTP/1.1"
-    # Browsers refuse modules and wasm of another type, and what the system maps is anyone's guess.
-    extensions_map = {
-        ".html": "text/html; charset=utf-8",
-        ".css": "text/css; charset=utf-8",
-        ".js": "text/javascript; charset=utf-8",
-        ".mjs": "text/javascript; charset=utf-8",
-        ".json": "application/json",
-        ".wasm": "application/wasm",
-        ".tflite": "application/octet-stream",
-        "": "application/octet-stream",
-    }
-
-    def __init__(self, *args: Any) -> None:
-        super().__init__(*args, directory=os.fspath(PAGE))
-
-    def end_headers(self) -> None:
-        """Adds what every answer has."""
-        # Isolated from other origins, a page's clock counts microseconds and threads are allowed.
-        self.send_header("Cross-Origin-Opener-Policy", "same-origin")
-        self.send_header("Cross-Origin-Embedder-Policy", "require-corp")
-        # Nothing from elsewhere: the page runs on a machine without a network.
-        self.send_header(
-            "Content-Security-Policy",
-            "default-src 'self' data: 'unsafe-inline' 'wasm-unsafe-eval'",
-        )
-        self.send_header("Cache-Control", "no-cache")
-        super().end_headers()
-
-    def do_GET(self) -> None:
-        """What memory holds, else a file."""
-        self._answer()
-
-    def do_HEAD(self) -> None:
-        """The same without its content."""
-        self._answer(body=False)
-
-    def _answer(self, body: bool = True) -> None:
-        # A page from elsewhere whose name was made to point here (DNS rebinding) says that name.
-        # Any port: it may be forwarded.
-        if self.headers.get("Host", "").rpartition(":")[0] not in NAMES and (
-            self.headers.get("Host") not in NAMES
-        ):
-            self.send_error(HTTPStatus.MISDIRECTED_REQUEST, "This server is for this machine only")
-            return
-        found = self._content(packed=accepts_gzip(self.headers.get("Accept-Encoding", "")))
-        if found is None:
-            self.send_error(HTTPStatus.NOT_FOUND)
-            return
-        content, encoding, kind = found
-        tag = f'"{hashlib.sha256(content).hexdigest()[:32]}"'
-        same = self.headers.get("If-None-Match") == tag
-        self.send_response(HTTPStatus.NOT_MODIFIED if same else HTTPStatus.OK)
-        self.send_header("ETag", tag)
-        self.send_header("Vary", "Accept-Encoding")
-        if not same:
-            self.send_header("Content-Type", kind)
-            self.send_header("Content-Length", str(len(content)))
-            if encoding:
-                self.send_header("Content-Encoding", encoding)
-        self.end_headers()
-        if body and not same:
-            self.wfile.write(content)
-
-    def _content(self, packed: bool) -> tuple[bytes, str, str] | None:
-        """Content, its encoding and type; None where there is none. Folders are not shown."""
-        path = self.path.partition("?")[0]
-        kind, encoding = self.guess_type(path), "gzip" if packed else ""
-        if path in self.memory:
-            content = self.memory[path]
-            return gzip.compress(content, mtime=0) if packed else content, encoding, kind
-        file = Path(self.translate_path(path))
-        if path.endswith("/"):
-            file, kind = file / "index.html", self.extensions_map[".html"]
-        if not file.is_file():
-            return None
-        return read(file, file.stat().st_mtime_ns, packed), encoding, kind
-
-    def log_message(self, format: str, *args: Any) -> None:
-        """Requests are not logged: errors show on the page."""
-
-
-def make_server(path: str | os.PathLike[str], port: int = 0) -> ThreadingHTTPServer:
-    """A server of the page and one file, bound and not yet serving.
-
-    Args:
-        path: a `.tflite` generator; it is read now, so that a later export cannot tear it.
-        port: on 127.0.0.1; 0 takes a free one, then in `server_address`.
-
-    Raises:
-        FileNotFoundError: there is no such file.
-        UserError: the page cannot show the file, its npm packages are missing, or the port is
-            taken.
-    """
-    memory = {
-        "/model.json": json.dumps(describe(path)).encode(),
-        "/model.tflite": Path(path).read_bytes(),
-    }
-    # Last: what was typed comes before what this machine lacks.
-    if not (PAGE / "node_modules" / "@litertjs" / "core" / "wasm").is_dir():
-        raise UserError(
-            "LiteRT.js is not installed: run npm ci --prefix demo/web, or make web, which does it."
-        )
-    handler = type("ModelHandler", (Handler,), {"memory": memory})
-    try:
-        return ThreadingHTTPServer((HOST, port), handler)
-    except OSError as error:
-        raise UserError(
-            f"--port={port}: {HOST}:{port} cannot be had ({error.strerror}); "
-            "give another, or --port=0 for a free one."
-        ) from error
-
-
-def main(argv: Sequence[str]) -> int:
+def main(options: WebOptions) -> int:
     """Serves until Ctrl-C."""
-    del argv
-    if not FLAGS.model:
+    if not options.model:
         raise UserError("--model is missing; give an exported generator, --model=FILE.tflite.")
-    if not 0 <= FLAGS.port < 2**16:
-        raise UserError(f"--port={FLAGS.port}: expected 0 to 65535.")
+    if not 0 <= options.port < 2**16:
+        raise UserError(f"--port={options.port}: expected 0 to 65535.")
     try:
-        server = make_server(FLAGS.model, FLAGS.port)
+        server = make_server(options.model, options.port)
     except FileNotFoundError as error:
         raise UserError(str(error)) from error
     with server:
         try:
             address = f"http://{HOST}:{server.server_address[1]}"
-            print(f"{printable(FLAGS.model)} at {address}  (Ctrl-C ends)", flush=True)
+            print(f"{printable(str(options.model))} at {address}  (Ctrl-C ends)", flush=True)
             server.serve_forever()
         except KeyboardInterrupt:
             print()

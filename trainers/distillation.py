@@ -127,9 +127,8 @@ def _load(teacher: str | os.PathLike[str] | keras.Model | None) -> keras.Model:
             "--teacher is missing: the .keras file of the generator to learn from, such as "
             "runs/first/generator.keras."
         )
-    model = teacher
-    if not isinstance(teacher, keras.Model):
-        model = load_keras(teacher, flag="teacher")
+    keep = isinstance(teacher, keras.Model)
+    model: keras.Model = teacher if keep else load_keras(teacher, flag="teacher")
     model.trainable = False
     return model
 

@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 import keras
 import tensorflow as tf
 
-from gan import generators
+from gan import __version__, generators
 from gan.data import Spec, reading
 from gan.errors import UserError
 from gan.options import Grouped
@@ -251,6 +251,7 @@ class State(KerasFace):
         """Where an inference network comes from, for its file: data, run, step, version."""
         name = name or self.averaged[0]
         return {
+            "tapestry": __version__,
             "data": {"name": self.spec.name, "licence": self.spec.licence},
             "trainer": type(self).__name__,
             "network": name,

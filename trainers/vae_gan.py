@@ -50,18 +50,15 @@ class VAEGAN(GAN):
             mean, log_variance = tf.split(encode(x), 2, axis=-1)
             rebuilt = decode(mean + tf.exp(0.5 * log_variance) * self.normal(mean.shape, "q"))
             *_, features, real_logits = self.critic(x, training=True)
-            *_, features_of_rebuilt, rebuilt_logits = self.critic(rebuilt, training=True)
-            fake_logits = self.discriminate(self.generate(batch), batch)
+            *_, rebuilt_features, rebuilt_logits = self.critic(rebuilt, training=True)
             # E: q(z|x) near the prior (equation 3), x as D sees it (equation 7).
-            kl = tf.square(mean) + tf.exp(log_variance) - 1.0 - log_variance
-            kl = 0.5 * tf.reduce_sum(kl) / x.shape[0]
-            distance = tf.cast(features - features_of_rebuilt, tf.float32)
-            distance = tf.nn.l2_loss(distance) / x.shape[0]
+            kl = tf.reduce_sum(tf.exp(log_variance) + mean**2 - 1.0 - log_variance) / 2 / x.shape[0]
+            distance = tf.nn.l2_loss(tf.cast(features - rebuilt_features, tf.float32)) / x.shape[0]
             loss_e = kl + distance
             # G and D: the game (equation 8), with what was rebuilt and what was drawn as fakes.
             penalties = self.penalize(x, rebuilt, batch)
             loss_g, loss_d = self.gamma * distance, sum(penalties.values())
-            for logits in (rebuilt_logits, fake_logits):
+            for logits in (rebuilt_logits, self.discriminate(self.generate(batch), batch)):
                 loss_g += self.adversarial_loss(logits, batch)
                 loss_d += self.loss_functions.discriminator(real_logits, logits)
         losses = dict(zip(self.groups, (loss_e, loss_g, loss_d)))

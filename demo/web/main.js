@@ -48,9 +48,9 @@ function addSliders(count) {
   });
 }
 
-function addClasses(count) {
+function addClasses({ num_classes: count, class_names: names }) {
   $("class-row").hidden = count === 0;
-  for (let k = 0; k < count; k++) $("class").add(new Option(`Class ${k}`, k));
+  for (let k = 0; k < count; k++) $("class").add(new Option(names[k] ?? `Class ${k}`, k));
 }
 
 function showFacts({ name, bytes: size, shape, latent_dim, num_classes }) {
@@ -72,7 +72,7 @@ function start({ info, generate }) {
   let stale = 0; // samples yet to draw
   let next = 0; // the sample drawn next
   let drawing = Promise.resolve();
-  addClasses(info.num_classes);
+  addClasses(info);
   showFacts(info);
 
   async function drawOne(index) {

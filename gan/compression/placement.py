@@ -146,5 +146,5 @@ def _remedy(names: Iterable[str]) -> str:
         if name.startswith(("Flex", "FLEX")):
             return "that op is TensorFlow's own: build the layer from ops that LiteRT has"
     if "TILE" in names:
-        return "replace UpSampling2D by layers.nearest_upsampling, other repeats by a concatenation"
+        return "replace UpSampling2D by layers.NearestUpsampling, other repeats by a concatenation"
     return "replace or leave out that layer, or write it with convolutions and elementwise ops"

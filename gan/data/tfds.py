@@ -58,7 +58,7 @@ def tfds(
     part = _split(name, builder, split)
     keys = _keys(name, builder)
     shape = _shape(name, builder.info.features[keys.image], transform)
-    licence = builder.info.license or ""
+    licence = builder.info.redistribution_info.license
     spec = Spec(f"tfds:{name}", shape, 0, part.num_examples, licence=licence)
 
     def finish(image: np.ndarray) -> np.ndarray:

@@ -1,6 +1,7 @@
 """Judging a generator against a data source: the one way in for training, scripts and export."""
 
 import dataclasses
+import os
 from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property
 from typing import Any
@@ -11,9 +12,9 @@ import scipy
 import tensorflow as tf
 from tqdm import tqdm
 
-from gan import images
+from gan import images, origin
 from gan.data.source import Source
-from gan.errors import UserError
+from gan.errors import CodeError, UserError
 from gan.metrics import nets, scores
 from gan.metrics.checks import check_metrics, default_samples
 from gan.metrics.declared import declared, label
@@ -50,7 +51,7 @@ class Evaluator:
         *,
         metrics: Sequence[str] | None = None,
         feature_net: str | FeatureNet = "auto",
-        feature_weights: str | None = None,
+        feature_weights: str | os.PathLike[str] | None = None,
         num_samples: int | None = None,
         num_reference: int | None = None,
         seed: int = 0,
@@ -119,7 +120,9 @@ class Evaluator:
         is_mixture = hasattr(source, "centers") and hasattr(source, "std")
         check_metrics(spec, self.metrics, self._net, is_mixture=is_mixture)
 
-    def _load_net(self, feature_net: str | FeatureNet, weights: str | None) -> FeatureNet | None:
+    def _load_net(
+        self, feature_net: str | FeatureNet, weights: str | os.PathLike[str] | None
+    ) -> FeatureNet | None:
         spec = self.source.spec
         if not spec.is_image:
             return None
@@ -128,7 +131,7 @@ class Evaluator:
         elif isinstance(feature_net, str):
             choice.warn_of(feature_net, self.source)
         if isinstance(feature_net, str):
-            feature_net = nets.load(feature_net, weights)
+            feature_net = nets.load(feature_net, os.fspath(weights) if weights else None)
         if spec.channel_classes:
             feature_net = per_channel(feature_net, spec.shape[-1])
         return feature_net
@@ -281,10 +284,20 @@ class Evaluator:
         return tqdm(total=total, desc=what, unit="img", disable=quiet, leave=False)
 
     def _score(self, name: str, samples: Features) -> dict[str, float]:
+        metric = self._scored[name]
         try:
-            return self._scored[name](self.reference, samples)
+            found = origin.call(metric, self.reference, samples)
+        except UserError:
+            raise
         except ValueError as error:
             raise UserError(f"--metrics={name}: {error}.") from error
+        try:
+            return {str(key): float(value) for key, value in found.items()}
+        except (AttributeError, TypeError, ValueError):
+            raise CodeError(
+                f"{origin.described(metric)}: {name} returned {found!r}; expected numbers by key, "
+                "as in {'mine': 0.5}."
+            ) from None
 
     def neighbour_picture(self, count: int = 12, k: int = 5) -> np.ndarray:
         """The samples of the last evaluation that come nearest to training images, beside these.

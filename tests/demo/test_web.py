@@ -19,16 +19,17 @@ import numpy as np
 import pytest
 from chromium import browser
 
+from experiments import serving as web
 from gan.architectures.dcgan import dcgan
 from gan.compression.export import to_tflite
 from gan.compression.runner import LiteRTSampler
 from gan.data.spec import Spec
 from gan.errors import UserError
 from gan.sampling import KerasSampler, balanced_labels, latents
-from scripts import web
 
 LATENT = 16
 CLASSES = 10
+NAMES = tuple(f"kind {k}" for k in range(CLASSES))
 # name -> channels, conditional, precision
 FILES = {
     "int8": (1, False, "int8"),
@@ -57,7 +58,7 @@ def tab(tmp_path_factory, packages):
 def generator(channels, conditional):
     """Random weights whose images are as far from grey as a trained generator's."""
     keras.utils.set_random_seed(3)
-    spec = Spec("x", (28, 28, channels), CLASSES, 100)
+    spec = Spec("x", (28, 28, channels), CLASSES, 100, class_names=NAMES)
     model = dcgan(spec, width=0.25, latent_dim=LATENT, conditional=conditional).generator
     z, label = latents(100, LATENT, 5), balanced_labels(100, CLASSES)
     for _ in range(12):  # batch norm's averages settle
@@ -206,6 +207,8 @@ def test_class_selector(page, tab):
     _, sampler = page
     z = page_z(0)
     assert tab.evaluate("document.getElementById('class').checkVisibility()")
+    classes = "[...document.querySelectorAll('#class option')].map((o) => o.textContent)"
+    assert tab.evaluate(classes)[1:] == list(NAMES)
     mixed = uint8(sampler(z, np.arange(64) % CLASSES))
     assert_alike(canvases(tab, 1), mixed)
     set_value(tab, "#class", "7", "change")

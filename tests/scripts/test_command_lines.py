@@ -155,7 +155,7 @@ MISTAKES = [
     ([GENERATE, W, f"--count={10**20}", "--out=a.png"], "expected 1 to 100,000"),
     ([GENERATE, W, "--seed=-1", "--out=a.png"], "--seed=-1: expected 0 to"),
     ([GENERATE, "--model=a.keras", "--checkpoint=9", "--out=a.png"], "is for a run, not for"),
-    ([GENERATE, W, "--images=p", "--out=a.png"], "is for a translator's --model=FILE.tflite"),
+    ([GENERATE, W, "--images=p", "--out=a.png"], "holds no run"),
     ([GENERATE, "--model=no.tflite", "--images=p", "--out=a.png"], "no such file"),
     ([COMPRESS, W], "--out"),
     ([COMPRESS, "--out=o"], "--workdir is missing"),

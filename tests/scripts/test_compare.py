@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from experiments.comparing import Footnotes, choose, evaluation_tables, remarks
+from experiments.runs import grouped, read
 from gan.metrics.declared import declared
 from gan.metrics.keys import records
-from scripts._runs import grouped, read
-from scripts.compare import Footnotes, choose, evaluation_tables, remarks
 from trainers.workdir.flags import STAMP
 
 FID = {0: [8.0, 5.0, 3.0, 4.0], 1: [9.0, 4.5, 3.5, 3.0], 2: [7.0, 6.0, 2.0]}

@@ -5,8 +5,9 @@ import sys
 
 import pytest
 
+from experiments import experiment
 from gan.errors import UserError
-from scripts import cli, experiment
+from scripts import cli
 from trainers.distribution import make_strategy
 
 HEAD = """\

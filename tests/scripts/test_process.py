@@ -14,6 +14,7 @@ ROOT = Path(scripts.__file__).parent.parent
 # in_c() waits as a graph call does, where Python's own signal handlers never get a turn.
 HEAD = """
 import ctypes, os, runpy, signal, sys, time
+signal.signal(signal.SIGHUP, signal.SIG_DFL)  # nohup leaves it ignored, for children too
 from trainers.interrupts import Interrupts
 process = runpy.run_path("scripts/_process.py")
 process["begin"]()

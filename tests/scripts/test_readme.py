@@ -11,8 +11,9 @@ from pathlib import Path
 from PIL import Image
 
 import scripts
+from experiments import parts, run_flags
 from gan import options, registry
-from scripts import cli, experiment, parts
+from scripts import cli
 
 ROOT = Path(scripts.__file__).parent.parent
 README, MAKEFILE = (ROOT / "README.md").read_text(), (ROOT / "Makefile").read_text()
@@ -40,7 +41,7 @@ def commands(page):
 
 def known_flags(module, values):
     if module == "scripts.train":
-        found = parts.find(values, experiment.ROOTS)
+        found = parts.find(values, run_flags.ROOTS)
         return {*(flag for part in found for flag in part.options), "flagfile", "help"}
     holders = [v for n, v in vars(importlib.import_module(module)).items() if n.endswith("Options")]
     return {*options.of(holders[0]), "flagfile", "help"}

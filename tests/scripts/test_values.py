@@ -6,10 +6,11 @@ from types import SimpleNamespace
 import pytest
 from absl import flags
 
+from experiments import experiment, generating
 from gan import options
 from gan.errors import UserError
 from gan.options import Grouped
-from scripts import _values, cli, experiment, generate
+from scripts import _values, cli
 
 POINTS = {"trainer": "gan", "architecture": "mlp", "dataset": "ring"}
 
@@ -87,6 +88,6 @@ def rss():
 @pytest.mark.parametrize("text", ["²", "\u0661", "+1", "-1", "3", "1" * 30, ""])
 def test_a_class_is_a_number_below_their_count(text):
     sampler = SimpleNamespace(num_classes=3)
-    assert generate.labels(["0", "2"], sampler, 4).tolist() == [0, 0, 2, 2]
+    assert generating.labels(["0", "2"], sampler, 4).tolist() == [0, 0, 2, 2]
     with pytest.raises(UserError, match="expected 0 to 2"):
-        generate.labels([text], sampler, 4)
+        generating.labels([text], sampler, 4)

@@ -23,7 +23,7 @@ def test_the_layers_that_leave_xnnpack_are_named(tmp_path):
     line = str(caught.value)
     assert re.match(r"g\.tflite: runs in \d+ partitions instead of one", line)
     assert "TILE of 'enlarge', 'twice_2'; " in line
-    assert "layers.nearest_upsampling" in line
+    assert "layers.NearestUpsampling" in line
     assert "between" not in line and "conv_2" not in line and "\n" not in line
 
 
@@ -62,7 +62,7 @@ def test_an_op_whose_output_is_nameless_is_known_by_its_input():
 @pytest.mark.parametrize(
     ("op", "advice"),
     [
-        ("TILE", "nearest_upsampling"),
+        ("TILE", "NearestUpsampling"),
         ("FlexErf", "ops that LiteRT has"),
         ("CUMSUM", "replace or leave out"),
     ],

@@ -13,7 +13,7 @@ from scipy.spatial.distance import cdist
 from gan import data, files
 from gan.data.arrays import ArraySource
 from gan.data.spec import Spec
-from gan.errors import UserError
+from gan.errors import CodeError, UserError
 from gan.images import to_uint8
 from gan.interface import Interface, Latent, Vector
 from gan.metrics import nets, scores
@@ -312,3 +312,25 @@ def test_data_of_one_image_has_copies_and_others():
     for samples, copied in ((np.ones((9, 3)), 1.0), (np.zeros((9, 3)), 0.0)):
         found = evaluator.evaluate_images([samples.astype(np.float32)])
         assert found["copied"] == copied and all(np.isfinite(list(found.values())))
+
+
+def test_a_metric_that_fails_says_where(tmp_path, monkeypatch):
+    (tmp_path / "failing_metrics.py").write_text(
+        "def typo(reference, samples):\n    return {'a': samples.vectors.mean()}\n\n\n"
+        "def bare(reference, samples):\n    return 0.5\n"
+    )
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    for name, said in (
+        ("typo", r"failing_metrics.py:2, in typo: AttributeError: .*'vectors'"),
+        ("bare", r"failing_metrics.py:5: failing_metrics:bare returned 0.5; expected numbers by"),
+    ):
+        evaluator = Evaluator(
+            data.load("fashion_mnist_small"),
+            metrics=[f"failing_metrics:{name}"],
+            num_samples=4,
+            num_reference=4,
+            feature_net="random",
+        )
+        with pytest.raises(CodeError, match=said):
+            evaluator.evaluate_images([np.zeros((4, 28, 28, 1), np.float32)])

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from experiments import experiment, run_flags
 from gan.errors import UserError
-from scripts import experiment
 from trainers.checkpoints import Checkpoints
 from trainers.workdir.code import foreign, keep_code
 from trainers.workdir.flags import STAMP, flag_texts, write_flags
@@ -147,7 +147,7 @@ def test_nothing_of_a_strangers_run_is_imported(tmp_path, monkeypatch, flag, val
     (tmp_path / "flags.txt").write_text(STAMP + "\n".join(["--flagfile=more.txt", *lines]))
     (tmp_path / "more.txt").write_text("--trainer=kept_hostile:Trainer\n")
     with pytest.raises(UserError, match=r"would run code that is not this project's: .*\w \(.*\)"):
-        experiment.read_flags(tmp_path)
+        run_flags.read(tmp_path)
     assert not (tmp_path / "ran").exists()
     assert sys.path == before and "kept_hostile" not in sys.modules
 

@@ -6,9 +6,9 @@ from dataclasses import asdict
 import pytest
 from PIL import Image
 
+from experiments import experiment, run_flags
+from experiments.settings import Names
 from gan.errors import UserError
-from scripts import experiment
-from scripts.settings import Names
 from trainers.workdir.data import check_data, record_data
 from trainers.workdir.flags import write_flags
 
@@ -29,27 +29,27 @@ def photos(tmp_path, monkeypatch):
 
 def start(dataset, **more):
     """The values of the command that began the run."""
-    return experiment.absolute({**asdict(Names()), "dataset": dataset, "workdir": "run", **more})
+    return run_flags.absolute({**asdict(Names()), "dataset": dataset, "workdir": "run", **more})
 
 
 def test_the_same_command_resumes_and_the_same_words_elsewhere_mean_other_data(
     photos, tmp_path, monkeypatch
 ):
     run = tmp_path / "run"
-    experiment.check_resumable(run, start("folder:photos"))
-    experiment.check_resumable(run, start(f"folder:{photos}"))
+    run_flags.check_resumable(run, start("folder:photos"))
+    run_flags.check_resumable(run, start(f"folder:{photos}"))
     (run / "data.json").unlink()
     (tmp_path / "elsewhere").mkdir()
     monkeypatch.chdir(tmp_path / "elsewhere")
     with pytest.raises(
         UserError, match=rf"elsewhere/photos differs from --dataset=folder:{photos}"
     ):
-        experiment.check_resumable(run, start("folder:photos"))
+        run_flags.check_resumable(run, start("folder:photos"))
 
 
 def test_a_run_is_used_from_anywhere(photos, tmp_path, monkeypatch):
     monkeypatch.chdir("/")
-    values = experiment.read_flags(tmp_path / "run")
+    values = run_flags.read(tmp_path / "run")
     assert values["dataset"] == f"folder:{photos}"
     assert experiment.load_source(values).spec.size == 3
 
@@ -63,12 +63,12 @@ def test_data_that_moved_is_asked_for_and_taken_where_it_is_now(photos, tmp_path
         f"folder:{photos}: no such folder. '{run}' was trained on it; if it was moved, say where "
         "to with --dataset=folder:..."
     )
-    experiment.check_resumable(run, start("folder:disk"))
-    values = experiment.read_flags(run, dataset="folder:disk")
+    run_flags.check_resumable(run, start("folder:disk"))
+    values = run_flags.read(run, dataset="folder:disk")
     assert values["dataset"] == f"folder:{tmp_path}/disk"
     check_data(run, experiment.load_source(values))
     with pytest.raises(UserError, match=r"--dataset='ring': the run's is 'folder:"):
-        experiment.read_flags(run, dataset="ring")
+        run_flags.read(run, dataset="ring")
 
 
 def test_data_that_changed_is_refused_before_anything_is_built(photos, tmp_path):
@@ -102,9 +102,9 @@ def test_a_teacher_may_move_but_not_become_another(photos, tmp_path):
     (tmp_path / "b.keras").touch()
     write_flags(run, start("folder:photos", teacher="a.keras", **options))
     with pytest.raises(UserError, match=r"b\.keras differs from"):
-        experiment.check_resumable(run, start("folder:photos", teacher="b.keras", **options))
+        run_flags.check_resumable(run, start("folder:photos", teacher="b.keras", **options))
     (tmp_path / "a.keras").unlink()
-    experiment.check_resumable(run, start("folder:photos", teacher="b.keras", **options))
+    run_flags.check_resumable(run, start("folder:photos", teacher="b.keras", **options))
 
 
 def test_a_complaint_about_the_data_says_what_it_was(photos, tmp_path):

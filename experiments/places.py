@@ -5,8 +5,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from experiments.parts import Part
 from gan import data
-from scripts.parts import Part
 from trainers.workdir.paths import Workdir
 
 

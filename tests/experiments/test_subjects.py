@@ -1,11 +1,12 @@
-"""Which of a run's checkpoints scripts.evaluate judges while the run goes on."""
+"""Which of a run's checkpoints an evaluation judges while the run goes on."""
 
 import shutil
 import types
 
 from toys import ToySource, toy_gan
 
-from scripts._subjects import of_run
+from experiments.settings import EvaluateOptions
+from experiments.subjects import of_run
 from trainers.checkpoints import Checkpoints
 
 
@@ -17,7 +18,7 @@ def test_a_checkpoint_that_goes_meanwhile_is_left_out_with_a_line(tmp_path, caps
         checkpoints.save(trainer)
     run = types.SimpleNamespace(trainer=trainer, source=source)
     evaluator = types.SimpleNamespace(source=source)
-    found = of_run(evaluator, run, str(tmp_path), "all")
+    found = of_run(evaluator, run, EvaluateOptions(workdir=tmp_path, checkpoint="all"))
     assert next(found).about["step"] == 1
     shutil.rmtree(checkpoints.path(2))  # as the training does that it runs beside
     (checkpoints.path(3) / "state.json").write_text("{")
@@ -25,6 +26,6 @@ def test_a_checkpoint_that_goes_meanwhile_is_left_out_with_a_line(tmp_path, caps
     lines = capsys.readouterr().out.splitlines()
     assert lines[0] == "step 2 is left out: the running training has dropped it."
     assert lines[1].startswith("step 3 is left out: No checkpoint") and len(lines) == 2
-    (subject,) = of_run(evaluator, run, str(tmp_path), "latest")
+    (subject,) = of_run(evaluator, run, EvaluateOptions(workdir=tmp_path))
     assert subject.about["step"] == 4 and len(subject.about["sha256"]) == 64
     assert subject.title == "step 4, 0 kimg"

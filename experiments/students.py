@@ -6,7 +6,7 @@ from pathlib import Path
 
 import keras
 import numpy as np
-from absl import flags, logging
+from absl import logging
 
 from callbacks.checkpoint import Checkpoint
 from callbacks.image_grid import ImageGrid
@@ -16,20 +16,19 @@ from callbacks.nan_guard import NaNGuard
 from callbacks.progress_bar import ProgressBar
 from callbacks.pruning import Pruning
 from callbacks.tensorboard_scalars import TensorBoardScalars
+from experiments import experiment
+from experiments.settings import CompressOptions
 from gan.architectures import Networks
 from gan.compression import pruning, slimming
 from gan.compression.variants import Student
 from gan.data import Spec
 from gan.errors import UserError
 from gan.generators import load_keras
-from scripts import experiment
 from trainers import averages
 from trainers.checkpoints import Checkpoints
 from trainers.distillation import Distillation
 from trainers.gan import GAN
 from trainers.workdir.paths import Workdir
-
-FLAGS = flags.FLAGS
 
 # Checkpoints and pictures a student.
 _MOMENTS = 5
@@ -43,34 +42,37 @@ class StudentInterruptedError(Exception):
         self.signal = signal
 
 
-def untrained(teacher: keras.Model, student: Student) -> keras.Model:
-    """The student as it is cut out of the teacher."""
+def initial(teacher: keras.Model, student: Student) -> keras.Model:
+    """A student as its training begins: the teacher, slimmed."""
     return slimming.slim(teacher, width=student.width, target_macs=student.macs)
 
 
-def cut(teacher: keras.Model, student: Student) -> keras.Model:
+def sized(teacher: keras.Model, student: Student, options: CompressOptions) -> keras.Model:
     """The same with its smallest weights at 0 already, to see what its file will cost."""
-    model = untrained(teacher, student)
+    model = initial(teacher, student)
     if student.sparsity:
-        kernels = pruning.kernels(model, keep_output_dense=FLAGS.keep_output_dense)
+        kernels = pruning.kernels(model, keep_output_dense=options.keep_output_dense)
         shares = [student.sparsity] * len(kernels)
-        if FLAGS.allocation == "global":
+        if options.allocation == "global":
             shares = pruning.allocate([k.value for k in kernels], student.sparsity)
         schedules = [pruning.constant(share) for share in shares]
-        pruner = pruning.Pruner(model, schedules, keep_output_dense=FLAGS.keep_output_dense)
+        pruner = pruning.Pruner(model, schedules, keep_output_dense=options.keep_output_dense)
         pruner.update(0)
         pruner.strip()
     return model
 
 
-def trained(run: experiment.Experiment, student: Student, folder: Path) -> keras.Model:
-    """The student, trained for --finetune_kimg; from its file where that is done already.
+def trained(
+    run: experiment.Experiment, student: Student, folder: Path, options: CompressOptions
+) -> keras.Model:
+    """The student, trained for `finetune_kimg`; from its file where that is done already.
 
     Args:
         run: with the trained generator and discriminator.
         student: which.
         folder: its own workdir: checkpoints, metrics.jsonl, samples, TensorBoard's events, and at
             the end generator.keras.
+        options: of the compression.
 
     Raises:
         StudentInterruptedError: by a signal.
@@ -83,18 +85,18 @@ def trained(run: experiment.Experiment, student: Student, folder: Path) -> keras
             return load_keras(file, flag="out")
         except UserError as error:
             logging.warning("%s The student is trained anew.", error)
-    trainer = make_trainer(run, student)
+    trainer = make_trainer(run, student, options)
     checkpoints = Checkpoints(folder, keep=1)
     resumed = checkpoints.restore(trainer)
     if resumed is not None:
         print(f"{student.name} goes on at {trainer.images / 1000:g} kimg.", flush=True)
     folder.mkdir(parents=True, exist_ok=True)
-    every = FLAGS.finetune_kimg / _MOMENTS
+    every = options.finetune_kimg / _MOMENTS
     callbacks: list[keras.callbacks.Callback] = [
-        LearningRateDecay("linear", total_kimg=FLAGS.finetune_kimg, start=0.5)
+        LearningRateDecay("linear", total_kimg=options.finetune_kimg, start=0.5)
     ]
     if student.sparsity or student.two_of_four:
-        callbacks.append(_pruning(student, untrained(run.trainer.inference(), student)))
+        callbacks.append(_pruning(student, initial(run.trainer.inference(), student), options))
     callbacks += [
         MetricsLog(folder, log_every_kimg=every / 10, sinks=[TensorBoardScalars(folder)]),
         NaNGuard(folder),
@@ -104,10 +106,10 @@ def trained(run: experiment.Experiment, student: Student, folder: Path) -> keras
     ]
     trainer.fit(
         run.source,
-        total_kimg=FLAGS.finetune_kimg,
-        steps_per_loop=FLAGS.steps_per_loop,
+        total_kimg=options.finetune_kimg,
+        steps_per_loop=options.steps_per_loop,
         callbacks=callbacks,
-        eval_every_kimg=FLAGS.finetune_kimg,
+        eval_every_kimg=options.finetune_kimg,
     )
     if trainer.interrupted:
         raise StudentInterruptedError(student.name, trainer.interrupted)
@@ -116,7 +118,9 @@ def trained(run: experiment.Experiment, student: Student, folder: Path) -> keras
     return trainer.inference()
 
 
-def check(run: experiment.Experiment, students: Iterable[Student]) -> None:
+def check(
+    run: experiment.Experiment, students: Iterable[Student], options: CompressOptions
+) -> None:
     """Looks before the work whether these students could be trained.
 
     Raises:
@@ -127,15 +131,17 @@ def check(run: experiment.Experiment, students: Iterable[Student]) -> None:
         if student == Student():
             continue
         _check_trainer(run)
-        model = cut(run.trainer.inference(), student)
+        model = sized(run.trainer.inference(), student, options)
         if student.sparsity or student.two_of_four:
-            _pruning(student, model)
+            _pruning(student, model, options)
         if student.aware not in built:  # the others' trainers would be built alike
             built.add(student.aware)
-            make_trainer(run, student)
+            make_trainer(run, student, options)
 
 
-def make_trainer(run: experiment.Experiment, student: Student) -> Distillation:
+def make_trainer(
+    run: experiment.Experiment, student: Student, options: CompressOptions
+) -> Distillation:
     """The distillation of a run's generator, against a copy of its trained discriminator.
 
     Raises:
@@ -147,22 +153,22 @@ def make_trainer(run: experiment.Experiment, student: Student) -> Distillation:
     def networks(spec: Spec) -> Networks:
         discriminator = averages.copy(critic)
         discriminator.trainable = True
-        return Networks(untrained(teacher, student), discriminator)
+        return Networks(initial(teacher, student), discriminator)
 
-    options = experiment.trainer_options(run.values, Distillation)
-    half_life = FLAGS.finetune_kimg / 10  # so that the average has forgotten the dense weights
-    options |= {
+    arguments = experiment.trainer_options(run.values, Distillation)
+    half_life = options.finetune_kimg / 10  # so that the average has forgotten the dense weights
+    arguments |= {
         "n_critic": 1,
-        "seed": FLAGS.seed,
-        "ema_half_life_kimg": min(options.get("ema_half_life_kimg") or half_life, half_life),
-        "output_weight": FLAGS.output_weight,
-        "feature_weight": FLAGS.feature_weight,
-        "adversarial_weight": FLAGS.adversarial_weight,
+        "seed": options.seed,
+        "ema_half_life_kimg": min(arguments.get("ema_half_life_kimg") or half_life, half_life),
+        "output_weight": options.output_weight,
+        "feature_weight": options.feature_weight,
+        "adversarial_weight": options.adversarial_weight,
         "quantization_aware": student.aware,
         # A student's own teacher was another; this one learns from what the run has become.
         "teacher": averages.copy(teacher),
     }
-    return Distillation(networks, run.source.spec, **options)
+    return Distillation(networks, run.source.spec, **arguments)
 
 
 def has(run: experiment.Experiment) -> bool:
@@ -178,15 +184,15 @@ def _check_trainer(run: experiment.Experiment) -> None:
         )
 
 
-def _pruning(student: Student, model: keras.Model) -> Pruning:
+def _pruning(student: Student, model: keras.Model, options: CompressOptions) -> Pruning:
     """Zeros over the first half, from the weights that the student begins with."""
-    kernels = pruning.kernels(model, keep_output_dense=FLAGS.keep_output_dense)
+    kernels = pruning.kernels(model, keep_output_dense=options.keep_output_dense)
     return Pruning(
         student.sparsity,
         begin_kimg=0.0,
-        end_kimg=FLAGS.finetune_kimg / 2,
-        keep_output_dense=FLAGS.keep_output_dense,
-        allocation="layer" if student.two_of_four else FLAGS.allocation,
+        end_kimg=options.finetune_kimg / 2,
+        keep_output_dense=options.keep_output_dense,
+        allocation="layer" if student.two_of_four else options.allocation,
         structure="2of4" if student.two_of_four else "",
         initial=[np.asarray(kernel) for kernel in kernels],
     )

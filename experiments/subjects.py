@@ -1,25 +1,23 @@
-"""What `scripts.evaluate` judges, and what it judges by."""
+"""What an evaluation judges, and what it judges by."""
 
-from collections.abc import Callable, Iterator
+import os
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from absl import flags
-
 from callbacks.evaluation import Evaluation
-from gan import data, options
+from experiments import experiment, provenance, run_flags
+from experiments.settings import EvaluateOptions
+from gan import data
 from gan.data import Source
 from gan.data.classes import aligned
 from gan.errors import UserError
 from gan.generators import weights_sha256
 from gan.metrics.evaluation import Evaluator
 from gan.sampling import Sampler
-from scripts import _provenance, cli, experiment
 from trainers.checkpoints import Checkpoints
 from trainers.workdir.data import class_names
-
-FLAGS = flags.FLAGS
 
 # What may be done to pictures before they are judged.
 TRANSFORM = ("image_size", "center_crop", "channels")
@@ -40,81 +38,80 @@ class Subject:
     judge: Callable[[int], dict[str, float]]
 
 
-def feature_net(run: experiment.Experiment | None) -> dict[str, Any]:
+def feature_net(run: experiment.Experiment | None, options: EvaluateOptions) -> dict[str, Any]:
     """The net to judge by and its weights, as an Evaluator takes them.
 
     `auto` is what the run was judged by as it trained, so that the figures go together, and where
     there is no run, or other data to judge by, the net made for the data.
     """
-    weights = FLAGS.feature_weights or FLAGS.inception_weights
-    if FLAGS.feature_net != "auto" or not FLAGS.workdir or FLAGS.reference:
-        return {"feature_net": FLAGS.feature_net, "feature_weights": weights}
-    own = experiment.feature_net(run.values if run else experiment.read_flags(FLAGS.workdir))
+    weights = options.feature_weights or options.inception_weights
+    if options.feature_net != "auto" or not options.workdir or options.reference:
+        return {"feature_net": options.feature_net, "feature_weights": weights}
+    own = experiment.feature_net(run.values if run else run_flags.read(options.workdir))
     return own | ({"feature_weights": weights} if weights else {})
 
 
-def reference(run: experiment.Experiment | None) -> tuple[Source, str, dict[str, Any]]:
+def reference(
+    run: experiment.Experiment | None,
+    options: EvaluateOptions,
+    reference_options: Mapping[str, Any],
+) -> tuple[Source, str, dict[str, Any]]:
     """The data to judge by, its split, and what is done to its images.
 
     Args:
         run: restored, or None; --workdir may name it all the same.
+        options: of the evaluation.
+        reference_options: those of the reference's own source.
 
     Raises:
         UserError: data that is not there, or flags that do not fit it.
     """
     values: dict[str, Any] = {}
-    if FLAGS.workdir:
+    if options.workdir:
         values = (
             run.values
             if run
-            else experiment.read_flags(
-                FLAGS.workdir, dataset=FLAGS.dataset, trust_code=FLAGS.trust_code
+            else run_flags.read(
+                options.workdir, dataset=options.dataset, trust_code=options.trust_code
             )
         )
-    chosen = chosen_transform()
+    chosen = chosen_transform(options)
     transform = {n: values[n] for n in TRANSFORM if n in values} | chosen
-    if FLAGS.reference:
-        split = FLAGS.split or "train"
-        return _load("reference", FLAGS.reference, split, transform), split, transform
+    if options.reference:
+        split = options.split or "train"
+        source = _load("reference", options.reference, split, transform | dict(reference_options))
+        return source, split, transform
     own = values.get("split", "train")
-    split = FLAGS.split or own
+    split = options.split or own
     if run and split == own and not chosen:
         return run.source, split, transform
     source = experiment.load_source(values | chosen | {"split": split})
     if split != own:  # A split may lack a class; the generator's numbers are those of training.
-        names = run.source.spec.class_names if run else class_names(FLAGS.workdir)
+        names = run.source.spec.class_names if run else class_names(options.workdir or "")
         source = aligned(source, names)
     return source, split, transform
 
 
-def chosen_transform() -> dict[str, Any]:
-    """The transform's flags that are on the command line."""
-    return {n: FLAGS[n].value for n in TRANSFORM if FLAGS[n].value is not None}
+def chosen_transform(options: EvaluateOptions) -> dict[str, Any]:
+    """What is asked for of the transform."""
+    asked = {n: getattr(options, n) for n in TRANSFORM}
+    return {n: value for n, value in asked.items() if value is not None}
 
 
-def define_source_flags() -> None:
-    """Defines the options of the reference's own source, such as --data_dir.
-
-    Raises:
-        UserError: no such source.
-    """
-    if FLAGS.reference:
-        for option in options.of(_owner("reference", FLAGS.reference)).values():
-            cli.define(option, "Reference")
-
-
-def pictures(source: Source) -> Source:
+def pictures(source: Source, options: EvaluateOptions) -> Source:
     """Those of --images, of the shape of the source to judge them by.
 
     Raises:
         UserError: no pictures, or of another shape.
     """
-    found = _load("images", f"folder:{FLAGS.images}", "train", chosen_transform())
-    require_shape(found.spec.shape, f"--images={FLAGS.images!r}", source)
+    found = _load("images", f"folder:{options.images}", "train", chosen_transform(options))
+    require_shape(found.spec.shape, f"--images={options.images!r}", source, options)
     return found
 
 
-def require_shape(shape: tuple[int, ...], what: str, source: Source) -> None:
+def require_shape(
+    shape: tuple[int, ...], what: str, source: Source, options: EvaluateOptions
+) -> None:
     """Raises UserError, with the flags that help, unless samples have the reference's shape."""
     wanted = tuple(source.spec.shape)
     if tuple(shape) == wanted:
@@ -122,8 +119,8 @@ def require_shape(shape: tuple[int, ...], what: str, source: Source) -> None:
     advice = ""
     if len(wanted) == len(shape) == 3:
         # The flags reach the reference and --images; a generator's shape is what it is.
-        height, width, channels = wanted if FLAGS.images else shape
-        if FLAGS.images or (FLAGS.reference and height == width):
+        height, width, channels = wanted if options.images else shape
+        if options.images or (options.reference and height == width):
             advice = f": give --image_size={height} --channels={channels}"
             advice += ", with --center_crop to cut a square instead of stretching"
     raise UserError(
@@ -133,7 +130,10 @@ def require_shape(shape: tuple[int, ...], what: str, source: Source) -> None:
 
 
 def subjects(
-    evaluator: Evaluator, run: experiment.Experiment | None, sampler: Sampler | None
+    evaluator: Evaluator,
+    run: experiment.Experiment | None,
+    sampler: Sampler | None,
+    options: EvaluateOptions,
 ) -> Iterator[Subject]:
     """What the flags name, one after another.
 
@@ -143,23 +143,25 @@ def subjects(
         evaluator: to judge by.
         run: with a checkpoint's state; None for pictures or a file.
         sampler: the run's, or the file's; None for pictures.
+        options: of the evaluation.
     """
     if sampler is None:
-        yield _of_pictures(evaluator)
+        yield _of_pictures(evaluator, options)
     elif run is None:
-        require_shape(tuple(sampler.shape), f"--model={FLAGS.model!r}", evaluator.source)
+        path = Path(options.model or "")
+        require_shape(tuple(sampler.shape), f"--model={options.model!r}", evaluator.source, options)
         about = {
             "kind": "file",
-            "name": Path(FLAGS.model).name,
-            "sha256": _provenance.sha256(FLAGS.model),
+            "name": path.name,
+            "sha256": provenance.sha256(path),
         }
         yield Subject(about, "", lambda seed: evaluator.evaluate(sampler, seed))
     else:
-        yield from of_run(evaluator, run, FLAGS.workdir, FLAGS.checkpoint or "latest")
+        yield from of_run(evaluator, run, options)
 
 
-def _of_pictures(evaluator: Evaluator) -> Subject:
-    source = pictures(evaluator.source)
+def _of_pictures(evaluator: Evaluator, options: EvaluateOptions) -> Subject:
+    source = pictures(evaluator.source, options)
     domain = source.spec.domains[0]
 
     def judge(seed: int) -> dict[str, float]:
@@ -168,26 +170,31 @@ def _of_pictures(evaluator: Evaluator) -> Subject:
         return evaluator.evaluate_images(batch[domain] for batch in batches)
 
     evaluator.num_samples = source.spec.size
-    about = {"kind": "images", "name": Path(FLAGS.images).name, "sha256": source.fingerprint()}
-    chosen = chosen_transform()
+    about = {
+        "kind": "images",
+        "name": Path(options.images or "").name,
+        "sha256": source.fingerprint(),
+    }
+    chosen = chosen_transform(options)
     return Subject(about | ({"transform": chosen} if chosen else {}), "", judge)
 
 
 def of_run(
-    evaluator: Evaluator, run: experiment.Experiment, workdir: str, checkpoint: str
+    evaluator: Evaluator, run: experiment.Experiment, options: EvaluateOptions
 ) -> Iterator[Subject]:
     """A run's checkpoints; one that cannot be read, or not any more, is left out with a line.
 
     Args:
         evaluator: to judge by.
         run: with the checkpoint's state.
-        workdir: of the run.
-        checkpoint: "all", or what the state is of.
+        options: of the evaluation.
     """
+    workdir = os.fspath(options.workdir or "")
     trainer, evaluation = run.trainer, Evaluation(evaluator)
-    require_shape(tuple(trainer.sampler().shape), f"--workdir={workdir!r}", evaluator.source)
+    shape = tuple(trainer.sampler().shape)
+    require_shape(shape, f"--workdir={workdir!r}", evaluator.source, options)
     checkpoints = Checkpoints(workdir)
-    for step in checkpoints.steps() if checkpoint == "all" else [None]:
+    for step in checkpoints.steps() if options.checkpoint == "all" else [None]:
         if step is not None:
             try:
                 checkpoints.restore(trainer, str(step))
@@ -208,23 +215,24 @@ def of_run(
         yield Subject(about, title, lambda seed: evaluation.evaluate(trainer, seed))
 
 
-def _owner(flag: str, name: str) -> Callable[..., Source]:
+def owner_of_options(flag: str, name: str) -> Callable[..., Source]:
+    """The function behind the name of a data set that a flag of an evaluation names.
+
+    Raises:
+        UserError: no such source, in the flag's words.
+    """
     try:
         return data.options_owner(name)
     except UserError as error:
         raise UserError(str(error).replace("--dataset", f"--{flag}")) from None
 
 
-def _load(flag: str, name: str, split: str, transform: dict[str, Any]) -> Source:
-    """A data set that a flag of this script names, messages in its words."""
-    own: dict[str, Any] = {}
-    if flag == "reference":
-        names = set(options.of(_owner(flag, name))) - {"split", *TRANSFORM}
-        own = {n: FLAGS[n].value for n in sorted(names) if n in FLAGS and FLAGS[n].present}
+def _load(flag: str, name: str, split: str, options: Mapping[str, Any]) -> Source:
+    """A data set that a flag of an evaluation names, messages in its words."""
     try:
-        return data.load(name, split=split, **transform, **own)
+        return data.load(name, split=split, **options)
     except UserError as error:
         text = str(error).replace("--dataset", f"--{flag}")
         if flag == "images":
-            text = text.replace(name, f"--images={FLAGS.images!r}", 1)
+            text = text.replace(name, f"--images={name.removeprefix('folder:')!r}", 1)
         raise UserError(text) from None

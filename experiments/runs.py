@@ -12,9 +12,9 @@ from typing import Any
 
 import numpy as np
 
+from experiments import parts
 from gan.errors import UserError
 from gan.metrics.keys import Key
-from scripts import parts
 from trainers.logs import evaluated
 from trainers.workdir import evaluations
 from trainers.workdir.flags import flag_texts

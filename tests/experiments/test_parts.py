@@ -6,10 +6,10 @@ import sys
 
 import pytest
 
+from experiments import experiment, parts, run_flags
 from gan import registry
 from gan.errors import UserError
 from gan.options import Grouped
-from scripts import experiment, parts
 from trainers.workdir.flags import write_flags
 
 _numbers = itertools.count()
@@ -83,7 +83,7 @@ def test_options_of_every_type_come_back_from_flags_txt(module, tmp_path):
         "limit": None, "extra": 3, "image_size": None, "eval_metrics": None,
     }  # fmt: skip
     write_flags(tmp_path, names | values)
-    read = experiment.read_flags(tmp_path, trust_code=True)
+    read = run_flags.read(tmp_path, trust_code=True)
     assert read["image_size"] is None and read["eval_metrics"] is None
     (architecture,), (penalty,) = (
         parts.of_kind(parts.find(read), kind) for kind in ("architecture", "penalty")
@@ -111,7 +111,7 @@ def test_two_penalties_with_an_equal_option_have_a_flag_each(module, tmp_path):
     assert found[1].arguments({}) == {} and found[2].options["hard_gamma"].default == 5.0
     values = NAMES | {"penalty": penalties, "r1_gamma": 3.0, "soft_r1_gamma": 4.0, "gamma": 6.0}
     write_flags(tmp_path, values | {"hard_gamma": 7.0})
-    read = experiment.read_flags(tmp_path, trust_code=True)
+    read = run_flags.read(tmp_path, trust_code=True)
     assert [p.arguments(read) for p in parts.of_kind(parts.find(read), "penalty")] == [
         {"r1_gamma": 3.0}, {"r1_gamma": 4.0, "gamma": 6.0}, {"gamma": 7.0},
     ]  # fmt: skip
@@ -194,7 +194,7 @@ def test_an_option_named_as_a_kind_names_parts_whose_options_are_flags_in_turn(m
 
 def test_what_a_library_has_not_written_as_flags_becomes_some():
     values = {"callbacks": "keras.callbacks:EarlyStopping,keras.callbacks:ReduceLROnPlateau"}
-    found = parts.find(NAMES | values, experiment.ROOTS)
+    found = parts.find(NAMES | values, run_flags.ROOTS)
     stop, reduce = parts.of_kind(found, "callbacks")
     assert stop.flags["patience"] == "patience"
     assert reduce.flags["patience"] == "ReduceLROnPlateau_patience"

@@ -3,11 +3,11 @@
 import dataclasses
 import math
 
+from experiments.compression import Compression
 from gan.compression import search, variants
 from gan.compression.search import Limits
 from gan.compression.variants import Student, Variant
 from gan.errors import UserError
-from scripts._compression import Compression
 
 
 def seek(work: Compression, limits: Limits, trials: int) -> None:

@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
+from experiments.runs import Curve
 from gan import plots
-from scripts._runs import Curve
 
 _DASHES = ("-", "--", ":", "-.")
 _COLUMNS = 3

@@ -1,38 +1,29 @@
 """From names and values to an experiment: data, networks and trainer, and back from a workdir.
 
 The values that make an experiment are the options of its parts (`gan.options`).
-They are written to `flags.txt`, itself a flag file, so that a run can be resumed, judged and
-repeated from its folder alone.
 """
 
 import dataclasses
 import math
-from collections.abc import Mapping, Sequence
+import os
+from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import tensorflow as tf
 
+from experiments import parts, run_flags
+from experiments.settings import Names, RunOptions
 from gan import options, origin
-from gan.data import Source, load, same_but_place
-from gan.data import absolute as absolute_name
+from gan.data import Source, load
 from gan.data.classes import require_examples
 from gan.data.reading import check_memory
 from gan.errors import MissingError, UserError
-from scripts import _places, parts
-from scripts.settings import Names, RunOptions
 from trainers.base import Trainer
 from trainers.checkpoints import Checkpoints
 from trainers.distribution import make_strategy
 from trainers.groups import within
-from trainers.workdir.code import admit_code
 from trainers.workdir.data import check_data, data_then
-from trainers.workdir.flags import flag_texts
-from trainers.workdir.paths import Workdir
-
-# Whose options the flags of a training run are.
-ROOTS = (Names, RunOptions)
 
 
 @dataclass
@@ -54,7 +45,7 @@ def build(
     values: Mapping[str, Any],
     strategy: tf.distribute.Strategy | None = None,
     *,
-    workdir: str | Path = "",
+    workdir: str | os.PathLike[str] = "",
 ) -> Experiment:
     """Builds data, networks and trainer.
 
@@ -110,41 +101,6 @@ def load_source(values: Mapping[str, Any]) -> Source:
     return load(values.get("dataset", Names().dataset), **own)
 
 
-def absolute(values: Mapping[str, Any]) -> dict[str, Any]:
-    """The values with all paths made absolute: so a run's folder can be used from anywhere."""
-    names = _places.paths(parts.find(values, ROOTS))
-    return {name: _places.absolute(name, value, names) for name, value in values.items()}
-
-
-def read_flags(
-    workdir: str | Path, *, dataset: str = "", trust_code: bool = False
-) -> dict[str, Any]:
-    """The typed values of a run's `flags.txt`.
-
-    Args:
-        workdir: of the run.
-        dataset: the same data in another place, if it was moved.
-        trust_code: import what its flags name outside of the project.
-
-    Raises:
-        UserError: not a run's folder, or it names such code and isn't trusted.
-    """
-    # Callbacks are of training alone: nobody else has to trust them.
-    texts = {n: text for n, text in flag_texts(workdir).items() if n != "callbacks"}
-    admit_code(Path(workdir), texts, trust=trust_code)
-    values: dict[str, Any] = dict(texts)
-    found = parts.find(texts)
-    known = [*options.of(RunOptions).items(), *(o for part in found for o in part.options.items())]
-    for flag, option in known:
-        if flag in texts:
-            values[flag] = parts.read(flag, option, texts[flag])
-    if dataset and not same_but_place(values["dataset"], dataset):
-        raise UserError(
-            f"--dataset={dataset!r}: the run's is {values['dataset']!r}; say where that is now."
-        )
-    return values | ({"dataset": absolute_name(dataset)} if dataset else {})
-
-
 def feature_net(values: Mapping[str, Any]) -> dict[str, Any]:
     """The net that a run is judged by while it trains, and its weights, as an Evaluator takes them.
 
@@ -164,10 +120,10 @@ def judged_domain(run: Experiment) -> str:
 
 
 def restore(
-    workdir: str | Path,
+    workdir: str | os.PathLike[str],
     checkpoint: str = "latest",
     *,
-    dataset: str = "",
+    dataset: str | None = None,
     trust_code: bool = False,
 ) -> Experiment:
     """The experiment of a workdir with a checkpoint's state, on one device.
@@ -176,12 +132,12 @@ def restore(
         workdir: of a run.
         checkpoint: "latest", "best" or a step.
         dataset: where the run's data is now, if it was moved.
-        trust_code: see `read_flags`.
+        trust_code: see `run_flags.read`.
 
     Raises:
         UserError: no run, no such checkpoint, or its data is not there or has changed.
     """
-    values = read_flags(workdir, dataset=dataset, trust_code=trust_code)
+    values = run_flags.read(workdir, dataset=dataset, trust_code=trust_code)
     try:
         experiment = build(values, workdir=workdir)
     except MissingError as error:
@@ -195,42 +151,6 @@ def restore(
     ):
         raise UserError(f"--workdir={str(workdir)!r} has no checkpoint yet.")
     return experiment
-
-
-def check_resumable(
-    workdir: Path,
-    values: Mapping[str, Any],
-    found: Sequence[parts.Part] | None = None,
-    *,
-    flag: str = "workdir",
-) -> None:
-    """Refuses to resume a run with other options than it was started with.
-
-    Args:
-        workdir: with the run's `flags.txt`, if it was started.
-        values: of now.
-        found: the parts whose options they are, which say what may differ; a training run's by
-            default.
-        flag: that names the folder.
-
-    Raises:
-        UserError: names the first flag that differs.
-    """
-    if not Workdir(workdir).flags.is_file():
-        return
-    before = flag_texts(workdir)
-    found = parts.find(values, ROOTS) if found is None else found
-    names = _places.paths(found)
-    free = {name for part in found for name, option in part.options.items() if option.free}
-    for name, value in sorted(values.items()):
-        if name in free or name not in before:
-            continue
-        then, now = (options.write(_places.absolute(name, v, names)) for v in (before[name], value))
-        if then != now and not _places.moved(name, then, now, workdir, names):
-            raise UserError(
-                f"--{name}={options.write(value)} differs from --{name}={before[name]}, with which "
-                f"the run in {str(workdir)!r} was started; take that value or another --{flag}."
-            )
 
 
 def summary(experiment: Experiment) -> str:

@@ -9,13 +9,18 @@ import keras
 import numpy as np
 import pytest
 
+from experiments import seeking
+from experiments.compression import Compression
+from experiments.settings import CompressOptions
 from gan.compression import report, variants
 from gan.compression.search import Limits
 from gan.errors import UserError
 from gan.metrics import reference
 from gan.metrics.features import Features
-from scripts import _seeking
-from scripts._compression import Compression
+
+
+def told(folder: Path) -> CompressOptions:
+    return CompressOptions(workdir=folder, out=folder)
 
 
 def made(folder: Path, protocol=None) -> Compression:
@@ -23,7 +28,7 @@ def made(folder: Path, protocol=None) -> Compression:
     generator = keras.Model(z, keras.layers.Dense(3, kernel_initializer="ones")(z))
     trainer = types.SimpleNamespace(inference=lambda: generator)
     evaluator = types.SimpleNamespace(protocol=protocol or {"seed": 0, "shape": (8, 8, 1)})
-    return Compression(types.SimpleNamespace(trainer=trainer), folder, evaluator)
+    return Compression(types.SimpleNamespace(trainer=trainer), told(folder), evaluator)
 
 
 @pytest.fixture
@@ -54,7 +59,7 @@ def test_figures_are_kept_for_what_was_judged_alike_on_this_machine(tmp_path, ju
     assert other.keras_figures()["calls"] == 3
     assert "since its machine changed" in capsys.readouterr().out
     other.generator.layers[-1].kernel.assign(np.zeros((2, 3)))
-    again = Compression(other.run, tmp_path, other.evaluator)
+    again = Compression(other.run, told(tmp_path), other.evaluator)
     assert again.keras_figures()["calls"] == 4
     assert "since its sha256 changed" in capsys.readouterr().out
 
@@ -113,7 +118,7 @@ def test_files_of_another_generator_are_not_added_to(tmp_path):
     made(tmp_path).begin()
     work.generator.layers[-1].kernel.assign(np.zeros((2, 3)))
     with pytest.raises(UserError, match="holds files of another generator"):
-        Compression(work.run, tmp_path, work.evaluator).begin()
+        Compression(work.run, told(tmp_path), work.evaluator).begin()
 
 
 def test_flags_bind_only_what_they_had_a_part_in(tmp_path):
@@ -159,41 +164,41 @@ KB = {"float32": 400.0, "float16": 200.0, "dynamic": 110.0, "int8": 100.0}
 
 def test_a_search_tries_what_costs_no_training_first(capsys):
     work = Workshop(KB, lambda v: 1.0 + (1 - v.student.width))
-    _seeking.seek(work, Limits(kb=150), trials=1)
+    seeking.seek(work, Limits(kb=150), trials=1)
     names = [v.name for v in work.made]
     assert names[:3] == ["float32", "int8", "dynamic"]  # float16 does not fit
     assert [s.width for s in work.trained] == [0.35]  # --trials counts what was trained
-    assert _seeking.search.choose(work.judged, Limits(kb=150))[0]["name"] == "int8"
+    assert seeking.search.choose(work.judged, Limits(kb=150))[0]["name"] == "int8"
 
 
 def test_what_fits_without_training_is_enough_where_no_student_does():
     kb = KB | {"int8": 1e6}  # as of layers that int8 does not shrink
     work = Workshop(kb, lambda v: 1.0)
-    _seeking.seek(work, Limits(kb=150), trials=1)
+    seeking.seek(work, Limits(kb=150), trials=1)
     assert [v.name for v in work.made] == ["float32", "dynamic"] and not work.trained
     with pytest.raises(UserError, match=r"the smallest, slim0\.125_pruned0\.9_int8, takes"):
-        _seeking.seek(Workshop(kb, lambda v: 1.0), Limits(kb=1), trials=1)
+        seeking.seek(Workshop(kb, lambda v: 1.0), Limits(kb=1), trials=1)
 
 
 def test_without_trials_there_are_the_generators_own_files():
     work = Workshop(KB, lambda v: 1.0)
-    _seeking.seek(work, Limits(kb=150), trials=0)
+    seeking.seek(work, Limits(kb=150), trials=0)
     assert [v.name for v in work.made] == ["float32", "int8", "dynamic"] and not work.trained
 
 
 def test_without_a_base_there_is_nothing_to_compare_with():
     with pytest.raises(UserError, match=r"float32\.tflite has no FID"):
-        _seeking.seek(Workshop(KB, lambda v: None), Limits(kb=150), trials=1)
+        seeking.seek(Workshop(KB, lambda v: None), Limits(kb=150), trials=1)
 
 
 def test_rounding_that_costs_much_is_trained_in():
     work = Workshop(KB, lambda v: 1.0 + (v.precision == "int8" and not v.student.aware))
-    _seeking.seek(work, Limits(kb=150), trials=1)
+    seeking.seek(work, Limits(kb=150), trials=1)
     # The best is no int8 file: dynamic costs nothing.
     assert [v.name for v in work.made if v.student.aware] == []
     dear = KB | {"dynamic": 1e6, "float16": 1e6, "float32": 1e6}
     work = Workshop(
         dear, lambda v: 1.0 + 0.1 * (v.precision == "int8") + 0.1 * (v.student.width < 1)
     )
-    _seeking.seek(work, Limits(kb=150), trials=1)
+    seeking.seek(work, Limits(kb=150), trials=1)
     assert [v.name for v in work.made if v.student.aware] == ["qat_int8"]

@@ -9,8 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import keras
-from absl import flags, logging
+from absl import logging
 
+from experiments import experiment, provenance, students
+from experiments.settings import CompressOptions
 from gan.compression import calibration, export, placement, report
 from gan.compression.runner import latency_ms
 from gan.compression.variants import Student, Variant
@@ -18,23 +20,25 @@ from gan.errors import UserError
 from gan.files import to_json, write_json, write_whole
 from gan.generators import weights_sha256
 from gan.metrics.evaluation import Evaluator
-from scripts import _provenance, _students, experiment
-
-FLAGS = flags.FLAGS
 
 
 class Compression:
     """One generator, its students and their files, in a folder that a stopped one goes on in."""
 
-    def __init__(self, run: experiment.Experiment, out: Path, evaluator: Evaluator) -> None:
+    def __init__(
+        self, run: experiment.Experiment, options: CompressOptions, evaluator: Evaluator
+    ) -> None:
         """Keeps what is needed.
 
         Args:
             run: restored.
-            out: the folder.
+            options: of the compression.
             evaluator: judges every file.
         """
-        self.run, self.out, self.evaluator = run, out, evaluator
+        assert options.workdir and options.out
+        self.run, self.options, self.evaluator = run, options, evaluator
+        self.out = Path(options.out)
+        self._run_name = Path(options.workdir).resolve().name
         self.generator = run.trainer.inference()
         self.identity = weights_sha256(self.generator)
         self._protocol = evaluator.protocol  # of what it will do
@@ -48,17 +52,17 @@ class Compression:
         """What a report says of where its figures come from."""
         trainer = self.run.trainer
         run = {
-            "run": Path(FLAGS.workdir).resolve().name,
+            "run": self._run_name,
             "step": trainer.step,
             "images": trainer.images,
             "ema": bool(trainer.ema),
             "generator_sha256": self.identity,
         }
-        return run | _provenance.made()
+        return run | provenance.made()
 
     def source(self) -> dict[str, Any]:
         """Where the generator comes from, for the files' metadata."""
-        run = {"run": Path(FLAGS.workdir).resolve().name, "weights_sha256": self.identity}
+        run = {"run": self._run_name, "weights_sha256": self.identity}
         return run | self.run.trainer.about()
 
     def begin(self) -> None:
@@ -100,8 +104,10 @@ class Compression:
 
     def measure(self, student: Student) -> tuple[float, float]:
         """What a student's int8 file will cost, see `cost`, whatever it will have learnt."""
-        path = self.out / ".untrained.tflite"
-        write_whole(path, self._content(_students.cut(self.generator, student), "int8"))
+        path = self.out / ".cost.tflite"
+        write_whole(
+            path, self._content(students.sized(self.generator, student, self.options), "int8")
+        )
         try:
             kb, milliseconds = self.cost(path)
         finally:
@@ -117,14 +123,17 @@ class Compression:
     def representative(self, generator: keras.Model) -> calibration.Representative:
         """What sets int8's ranges: not the z that files are judged on."""
         return calibration.representative(
-            generator, count=FLAGS.calibration, seed=FLAGS.seed + 1, source=self.run.source
+            generator,
+            count=self.options.calibration,
+            seed=self.options.seed + 1,
+            source=self.run.source,
         )
 
     def _student(self, student: Student) -> keras.Model:
         if student not in self.students:
-            print(f"{student.name} learns for {FLAGS.finetune_kimg:g} kimg.", flush=True)
+            print(f"{student.name} learns for {self.options.finetune_kimg:g} kimg.", flush=True)
             folder = self.out / "students" / student.name
-            self.students[student] = _students.trained(self.run, student, folder)
+            self.students[student] = students.trained(self.run, student, folder, self.options)
         return self.students[student]
 
     def _float32(self, student: Student) -> bytes:
@@ -139,8 +148,8 @@ class Compression:
             generator,
             precision=precision,
             data=self.representative(generator),
-            keep_float=FLAGS.keep_float if int8 else (),
-            quantizer=FLAGS.quantizer if int8 else "converter",
+            keep_float=self.options.keep_float if int8 else (),
+            quantizer=self.options.quantizer if int8 else "converter",
             about=self.source(),
         )
 
@@ -180,7 +189,7 @@ class Compression:
     ) -> dict[str, Any]:
         """Figures from `judged/`, where they are of this very thing, judged alike, and here."""
         path = self.out / "judged" / f"{name}.json"
-        machine = _provenance.machine()
+        machine = provenance.machine()
         # Through JSON, as what is kept went.
         key = json.loads(
             to_json(

@@ -10,11 +10,11 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from experiments.settings import Names, RunOptions
 from gan import options, origin, registry
 from gan.data import load
 from gan.errors import CodeError, UserError
 from gan.options import Grouped, Option
-from scripts.settings import Names, RunOptions
 
 # Flags that every script has from its libraries.
 RESERVED = frozenset({
@@ -221,3 +221,25 @@ def every() -> dict[str, list[tuple[str, Option]]]:
                 option = dataclasses.replace(option, free=option.free or named.free)
                 found.setdefault(option.name, []).append((f"--{kind}={spelling}", option))
     return found
+
+
+def unknown(
+    name: str, ours: Iterable[str], every: Mapping[str, Sequence[tuple[str, Option]]]
+) -> str:
+    """What is said of a flag that an experiment has not: whose it is, or which is the nearest.
+
+    Args:
+        name: of the flag.
+        ours: the flags there are.
+        every: see `every`; {} where no parts are named.
+    """
+    owners = {flag: [owner for owner, _ in of if owner] for flag, of in every.items()}
+    theirs = " or ".join(owners.get(name, []))
+    if theirs:
+        return f"--{name}: is a flag of {theirs}."
+    ours = list(ours)
+    near = registry.nearest(name, [*ours, *owners])
+    guess = f" Did you mean {near!r}?" if near else ""
+    if near and near not in ours:
+        guess = f" Did you mean {near!r}, a flag of {' or '.join(owners[near])}?"
+    return f"flag {name!r} is not known.{guess}"

@@ -1,0 +1,1 @@
+"""What the scripts do, as plain functions, for notebooks and other programs."""

@@ -1,0 +1,194 @@
+"""Samples of a generator, or an image translator's work, as arrays and as a picture of a grid.
+
+The generator is a run's, a Keras file's or an exported LiteRT file's. A translator's grid shows
+images of the run's data, or those of a folder, each with its translation to the right.
+"""
+
+import math
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from experiments import experiment
+from experiments.settings import GenerateOptions
+from gan import data, files, generators, images
+from gan.errors import UserError
+from gan.interface import Image
+from gan.sampling import Sampler
+
+_MOST_PIXELS = 2**28
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """What was drawn.
+
+    Attributes:
+        samples: float32 (N, H, W, C) in [-1, 1]; of a translator its translations.
+        labels: int32 (N,), the class of each; None where there are no classes.
+        inputs: float32 (N, H, W, C), what was translated; None where nothing was.
+    """
+
+    samples: np.ndarray
+    labels: np.ndarray | None = None
+    inputs: np.ndarray | None = None
+
+
+def generate(options: GenerateOptions) -> Drawn:
+    """Draws samples, and writes a grid of them to `options.out`.
+
+    Raises:
+        UserError: options that do not go together, no such generator, one that makes no images,
+            or the picture cannot be written.
+    """
+    check(options)
+    if not options.out:
+        raise UserError("--out is missing: the PNG to write, such as --out=grid.png.")
+    if not os.fspath(options.out).endswith(".png"):
+        raise UserError(f"--out={options.out!r}: expected a file that ends in .png.")
+    files.check_output("out", options.out)
+    drawn = draw(options)
+    columns = options.columns or math.ceil(math.sqrt(options.count))
+    if drawn.labels is not None and not options.columns:
+        columns = math.ceil(options.count / len(np.unique(drawn.labels)))
+    samples = drawn.samples
+    save(samples if drawn.inputs is None else beside(drawn.inputs, samples), columns, options)
+    return drawn
+
+
+def draw(options: GenerateOptions) -> Drawn:
+    """Draws samples, and writes nothing.
+
+    Raises:
+        UserError: see `generate`.
+    """
+    check(options)
+    run = None
+    if options.workdir:
+        run = experiment.restore(
+            options.workdir,
+            options.checkpoint or "latest",
+            dataset=options.dataset or "",
+            trust_code=options.trust_code,
+        )
+    sampler = run.trainer.sampler() if run else generators.load(str(options.model))
+    if sampler.interface.image:
+        if options.classes:
+            raise UserError(f"--classes={','.join(options.classes)}: a translator has no classes.")
+        inputs = to_translate(run, sampler.interface.image, options)
+        return Drawn(sampler(inputs), inputs=inputs)
+    if options.images:
+        what = f"--workdir={options.workdir!r}" if run else f"--model={options.model!r}"
+        raise UserError(f"--images={options.images!r}: {what} draws from z and takes no pictures.")
+    label = labels(options.classes, sampler, options.count)
+    if not isinstance(sampler.interface.output, Image):
+        raise UserError("This generator draws points, not images; scripts.evaluate judges them.")
+    return Drawn(sampler(sampler.latents(options.count, options.seed), label), label)
+
+
+def check(options: GenerateOptions) -> None:
+    """Raises UserError for options that do not go together, or values that cannot work."""
+    if bool(options.workdir) == bool(options.model):
+        raise UserError("Say which generator: either --workdir=RUN or --model=FILE.")
+    for name, most in (("count", 100_000), ("scale", 100)):
+        value = getattr(options, name)
+        if not 1 <= value <= most:
+            raise UserError(f"--{name}={value}: expected 1 to {most:,}.")
+    if options.columns is not None and not 1 <= options.columns <= options.count:
+        raise UserError(
+            f"--columns={options.columns}: expected at least 1 and at most "
+            f"--count={options.count}, or none for a square."
+        )
+    if not 0 <= options.seed < 2**31:
+        raise UserError(f"--seed={options.seed}: expected 0 to {2**31 - 1}.")
+    if options.model and options.checkpoint is not None:
+        raise UserError(f"--checkpoint={options.checkpoint} is for a run, not for --model.")
+
+
+def labels(classes: Sequence[str] | None, sampler: Sampler, count: int) -> np.ndarray | None:
+    """A label a sample, class after class in even shares; None for an unconditional generator.
+
+    Raises:
+        UserError: classes the generator does not have.
+    """
+    if not sampler.num_classes:
+        if classes:
+            raise UserError(f"--classes={','.join(classes)}: this generator is not conditional.")
+        return None
+    for text in classes or ():
+        number = text.isascii() and text.isdigit() and len(text) < 10
+        if not number or int(text) >= sampler.num_classes:
+            raise UserError(f"--classes={text!r}: expected 0 to {sampler.num_classes - 1}.")
+    chosen = [int(text) for text in classes or ()] or list(range(sampler.num_classes))
+    return np.sort(np.resize(np.asarray(chosen, np.int32), count), kind="stable")
+
+
+def beside(inputs: np.ndarray, outputs: np.ndarray) -> np.ndarray:
+    """Inputs and their translations, side by side: float32 (count, H, 2 W, C)."""
+    if inputs.shape[-1] == 1:
+        inputs = np.repeat(inputs, outputs.shape[-1], axis=-1)
+    return np.concatenate([inputs, outputs], axis=2)
+
+
+def pictures(image: Image, folder: str, count: int) -> np.ndarray:
+    """The first pictures of a folder, as a translator takes them.
+
+    Raises:
+        UserError: no such folder, or pictures of another size that cannot be made to fit.
+    """
+    height, width, channels = image.shape
+    square = height == width
+    try:
+        found = data.load(
+            f"folder:{folder}",
+            image_size=height if square else None,
+            center_crop=square,
+            channels=channels,
+        )
+        if found.spec.shape != tuple(image.shape):
+            raise UserError(f"they are {found.spec.shape[1]}x{found.spec.shape[0]}.")
+    except UserError as error:
+        reason = str(error).replace(f"folder:{folder}: ", "")
+        if not square:  # to which nothing here resizes
+            reason = f"it takes pictures of {width}x{height} pixels: {reason.split(':')[0]}"
+        raise UserError(f"--images={folder!r}: {reason}") from None
+    return np.asarray(next(iter(found.ordered(count)))[found.spec.domains[0]])
+
+
+def to_translate(
+    run: experiment.Experiment | None, image: Image, options: GenerateOptions
+) -> np.ndarray:
+    """Pictures for a translator: those of --images, or of its run's data.
+
+    Raises:
+        UserError: there are none.
+    """
+    if options.images:
+        return pictures(image, os.fspath(options.images), options.count)
+    if run is None:
+        raise UserError(
+            f"--model={options.model!r} translates pictures: give some by --images=DIR."
+        )
+    spec = run.source.spec
+    return np.asarray(next(iter(run.source.ordered(options.count)))[spec.domain_of(image.domain)])
+
+
+def save(samples: np.ndarray, columns: int, options: GenerateOptions) -> None:
+    """Writes the grid.
+
+    Raises:
+        UserError: more pixels than a picture should have, or it cannot be written.
+    """
+    out = options.out
+    assert out
+    height, width = samples.shape[1:3]
+    pixels = len(samples) * (height + 2) * (width + 2) * options.scale**2
+    if pixels > _MOST_PIXELS:
+        raise UserError(
+            f"--count={options.count} --scale={options.scale}: a picture of {pixels:,} pixels; "
+            f"expected at most {_MOST_PIXELS:,}."
+        )
+    with files.reported("out", out):
+        images.save_png(out, images.grid(samples, columns), scale=options.scale)

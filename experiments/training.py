@@ -1,0 +1,248 @@
+"""Trains an experiment in a folder of its own; on the same folder it goes on where it was."""
+
+import contextlib
+import dataclasses
+import os
+import types
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import tensorflow as tf
+
+from callbacks.collapse_alarm import CollapseAlarm
+from callbacks.nan_guard import TrainingDiverged
+from experiments import experiment, run_flags
+from experiments.experiment import Experiment
+from experiments.settings import RunOptions
+from experiments.training_callbacks import callbacks_of
+from gan import files
+from gan.errors import UserError
+from gan.metrics.declared import declared
+from gan.options import of
+from trainers.base import Trainer
+from trainers.checkpoints import Checkpoints
+from trainers.distribution import any_worker, is_chief, make_strategy
+from trainers.progress import whole_images
+from trainers.workdir.code import keep_code
+from trainers.workdir.data import record_data
+from trainers.workdir.flags import write_flags
+from trainers.workdir.lock import locked
+from trainers.workdir.log import read_log
+from trainers.workdir.paths import Workdir
+
+
+@dataclass(frozen=True)
+class Training:
+    """A training about to begin or to go on, and later what came of it.
+
+    Attributes:
+        experiment: data and trainer.
+        options: of the run.
+        resumed: the step it goes on from; None for a new run.
+        trained: whether it has seen all its images already.
+        lacking: what a run that is trained has not left yet.
+        failure: why it ended badly: it diverged, or collapsed; "" if it did not.
+    """
+
+    experiment: Experiment
+    options: RunOptions
+    resumed: int | None
+    trained: bool
+    lacking: list[str]
+    failure: str = ""
+
+    @property
+    def workdir(self) -> Path:
+        """Folder of the run."""
+        return Path(self.options.workdir or "")
+
+    @property
+    def trainer(self) -> Trainer:
+        """That of the experiment."""
+        return self.experiment.trainer
+
+
+def train(
+    values: Mapping[str, Any], started: Callable[[Training], None] = lambda training: None
+) -> Training:
+    """Builds or resumes an experiment, trains it to its end, leaves the generators' files.
+
+    Args:
+        values: option -> value, of the run (`experiments.settings.RunOptions`) and of the parts
+            that it names; what is absent takes its default. The run goes into `workdir`.
+        started: called once, before the first step.
+
+    Returns:
+        The end: its trainer's `interrupted` is a signal that ended it early, after which the same
+        call goes on.
+
+    Raises:
+        UserError: values that cannot work, or data or a folder that is not what it was.
+    """
+    values, options = resolved(values)
+    if not options.workdir:
+        raise UserError("--workdir is missing: say where the run goes, as in --workdir=runs/first.")
+    check(options, values)
+    files.check_output("workdir", options.workdir, folder=True)
+    strategy = _strategy(options)
+    with contextlib.ExitStack() as held:
+        lock(held, strategy, options)
+        built = experiment.build(values, strategy, workdir=options.workdir)
+        return _run(built, options, started)
+
+
+def dry_run(values: Mapping[str, Any]) -> str:
+    """The resolved experiment and the size of its networks, as text; nothing is written.
+
+    Raises:
+        UserError: see `train`.
+    """
+    values, options = resolved(values)
+    check(options, values)
+    return experiment.summary(experiment.build(values, _strategy(options)))
+
+
+def resolved(values: Mapping[str, Any]) -> tuple[dict[str, Any], RunOptions]:
+    """All options of an experiment, paths absolute, and of them those of the run, as given."""
+    values = run_flags.complete(values)
+    options = RunOptions(**{name: values[name] for name in of(RunOptions)})
+    return run_flags.absolute(values), options
+
+
+def _strategy(options: RunOptions) -> tf.distribute.Strategy:
+    if options.deterministic:
+        tf.config.experimental.enable_op_determinism()
+    return make_strategy(options.strategy, worker_timeout=options.worker_timeout)
+
+
+def check(options: RunOptions, values: Mapping[str, Any]) -> None:
+    """Looks at a run's options before anything is built.
+
+    Raises:
+        UserError: values that cannot work, or other than those the run was started with.
+    """
+    for name in of(RunOptions):
+        value = getattr(options, name)
+        if name.endswith("_kimg") and value is not None:
+            positive(name, value)
+    for name in ("keep_checkpoints", "steps_per_loop"):
+        if getattr(options, name) < 1:
+            raise UserError(f"--{name}={getattr(options, name)}: expected at least 1.")
+    if options.eval_samples is not None and options.eval_samples < 2:
+        raise UserError(f"--eval_samples={options.eval_samples}: expected at least 2, or none.")
+    check_best_by(options)
+    if options.max_rollbacks < 0:
+        raise UserError(f"--max_rollbacks={options.max_rollbacks}: expected at least 0.")
+    if options.workdir:
+        run_flags.check_resumable(Path(options.workdir), values)
+
+
+def positive(name: str, value: float) -> None:
+    """Raises UserError unless an option is more than 0."""
+    if value <= 0:
+        nullable = types.NoneType in of(RunOptions)[name].types
+        never = ", or none for never" if nullable else ""
+        raise UserError(f"--{name}={value:g}: expected more than 0{never}.")
+
+
+def check_best_by(options: RunOptions) -> None:
+    """Raises UserError where what an evaluation measures cannot say what is best by --best_by."""
+    metrics = options.eval_metrics or ("fid", "modes")
+    known = {name: key for name, key in declared(metrics).items() if key.better}
+    if options.best_by and options.best_by not in known:
+        raise UserError(
+            f"--best_by={options.best_by!r}: of what is measured (--eval_metrics), "
+            f"{', '.join(known) or 'nothing'} has a direction."
+        )
+
+
+def lock(held: contextlib.ExitStack, strategy: tf.distribute.Strategy, options: RunOptions) -> None:
+    """Takes the workdir for this process, or for all workers: the chief asks.
+
+    Raises:
+        UserError: another process has it, or it cannot be written to.
+    """
+    workdir = os.fspath(options.workdir or "")
+    refused: UserError | None = None
+    if is_chief(strategy):
+        try:
+            with files.reported("workdir", workdir):
+                held.enter_context(locked(workdir))
+        except UserError as error:
+            refused = error
+    if any_worker(strategy, refused is not None):
+        raise refused or UserError(f"--workdir={workdir!r}: the chief cannot have it.")
+
+
+def _run(built: Experiment, options: RunOptions, started: Callable[[Training], None]) -> Training:
+    """Resumes, trains, leaves the generators' files."""
+    trainer, workdir = built.trainer, Path(options.workdir or "")
+    chief = is_chief(trainer.distribute_strategy)
+    checkpoints = Checkpoints(workdir, keep=options.keep_checkpoints, best_by=options.best_by)
+    resumed = checkpoints.restore(trainer)
+    trained = trainer.images >= whole_images(options.total_kimg)
+    lacking = missing(trainer, options, workdir) if trained and chief else []
+    training = Training(built, options, resumed, trained, lacking)
+    if trained and not any_worker(trainer.distribute_strategy, bool(lacking)):
+        started(training)
+        return training
+    callbacks = callbacks_of(built, options, workdir, checkpoints)
+    if chief:
+        write_flags(workdir, built.values)
+        record_data(workdir, built.source, anew=resumed is None)
+        keep_code(workdir, built.values)
+    started(training)
+    try:
+        # What ends a run is part of it: trained to its end, this makes the last line and pictures.
+        trainer.fit(
+            built.source,
+            total_kimg=options.total_kimg,
+            callbacks=callbacks,
+            steps_per_loop=options.steps_per_loop,
+            eval_every_kimg=options.eval_every_kimg,
+        )
+    except TrainingDiverged as error:
+        return dataclasses.replace(training, failure=str(error))
+    except (OSError, tf.errors.OpError) as error:
+        raise _unwritable(error, workdir, checkpoints) from error
+    alarms = [c for c in callbacks if isinstance(c, CollapseAlarm) and c.stopped]
+    through = trainer.images >= whole_images(options.total_kimg)
+    if chief and not alarms and (through or not trainer.interrupted):  # A callback may end it.
+        for name in trainer.averaged:
+            trainer.save_generator(Workdir(workdir).generator(name), name)
+    failure = f"stopped by a {alarms[0].stopped}" if alarms and not trainer.interrupted else ""
+    return dataclasses.replace(training, failure=failure)
+
+
+def missing(trainer: Trainer, options: RunOptions, workdir: Path) -> list[str]:
+    """What a run that was killed at its end has not left yet."""
+    newest = Checkpoints(workdir).path(trainer.step).stat().st_mtime_ns
+    lies, lacking = Workdir(workdir), []
+    for name in trainer.averaged:
+        path = lies.generator(name)
+        # One that is older than the last checkpoint is of an earlier end.
+        if not path.is_file() or path.stat().st_mtime_ns < newest:
+            lacking.append(path.name)
+    events = read_log(lies.metrics).events
+    if not events or events[-1].step < trainer.step:
+        lacking.append("the last line of its log")
+    if options.image_every_kimg is not None and not lies.pictures(trainer.images):
+        lacking.append("the last pictures")
+    return lacking
+
+
+def _unwritable(
+    error: OSError | tf.errors.OpError, workdir: Path, checkpoints: Checkpoints
+) -> Exception:
+    """A full disk as a line that says what is safe; another error as it is."""
+    for reason in map(os.strerror, files.DISK_ERRORS):
+        if reason in str(error):  # TensorFlow's own writers give no number.
+            steps = checkpoints.steps()
+            saved = f"is saved up to step {steps[-1]}" if steps else "has no checkpoint yet"
+            return UserError(
+                f"--workdir={str(workdir)!r} cannot be written: {reason}. The run {saved}; "
+                "once there is room, the same command goes on from there."
+            )
+    return error

@@ -1,0 +1,103 @@
+"""The callbacks of a training run, in the order in which they add to the logs and read them."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import keras
+
+from callbacks.checkpoint import Checkpoint
+from callbacks.collapse_alarm import CollapseAlarm
+from callbacks.evaluation import Evaluation
+from callbacks.image_grid import ImageGrid
+from callbacks.lr_decay import LearningRateDecay
+from callbacks.metrics_log import MetricsLog
+from callbacks.nan_guard import NaNGuard
+from callbacks.progress_bar import ProgressBar
+from callbacks.tensorboard_scalars import TensorBoardScalars
+from experiments import experiment, parts, run_flags
+from experiments.settings import RunOptions
+from gan import origin
+from gan.errors import UserError
+from gan.metrics.evaluation import Evaluator
+from trainers.checkpoints import Checkpoints
+from trainers.distribution import is_chief
+
+
+def callbacks_of(
+    run: experiment.Experiment, options: RunOptions, workdir: Path, checkpoints: Checkpoints
+) -> list[keras.callbacks.Callback]:
+    """Those that its options ask for."""
+    chief = is_chief(run.trainer.distribute_strategy)
+    found: list[keras.callbacks.Callback] = []
+    evaluator = None
+    if options.eval_every_kimg is not None:
+        evaluator = Evaluator(
+            run.source,
+            domain=experiment.judged_domain(run),
+            metrics=options.eval_metrics,
+            feature_net=options.feature_net,
+            feature_weights=options.feature_weights,
+            num_samples=options.eval_samples,
+            seed=run.trainer.seed,
+            labels=options.eval_labels,
+            split=run.values.get("split", "train"),
+            cache=True,
+        )
+        found.append(
+            Evaluation(evaluator, at_start=options.eval_at_start, share=options.eval_share)
+        )
+    # Behind the evaluation, whose figures they may go by, and before the log, which has theirs.
+    found += own_callbacks(run.values)
+    if options.on_collapse != "off":
+        found.append(
+            CollapseAlarm(
+                run.source,
+                checkpoints,
+                evaluator=evaluator,
+                action=options.on_collapse,
+                alarm_every_kimg=options.alarm_every_kimg,
+                max_rollbacks=options.max_rollbacks,
+            )
+        )
+    found.append(
+        LearningRateDecay(
+            options.lr_decay, total_kimg=options.total_kimg, start=options.lr_decay_start
+        )
+    )
+    if chief:
+        found.append(
+            MetricsLog(
+                workdir,
+                log_every_kimg=options.log_every_kimg,
+                sinks=[TensorBoardScalars(workdir)],
+            )
+        )
+    # Behind the log, so that the bad value is in it, and before whatever would draw or save it.
+    found.append(NaNGuard(workdir))
+    if chief:
+        if options.image_every_kimg is not None:
+            found.append(ImageGrid(run.source, workdir, image_every_kimg=options.image_every_kimg))
+        found.append(ProgressBar())
+    found.append(Checkpoint(checkpoints, checkpoint_every_kimg=options.checkpoint_every_kimg))
+    return found
+
+
+def own_callbacks(values: Mapping[str, Any]) -> list[keras.callbacks.Callback]:
+    """Those of --callbacks.
+
+    Raises:
+        UserError: one that cannot be made of its flags.
+    """
+    found: list[keras.callbacks.Callback] = []
+    for part in parts.of_kind(parts.find(values, run_flags.ROOTS), "callbacks"):
+        name = getattr(part.function, "__name__", "callback")
+        try:
+            callback = origin.call(part.function, **part.arguments(values))
+        except (TypeError, ValueError) as error:
+            raise UserError(f"--callbacks: {name}: {error}") from error
+        if not isinstance(callback, keras.callbacks.Callback):
+            kind = type(callback).__name__
+            raise UserError(f"--callbacks: {name} returned a {kind}, not a Keras callback.")
+        found.append(callback)
+    return found
