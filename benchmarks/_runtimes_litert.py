@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from gan.compression.interpreter import open_interpreter
+from gan.compression.device.interpreter import open_interpreter
 
 Call = Callable[[np.ndarray], np.ndarray]
 

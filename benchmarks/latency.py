@@ -10,7 +10,7 @@ from pathlib import Path
 
 from absl import app, flags
 
-from gan.compression.runner import latency_ms
+from gan.compression.device.runner import latency_ms
 
 _ROUNDS = flags.DEFINE_integer("rounds", 15, "times each file is measured")
 _THREADS = flags.DEFINE_integer("threads", 1, "CPU threads")

@@ -41,7 +41,7 @@ from absl import flags
 from benchmarks import _runtimes_graph
 from experiments import experiment
 from gan.architectures.resnet import resnet
-from gan.compression import export
+from gan.compression.files import export
 from gan.data.spec import Spec
 from gan.errors import UserError
 from gan.sampling import latents

@@ -7,7 +7,7 @@ import keras
 import numpy as np
 from absl import logging
 
-from gan.compression import pruning
+from gan.compression.students import pruning
 from gan.errors import UserError
 from trainers.progress import whole_images
 

@@ -18,9 +18,11 @@ from experiments import experiment, parts, run_flags, seeking, students
 from experiments.compression import Compression
 from experiments.settings import CompressOptions
 from gan import files
-from gan.compression import debugging, export, quantization, report, search, variants
-from gan.compression.search import Limits
-from gan.compression.variants import Student, Variant
+from gan.compression.files import export, quantization
+from gan.compression.report import debugging, report
+from gan.compression.students import search, variants
+from gan.compression.students.search import Limits
+from gan.compression.students.variants import Student, Variant
 from gan.errors import UserError
 from gan.interface import Image
 from gan.metrics.evaluation import Evaluator

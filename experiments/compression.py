@@ -13,9 +13,11 @@ from absl import logging
 
 from experiments import experiment, provenance, students
 from experiments.settings import CompressOptions
-from gan.compression import calibration, export, placement, report
-from gan.compression.runner import latency_ms
-from gan.compression.variants import Student, Variant
+from gan.compression.device import placement
+from gan.compression.device.runner import latency_ms
+from gan.compression.files import calibration, export
+from gan.compression.report import report
+from gan.compression.students.variants import Student, Variant
 from gan.errors import UserError
 from gan.files import to_json, write_json, write_whole
 from gan.generators import weights_sha256

@@ -4,9 +4,9 @@ import dataclasses
 import math
 
 from experiments.compression import Compression
-from gan.compression import search, variants
-from gan.compression.search import Limits
-from gan.compression.variants import Student, Variant
+from gan.compression.students import search, variants
+from gan.compression.students.search import Limits
+from gan.compression.students.variants import Student, Variant
 from gan.errors import UserError
 
 

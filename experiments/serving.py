@@ -13,7 +13,7 @@ from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
-from gan.compression.runner import LiteRTSampler
+from gan.compression.device.runner import LiteRTSampler
 from gan.errors import UserError
 from gan.interface import Image
 

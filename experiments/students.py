@@ -19,8 +19,8 @@ from callbacks.tensorboard_scalars import TensorBoardScalars
 from experiments import experiment
 from experiments.settings import CompressOptions
 from gan.architectures import Networks
-from gan.compression import pruning, slimming
-from gan.compression.variants import Student
+from gan.compression.students import pruning, slimming
+from gan.compression.students.variants import Student
 from gan.data import Spec
 from gan.errors import UserError
 from gan.generators import load_keras

@@ -40,7 +40,7 @@ def load(path: str | os.PathLike[str], *, flag: str = "model") -> Sampler:
     _check_name(path, flag, (".keras", ".tflite"))
     if Path(path).suffix == ".tflite":
         # They load the LiteRT interpreter, which a Keras file has no use for.
-        from gan.compression import isolated, runner
+        from gan.compression.device import isolated, runner
 
         isolated.try_out(path)
         return runner.LiteRTSampler(path)

@@ -13,7 +13,7 @@ from callbacks.nan_guard import TrainingDiverged
 from experiments.compressing import compress
 from experiments.settings import CompressOptions
 from experiments.students import StudentInterruptedError
-from gan.compression import table
+from gan.compression.report import table
 from scripts import cli
 
 

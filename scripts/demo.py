@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from gan import files, options
-from gan.compression import report, table
+from gan.compression.report import report, table
 from scripts import cli
 from trainers.workdir.flags import check_version
 from trainers.workdir.lock import locked

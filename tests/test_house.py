@@ -34,25 +34,25 @@ CONTRACTS = {
         {"keras.src.utils.file_utils"},
         "tests/gan/metrics/nets/test_keras.py",
     ),
-    "gan/compression/flatbuffer.py": (
+    "gan/compression/files/flatbuffer.py": (
         {"ai_edge_litert.schema_py_generated", "ai_edge_litert.tools.flatbuffer_utils"},
-        "tests/gan/compression/test_flatbuffer.py",
+        "tests/gan/compression/files/test_flatbuffer.py",
     ),
-    "gan/compression/interpreter.py": (
+    "gan/compression/device/interpreter.py": (
         {"_get_ops_details"},
-        "tests/gan/compression/test_interpreter.py",
+        "tests/gan/compression/device/test_interpreter.py",
     ),
-    "gan/compression/pruning.py": (
+    "gan/compression/students/pruning.py": (
         {"tensorflow_model_optimization.python.core.sparsity.keras.pruning_impl"},
-        "tests/gan/compression/test_pruning_engine.py",
+        "tests/gan/compression/students/test_pruning_engine.py",
     ),
-    "gan/compression/quantization.py": (
+    "gan/compression/files/quantization.py": (
         {
             "tensorflow.lite.python.convert.mlir_quantize",
             "_experimental_calibrate_only",
             "_experimental_disable_per_channel_quantization_for_dense_layers",
         },
-        "tests/gan/compression/test_quantization.py",
+        "tests/gan/compression/files/test_quantization.py",
     ),
 }
 

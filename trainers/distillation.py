@@ -11,7 +11,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from gan.compression.fake_quant import FakeQuantized
+from gan.compression.students.fake_quant import FakeQuantized
 from gan.data import Spec
 from gan.errors import UserError
 from gan.generators import load_keras

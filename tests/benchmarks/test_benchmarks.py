@@ -7,7 +7,7 @@ import sys
 import keras
 import pytest
 
-from gan.compression import export
+from gan.compression.files import export
 
 pytestmark = pytest.mark.slow
 ROOT = pathlib.Path(__file__).resolve().parents[2]

@@ -10,7 +10,7 @@ from callbacks.metrics_log import MetricsLog
 from callbacks.pruning import Pruning
 from callbacks.tensorboard_scalars import TensorBoardScalars
 from gan.architectures import Networks
-from gan.compression.pruning import kernels, sparsity
+from gan.compression.students.pruning import kernels, sparsity
 from gan.errors import UserError
 from layers import Conv2D, Conv2DTranspose, Dense
 from trainers.distribution import make_strategy

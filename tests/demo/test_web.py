@@ -21,8 +21,8 @@ from chromium import browser
 
 from experiments import serving as web
 from gan.architectures.dcgan import dcgan
-from gan.compression.export import to_tflite
-from gan.compression.runner import LiteRTSampler
+from gan.compression.device.runner import LiteRTSampler
+from gan.compression.files.export import to_tflite
 from gan.data.spec import Spec
 from gan.errors import UserError
 from gan.sampling import KerasSampler, balanced_labels, latents

@@ -12,8 +12,9 @@ import pytest
 from experiments import seeking
 from experiments.compression import Compression
 from experiments.settings import CompressOptions
-from gan.compression import report, variants
-from gan.compression.search import Limits
+from gan.compression.report import report
+from gan.compression.students import variants
+from gan.compression.students.search import Limits
 from gan.errors import UserError
 from gan.metrics import reference
 from gan.metrics.features import Features

@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 
 from gan import generators
-from gan.compression import flatbuffer, isolated
-from gan.compression.export import to_tflite
+from gan.compression.device import isolated
+from gan.compression.files import flatbuffer
+from gan.compression.files.export import to_tflite
 from gan.errors import UserError
 from gan.files import write_whole
 from gan.sampling import latents

@@ -11,8 +11,9 @@ from gan import generators
 from gan.architectures.dcgan import dcgan
 from gan.architectures.mlp import mlp
 from gan.architectures.resnet_translator import resnet_translator
-from gan.compression import runner, slimming
-from gan.compression.export import to_tflite
+from gan.compression.device import runner
+from gan.compression.files.export import to_tflite
+from gan.compression.students import slimming
 from gan.data.spec import Spec
 from gan.errors import UserError
 from gan.interface import Image, Interface, Label, Latent, Option, Vector, declare, interface_of
@@ -147,7 +148,7 @@ def test_a_strangers_record_ends_in_one_line(tmp_path, change) -> None:
 
 
 def test_a_files_metadata_must_be_what_it_does(tmp_path) -> None:
-    from gan.compression import flatbuffer
+    from gan.compression.files import flatbuffer
 
     content = to_tflite(drawing())
     record = flatbuffer.metadata(content)

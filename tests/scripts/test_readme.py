@@ -102,7 +102,7 @@ def test_every_file_the_readme_names_is_there():
 def test_the_snippet_for_devices_draws_without_tensorflow(tmp_path):
     """docs/on_device.md's program, on a conditional file; any other import would end it."""
     from gan.architectures.dcgan import dcgan
-    from gan.compression.export import to_tflite
+    from gan.compression.files.export import to_tflite
     from gan.data.spec import Spec
 
     page = (Path(scripts.__file__).parent.parent / "docs" / "on_device.md").read_text()

@@ -7,7 +7,7 @@ import tensorflow as tf
 from toys import ToySource, assert_equal, numbers
 
 from gan.architectures import Networks
-from gan.compression import slimming
+from gan.compression.students import slimming
 from gan.errors import UserError
 from layers import Dense
 from trainers.checkpoints import Checkpoints

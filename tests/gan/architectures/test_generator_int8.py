@@ -12,7 +12,7 @@ from gan.architectures import Networks
 from gan.architectures.dcgan import dcgan
 from gan.architectures.resnet import resnet
 from gan.architectures.resnet_translator import resnet_translator
-from gan.compression.interpreter import open_interpreter, ops
+from gan.compression.device.interpreter import open_interpreter, ops
 from gan.data.spec import Spec
 
 TINY: dict[str, Any] = {"width": 0.0625, "latent_dim": 16}

@@ -1,0 +1,1 @@
+"""`.tflite` files: exported from Keras, quantized, and rewritten for XNNPACK."""

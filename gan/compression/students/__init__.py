@@ -1,0 +1,1 @@
+"""Smaller networks from a trained one: fewer channels, zeros, weights that bear rounding."""
