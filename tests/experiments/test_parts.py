@@ -10,6 +10,7 @@ from experiments import experiment, parts, run_flags
 from gan import registry
 from gan.errors import UserError
 from gan.options import Grouped
+from trainers.distillation import Distillation
 from trainers.workdir.flags import write_flags
 
 _numbers = itertools.count()
@@ -190,6 +191,33 @@ def test_an_option_named_as_a_kind_names_parts_whose_options_are_flags_in_turn(m
     given = mine.arguments(values)
     for penalties in (given["penalty"], given["optimizer"].of("critic").keywords["penalty"]):
         assert [p.keywords for p in penalties] == [{"r1_gamma": 3.0}]
+
+
+def test_rates_may_change_on_resume_where_a_trainer_says_so(module, tmp_path):
+    name = module(
+        "from gan.options import Free, Grouped\n"
+        + MINE.format("*, learning_rate: Free[Grouped[float] | float] = 2e-4")
+    )
+    mine = NAMES | {"trainer": f"{name}:Mine"}
+    rates = {"learning_rate": Grouped(2e-4, {"discriminator": 8e-4})}
+    write_flags(tmp_path, mine | {"learning_rate": 2e-4})
+    run_flags.check_resumable(tmp_path, mine | rates)
+    write_flags(tmp_path, NAMES | {"learning_rate": 2e-4})
+    with pytest.raises(UserError, match=r"--learning_rate=0\.0002,discriminator=0\.0008 differs"):
+        run_flags.check_resumable(tmp_path, NAMES | rates)
+
+
+def test_a_student_takes_what_a_run_says_of_the_groups_that_it_has():
+    values = NAMES | {
+        "trainer": "vae_gan",
+        "optimizer": "adam,encoder=rmsprop",
+        "learning_rate": "1e-3,encoder=2e-3,discriminator=4e-3",
+        "beta_1": "0.25,encoder=0",
+    }
+    found = experiment.trainer_options(values, Distillation)
+    assert found["learning_rate"] == Grouped(1e-3, {"discriminator": 4e-3})
+    assert not found["optimizer"].own and "gamma" not in found
+    assert found["optimizer"].default.keywords == {"beta_1": Grouped(0.25)}
 
 
 def test_what_a_library_has_not_written_as_flags_becomes_some():
