@@ -65,7 +65,7 @@ class LogEvent:
         if not all(type(n) is int and n >= 0 for n in (step, images)):
             return None
         seconds = float(seconds) if type(seconds) in (int, float) else math.nan
-        keys, net = from_records(found.get("keys")), str(found.get("feature_net", ""))
+        keys, net = from_records(found.get("keys")), str(found.get("feature_net") or "")
         return LogEvent(step, images, seconds, values, keys, net)
 
 
