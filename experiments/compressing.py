@@ -20,6 +20,7 @@ from experiments.settings import CompressOptions
 from gan import files
 from gan.compression.files import export, quantization
 from gan.compression.report import debugging, report
+from gan.compression.report.folder import DeviceFolder
 from gan.compression.students import search, variants
 from gan.compression.students.search import Limits
 from gan.compression.students.variants import Student, Variant
@@ -131,12 +132,14 @@ class Compressed:
         chosen: the name of the variant that keeps the limits best; "" without one.
         why: why that one, or why none; "" where nothing was to be kept.
         files: variant -> its .tflite file.
+        folder: of all that was written.
     """
 
     report: dict[str, Any]
     chosen: str
     why: str
     files: dict[str, Path]
+    folder: DeviceFolder
 
 
 def compress(options: CompressOptions) -> Compressed:
@@ -173,7 +176,7 @@ def compress(options: CompressOptions) -> Compressed:
             fresh = not Workdir(out).flags.is_file()
             write_flags(out, values)
             # It is the sign that all is there: an earlier one must not vouch for files made anew.
-            (out / "report.json").unlink(missing_ok=True)
+            DeviceFolder(out).report.unlink(missing_ok=True)
         try:
             with files.reported("out", out, only=files.DISK_ERRORS):
                 make_all(work, wanted, limits, searching)
@@ -230,4 +233,5 @@ def finish(work: Compression, limits: Limits) -> Compressed:
         chosen={"name": chosen["name"], "why": why} if chosen else None,
         about=work.about(),
     )
-    return Compressed(result, chosen["name"] if chosen else "", why, dict(work.files))
+    name = chosen["name"] if chosen else ""
+    return Compressed(result, name, why, dict(work.files), work.folder)

@@ -17,6 +17,7 @@ from gan.compression.device import placement
 from gan.compression.device.runner import latency_ms
 from gan.compression.files import calibration, export
 from gan.compression.report import report
+from gan.compression.report.folder import DeviceFolder
 from gan.compression.students.variants import Student, Variant
 from gan.errors import UserError
 from gan.files import to_json, write_json, write_whole
@@ -40,6 +41,7 @@ class Compression:
         assert options.workdir and options.out
         self.run, self.options, self.evaluator = run, options, evaluator
         self.out = Path(options.out)
+        self.folder = DeviceFolder(options.out)
         self._run_name = Path(options.workdir).resolve().name
         self.generator = run.trainer.inference()
         self.identity = weights_sha256(self.generator)
@@ -73,7 +75,7 @@ class Compression:
         Raises:
             UserError: what is in it was made of another one.
         """
-        mark = self.out / "generator.sha256"
+        mark = self.folder.identity
         if mark.is_file() and mark.read_text(errors="replace").strip() != self.identity:
             raise UserError(
                 f"--out={str(self.out)!r} holds files of another generator: the run was trained "
@@ -85,8 +87,8 @@ class Compression:
     def bound(self) -> bool:
         """Whether the folder holds anything that the flags had a part in: students, int8 files."""
         free = {f"{name}.tflite" for name in export.PRECISIONS if name != "int8"}
-        return (self.out / "students").exists() or any(
-            path.name not in free for path in self.out.glob("*.tflite")
+        return self.folder.students.exists() or any(
+            path.name not in free for path in self.folder.files()
         )
 
     def make(self, variant: Variant) -> dict[str, Any]:
@@ -99,7 +101,7 @@ class Compression:
 
     def file(self, variant: Variant) -> Path:
         """A variant's file, exported if it is not there."""
-        path = self.out / f"{variant.name}.tflite"
+        path = self.folder.file(variant.name)
         if not path.is_file():
             self._export(variant, path)
         return path
@@ -134,7 +136,7 @@ class Compression:
     def _student(self, student: Student) -> keras.Model:
         if student not in self.students:
             print(f"{student.name} learns for {self.options.finetune_kimg:g} kimg.", flush=True)
-            folder = self.out / "students" / student.name
+            folder = self.folder.students / student.name
             self.students[student] = students.trained(self.run, student, folder, self.options)
         return self.students[student]
 
@@ -190,7 +192,7 @@ class Compression:
         self, what: str, name: str, sha256: str, judge: Callable[[], dict[str, Any]]
     ) -> dict[str, Any]:
         """Figures from `judged/`, where they are of this very thing, judged alike, and here."""
-        path = self.out / "judged" / f"{name}.json"
+        path = self.folder.figures(name)
         machine = provenance.machine()
         # Through JSON, as what is kept went.
         key = json.loads(

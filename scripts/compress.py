@@ -28,7 +28,8 @@ def main(options: CompressOptions) -> int:
         print(f"Interrupted while {stopped} learnt, and saved; the same command goes on.")
         return 128 + stopped.signal
     print(table.render(made.report))
-    print(f"Wrote {', '.join(f'{options.out}/report.{kind}' for kind in ('html', 'png', 'json'))}.")
+    written = (made.folder.page, made.folder.chart, made.folder.report)
+    print(f"Wrote {', '.join(str(path) for path in written if path.is_file())}.")
     if made.chosen:
         print(f"Chosen: {made.why}.")
     elif made.why:

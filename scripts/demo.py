@@ -15,6 +15,7 @@ from pathlib import Path
 
 from gan import files, options
 from gan.compression.report import report, table
+from gan.compression.report.folder import DeviceFolder
 from scripts import cli
 from trainers.workdir.flags import check_version
 from trainers.workdir.lock import locked
@@ -71,7 +72,8 @@ def run_missing(out: Path, demo: DemoOptions) -> int:
     """Runs what is missing, then shows the table and where the pictures are."""
     start = time.monotonic()
     run, device, grid = out / "train", out / "device", out / "int8_samples.png"
-    shown = report.read(device / "report.json")
+    made = DeviceFolder(device)
+    shown = report.read(made.report)
     fresh = not (grid.is_file() and shown)
     if fresh:
         step(
@@ -94,17 +96,17 @@ def run_missing(out: Path, demo: DemoOptions) -> int:
             eval_samples=demo.eval_samples,
         )
     if not grid.is_file():
-        model = device / "pruned_int8.tflite"
+        model = made.file("pruned_int8")
         step("Generating with the pruned int8 file", "generate", model=model, out=grid)
     print()
-    print(table.render(report.read(device / "report.json") or {}))
+    print(table.render(report.read(made.report) or {}))
     pictures = Workdir(run).samples
     last = max(pictures.glob("fake_*.png"), default=pictures)
     print(f"\nSamples in training        {last}")
     print(f"Samples of the int8 file   {grid}")
-    print(f"Variants for the same z    {device / 'comparison.png'}")
-    print(f"What each cost             {device / 'report.html'}")
-    page = shlex.quote(f"MODEL={device / 'pruned_int8.tflite'}")
+    print(f"Variants for the same z    {made.comparison}")
+    print(f"What each cost             {made.page}")
+    page = shlex.quote(f"MODEL={made.file('pruned_int8')}")
     print(f"In the browser             make web {page}")
     print(f"Watch the training         {cli.command('tensorboard.main', logdir=run)}")
     if fresh:

@@ -16,6 +16,7 @@ from keras import Model as KerasModel
 from gan import images, plots
 from gan.compression.device import cost, isolated, placement, runner
 from gan.compression.report import charts, page, table
+from gan.compression.report.folder import DeviceFolder
 from gan.files import write_json, write_whole
 from gan.metrics.evaluation import Evaluator
 from gan.sampling import KerasSampler, Sampler
@@ -134,14 +135,14 @@ def write_report(
         evaluator: the one that judged.
         generator: the Keras model the float32 file was made from, for a row of its own among the
             samples.
-        columns: samples a variant in `comparison.png`.
+        columns: samples of each variant in `comparison.png`.
         chosen: {"name": of a variant, "why": a line}, or None.
         about: where the figures come from, ready for JSON: the run, date, command, machine.
 
     Returns:
         What `report.json` holds.
     """
-    out = Path(out)
+    folder = DeviceFolder(out)
     report = {
         "about": dict(about or {}),
         "variants": [dict(v) for v in variants],
@@ -150,20 +151,19 @@ def write_report(
         "chosen": None if chosen is None else dict(chosen),
     }
     rows = _samples(files, evaluator, generator, max(columns, 25))
-    images.save_png(
-        out / "comparison.png", charts.comparison({name: x[:columns] for name, x in rows.items()})
-    )
+    first = {name: x[:columns] for name, x in rows.items()}
+    images.save_png(folder.comparison, charts.comparison(first))
     chart = None
     if plots.available():
         net = evaluator.protocol.get("feature_net", "")
         chart = charts.png(variants, chosen=(chosen or {}).get("name", ""), feature_net=net)
-        write_whole(out / "report.png", chart)
+        write_whole(folder.chart, chart)
     # The same number of pixels for all: 5 x 5 samples of up to 64 pixels, fewer of larger ones.
     side = max(2, min(5, 400 // max(next(iter(rows.values())).shape[1:3])))
     grids = {name: charts.grid_png(images.grid(x[: side**2], side)) for name, x in rows.items()}
-    write_whole(out / "report.html", page.render(report, grids, chart).encode())
+    write_whole(folder.page, page.render(report, grids, chart).encode())
     # The sign that all is there, so it comes last.
-    write_json(out / "report.json", report)
+    write_json(folder.report, report)
     return report
 
 
