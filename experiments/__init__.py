@@ -1,1 +1,1 @@
-"""What the scripts do, as plain functions, for notebooks and other programs."""
+"""The work of the scripts as plain functions, for notebooks and other programs."""

@@ -1,7 +1,7 @@
 """Compares runs: tables and a plot of their metrics against images seen.
 
-Runs that differ in --seed alone are one group: a mean and its standard error. Where groups were not
-judged alike, it says in what.
+Runs that differ in --seed alone form a group, shown as a mean and its standard error. Where groups
+were evaluated in different ways, footnotes say how these differ.
 """
 
 import os
@@ -13,24 +13,24 @@ from pathlib import Path
 import numpy as np
 
 from experiments import curves
-from experiments.runs import Curve, Evaluation, Group, grouped, read, statistics
+from experiments.runs import Curve, Group, Result, grouped, read, statistics
 from experiments.settings import CompareOptions
 from gan import files, plots, registry
 from gan.errors import UserError
 from gan.metrics.keys import Key, label
 
 DEFAULT_PLOT = "compare.png"
-NOT_ALIKE = "Not judged alike; do not compare across these letters:"
+NOT_ALIKE = "Evaluated in different ways; do not compare across these letters:"
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """What a comparison found.
+    """Runs compared.
 
     Attributes:
         text: the tables.
-        notes: what a reader of them should know.
-        plot: the picture's file; None where there is none.
+        notes: remarks on the tables, one line each.
+        plot: file of the plot; None if there is none.
     """
 
     text: str
@@ -44,17 +44,17 @@ def compare(
     """Reads runs, compares them, and writes the plot.
 
     Args:
-        folders: of the runs.
-        options: of the comparison.
+        folders: the runs' folders.
+        options: what to compare and where to plot it; None for the defaults.
 
     Raises:
-        UserError: no run to compare, one that holds no evaluation, a metric that none has, or a
-            picture that cannot be written.
+        UserError: there is no run to compare, one holds no evaluation, none has a metric of
+            --metrics, or the plot cannot be written.
     """
     options = options or CompareOptions()
     check(folders, options)
     runs = [read(Path(folder)) for folder in folders]
-    groups, unsaid = grouped(runs)
+    groups, unnamed = grouped(runs)
     chosen = choose(groups, options.metrics or ())
     footnotes = Footnotes()
     curved = [g for g in groups if any(g.curve(metric) is not None for metric in chosen)]
@@ -74,9 +74,9 @@ def compare(
         for metric in panels
     }
     lines = []
-    if unsaid:
-        more = f" and {len(unsaid) - 8} flags more" if len(unsaid) > 8 else ""
-        lines += [f"The groups differ in {', '.join(unsaid[:8])}{more}.", ""]
+    if unnamed:
+        more = f" and {len(unnamed) - 8} flags more" if len(unnamed) > 8 else ""
+        lines += [f"The groups differ in {', '.join(unnamed[:8])}{more}.", ""]
     if panels:
         lines += curve_tables(panels, chosen, titles, options.against, lines_below)
     lines += evaluation_tables(groups, chosen, footnotes)
@@ -102,10 +102,10 @@ def compare(
 
 
 class Footnotes:
-    """Letters for protocols, and a line for each letter that says what it stands for.
+    """Letters for protocols, and one line per letter that says what it stands for.
 
     Attributes:
-        lines: so far.
+        lines: the lines so far.
     """
 
     def __init__(self) -> None:
@@ -132,11 +132,11 @@ class Footnotes:
 
 
 def title(key: Key, nets: Iterable[str] = ()) -> str:
-    """A metric's name, with its unit and what is better of it.
+    """A metric's name, its unit, and whether higher or lower is better.
 
     Args:
         key: as the runs declare it.
-        nets: the feature nets of the rows below: one is named here, of more the footnotes tell.
+        nets: the feature nets of the rows below: a single one is named here, several in footnotes.
     """
     distinct = set(nets)
     name = label(key.name, distinct.pop()) if len(distinct) == 1 else key.name
@@ -161,7 +161,7 @@ def aligned(rows: Sequence[Sequence[str]]) -> list[str]:
 
 
 def curve_row(name: str, key: Key, curve: Curve, against: str) -> list[str]:
-    """A group's row: its last value, and the best of its mean curve."""
+    """A group's row: the last and the best value of its mean curve."""
     x = curve.images / 1000 if against == "images" else curve.seconds
     row = [name, str(curve.runs), figure(key, curve.mean[-1], curve.error[-1]), f"{x[-1]:.6g}"]
     if not key.better:
@@ -177,7 +177,7 @@ def curve_tables(
     against: str,
     notes: Sequence[str],
 ) -> list[str]:
-    """A table a metric, and how the protocols of its rows differ."""
+    """One table per metric, and how the protocols of its rows differ."""
     unit = "kimg" if against == "images" else "seconds"
     lines = ["During training (metrics.jsonl), ± one standard error over seeds", ""]
     for metric, of_groups in panels.items():
@@ -192,10 +192,10 @@ def curve_tables(
 def evaluation_tables(
     groups: Sequence[Group], keys: Mapping[str, Key], footnotes: Footnotes
 ) -> list[str]:
-    """The same of evaluation.json.
+    """One table per metric of the evaluation.json files.
 
-    Runs of a group with different protocols have rows apart, and so has a file or a folder of
-    pictures that was judged beside the runs.
+    Runs of a group have a row for each protocol, and for each file or folder of pictures that was
+    evaluated with them.
     """
     lines, starred, before = [], False, len(footnotes.lines)
     for metric, key in keys.items():
@@ -203,11 +203,11 @@ def evaluation_tables(
         labels = footnotes.marks([members[0].protocol_of(metric) for _, members in rows])
         body = []
         for (name, members), mark in zip(rows, labels):
-            mean, error = statistics([[e.metrics[metric]] for e in members])
+            mean, error = statistics([[result.metrics[metric]] for result in members])
             star = ""
             if len(members) == 1 and metric in members[0].errors:
                 error, star, starred = np.asarray([members[0].errors[metric]]), "*", True
-            kimg = sorted({e.images / 1000 for e in members if e.images is not None})
+            kimg = sorted({r.images / 1000 for r in members if r.images is not None})
             at = f"{kimg[0]:.6g}" if kimg else ""
             at += f"-{kimg[-1]:.6g}" if len(kimg) > 1 else ""
             value = figure(key, mean[0], error[0], star)
@@ -217,7 +217,7 @@ def evaluation_tables(
             head = ["", "seeds", "value", "at kimg"]
             lines += [title(key, nets), *aligned([head, *body]), ""]
     if lines:
-        lines = ["Judged on their own (evaluation.json)", "", *lines]
+        lines = ["By scripts.evaluate (evaluation.json)", "", *lines]
     if starred:
         lines += ["* of the estimate on one run: it says nothing about other seeds.", ""]
     if footnotes.lines[before:]:
@@ -225,19 +225,18 @@ def evaluation_tables(
     return lines
 
 
-def evaluation_rows(group: Group, metric: str) -> list[tuple[str, list[Evaluation]]]:
-    """The rows of a group in a metric's table: a name, and an evaluation of each run that has one.
+def evaluation_rows(group: Group, metric: str) -> list[tuple[str, list[Result]]]:
+    """The rows of a group in a metric's table: a name, and a result of each run that has one.
 
-    Of a run's evaluations of one subject by one protocol the last counts, whichever checkpoint it
-    was of.
+    Of a run's results for one subject by one protocol the last counts, whatever its checkpoint.
     """
-    rows: dict[tuple[str, str], dict[int, Evaluation]] = {}
+    rows: dict[tuple[str, str], dict[int, Result]] = {}
     for i, run in enumerate(group.runs):
-        for found in run.evaluations:
-            if metric in found.metrics:
-                key = (found.subject, str(sorted(found.protocol_of(metric).items())))
-                rows.setdefault(key, {})[i] = found
-    named = sorted(rows.items(), key=lambda item: bool(item[0][0]))  # the runs' own before files
+        for result in run.results:
+            if metric in result.metrics:
+                key = (result.subject, str(sorted(result.protocol_of(metric).items())))
+                rows.setdefault(key, {})[i] = result
+    named = sorted(rows.items(), key=lambda item: bool(item[0][0]))  # checkpoints before files
     return [
         (f"{group.name}: {subject}" if subject else group.name, list(members.values()))
         for (subject, _), members in named
@@ -245,28 +244,28 @@ def evaluation_rows(group: Group, metric: str) -> list[tuple[str, list[Evaluatio
 
 
 def choose(groups: Sequence[Group], wanted: Sequence[str]) -> dict[str, Key]:
-    """The metrics to show, those wanted or all that there are, as the first run declares them.
+    """The wanted metrics, or all, as the first run that declares them does.
 
     Raises:
-        UserError: one that no run has.
+        UserError: no run has a wanted metric.
     """
     runs = [run for group in groups for run in group.runs]
-    found = dict.fromkeys(name for run in runs for name in run.curves)
-    found |= dict.fromkeys(n for run in runs for e in run.evaluations for n in e.metrics)
+    names = dict.fromkeys(name for run in runs for name in run.curves)
+    names |= dict.fromkeys(n for run in runs for result in run.results for n in result.metrics)
     for name in wanted:
-        if name not in found:
-            raise UserError(registry.unknown("--metrics: metric", name, list(found)))
+        if name not in names:
+            raise UserError(registry.unknown("--metrics: metric", name, list(names)))
     declared: dict[str, Key] = {}
     for run in runs:
         declared = run.keys | declared
-    return {name: declared.get(name, Key(name)) for name in wanted or found}
+    return {name: declared.get(name, Key(name)) for name in wanted or names}
 
 
 def check(folders: Sequence[str | os.PathLike[str]], options: CompareOptions) -> None:
-    """Looks at what is asked for before anything is read.
+    """Checks the arguments before anything is read.
 
     Raises:
-        UserError: what is wrong with it.
+        UserError: one of them is wrong.
     """
     if not folders:
         raise UserError(
@@ -289,24 +288,24 @@ def check(folders: Sequence[str | os.PathLike[str]], options: CompareOptions) ->
 
 
 def remarks(groups: Sequence[Group], chosen: Mapping[str, Key]) -> list[str]:
-    """What a reader of the tables should know about the groups."""
-    found = []
+    """Notes on the groups for readers of the tables."""
+    notes = []
     for run in (run for group in groups for run in group.runs):
         for name, key in chosen.items():
-            own = run.keys.get(name, key)
-            if (own.better, own.unit) != (key.better, key.unit):
-                found.append(f"{run.folder}: its {title(own)} is shown as {title(key)}")
+            declared = run.keys.get(name, key)
+            if (declared.better, declared.unit) != (key.better, key.unit):
+                notes.append(f"{run.folder}: its {title(declared)} is shown as {title(key)}")
     for group in groups:
         seeds = [run.flags.get("seed", "") for run in group.runs]
         for seed in sorted({s for s in seeds if seeds.count(s) > 1}):
-            found.append(
+            notes.append(
                 f"{group.name}: {seeds.count(seed)} runs have seed {seed}; the standard errors "
                 "take them for independent"
             )
         for metric in chosen:
             having = sum(metric in run.curves for run in group.runs)
             if having and group.curve(metric) is None:
-                found.append(f"{group.name}: no image count at which all runs have {metric}")
+                notes.append(f"{group.name}: no image count at which all runs have {metric}")
             elif 0 < having < len(group.runs):
-                found.append(f"{group.name}: {having} of {len(seeds)} runs have {metric}")
-    return found
+                notes.append(f"{group.name}: {having} of {len(seeds)} runs have {metric}")
+    return notes

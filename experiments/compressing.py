@@ -1,9 +1,8 @@
-"""Takes a trained generator to a device.
+"""Compresses a trained generator for devices.
 
-Makes smaller students of it (slimmed, pruned, trained with int8's rounding), which learn from it
-and against its discriminator; exports each as .tflite; judges the files: report.json, report.html,
-report.png and comparison.png. With limits it looks for the variant to take. A stopped one goes on
-where it was.
+Trains smaller students of it (slimmed, pruned, with int8's rounding), exports them as .tflite files
+and evaluates these: report.json, report.html, report.png and comparison.png. With limits it
+searches for the best variant within them. A compression that was stopped goes on where it was.
 """
 
 import contextlib
@@ -33,18 +32,18 @@ from trainers.workdir.lock import locked
 from trainers.workdir.paths import Workdir
 
 VARIANTS = ("float32", "int8", "pruned_int8")
-_MOST = 1_000_000  # of anything that is counted
+_MOST = 1_000_000  # the largest value of options that count something
 
 
 def check_options(options: CompressOptions) -> None:
-    """Raises UserError for values that cannot work."""
+    """Raises UserError for a value that is missing or out of range."""
     for name in ("workdir", "out"):
         if not getattr(options, name):
             about = of(CompressOptions)[name].about.rstrip(".")
             raise UserError(f"--{name} is missing: --{name}=DIR, {about}.")
     out = Path(options.out or "")
     files.check_output("out", out, folder=True)
-    if Workdir(out).checkpoints.exists():  # its flags.txt would be lost
+    if Workdir(out).checkpoints.exists():  # flags.txt would be overwritten
         raise UserError(
             f"--out={options.out!r} is a run's folder; take another, such as "
             f"{str(Workdir(out).device)!r}."
@@ -84,16 +83,16 @@ def check_options(options: CompressOptions) -> None:
 
 
 def named(names: Sequence[str], options: CompressOptions) -> list[Variant]:
-    """The variants of these names; float32, which all are held against, is always there."""
-    found = [
+    """The variants of these names, and float32 first, since all others are compared with it."""
+    named_variants = [
         variants.parse(
             name, width=options.width, target_macs=options.target_macs, sparsity=options.sparsity
         )
         for name in dict.fromkeys(["float32", *names])
     ]
-    if options.keep_float and not any(v.precision == "int8" for v in found):
+    if options.keep_float and not any(v.precision == "int8" for v in named_variants):
         raise UserError("--keep_float is for int8 files, and --variants names none.")
-    return found
+    return named_variants
 
 
 def check(
@@ -102,10 +101,10 @@ def check(
     searching: bool,
     options: CompressOptions,
 ) -> None:
-    """Looks at the options in the light of the run, before anything is made or written.
+    """Checks that the run fits the options, before anything is written.
 
     Raises:
-        UserError: what could not be made of it.
+        UserError: the run makes no images, or one of the variants cannot be made of it.
     """
     if not isinstance(run.trainer.sampler().interface.output, Image):
         raise UserError(
@@ -118,21 +117,21 @@ def check(
         except UserError as error:
             raise UserError(f"--{error}") from None
     to_train = [variant.student for variant in wanted]
-    if searching:  # without students, there are the generator's own files to choose from
+    if searching:  # a run without students has the generator's own files to choose from
         to_train = [Student(width=0.5), Student(aware=True)] if students.has(run) else []
     students.check(run, to_train, options)
 
 
 @dataclass(frozen=True)
 class Compressed:
-    """What came of a compression.
+    """A finished compression.
 
     Attributes:
-        report: what report.json holds.
-        chosen: the name of the variant that keeps the limits best; "" without one.
-        why: why that one, or why none; "" where nothing was to be kept.
+        report: the content of report.json.
+        chosen: name of the best variant within the limits; "" if there is none.
+        why: why it was chosen, or why none was; "" if there were no limits.
         files: variant -> its .tflite file.
-        folder: of all that was written.
+        folder: the folder with all files.
     """
 
     report: dict[str, Any]
@@ -143,12 +142,12 @@ class Compressed:
 
 
 def compress(options: CompressOptions) -> Compressed:
-    """Makes or seeks the variants, and reports on all.
+    """Makes the variants, or searches for them, and writes the report.
 
     Raises:
-        StudentInterruptedError: by a signal; what was learnt is saved.
+        StudentInterruptedError: a signal ended a student's training; its state is saved.
         TrainingDiverged: a student's loss is not finite.
-        UserError: options that cannot work, no such run, or a run that has no such variants.
+        UserError: an option is wrong, or the run does not exist or has no such variants.
     """
     check_options(options)
     assert options.workdir and options.out
@@ -169,26 +168,26 @@ def compress(options: CompressOptions) -> Compressed:
     run_flags.check_resumable(out, values, [parts.Part("", None, options=known)], flag="out")
     work = Compression(run, options, make_evaluator(run, options))
     with contextlib.ExitStack() as held:
-        # Everything was looked at: from here on the folder is written to, by one process at a time.
+        # All checks are done: from here on the folder is written to, by one process at a time.
         with files.reported("out", out):
             held.enter_context(locked(out, flag="out"))
             work.begin()
             fresh = not Workdir(out).flags.is_file()
             write_flags(out, values)
-            # It is the sign that all is there: an earlier one must not vouch for files made anew.
+            # A report says that all files are there: an old one must not stand beside new files.
             DeviceFolder(out).report.unlink(missing_ok=True)
         try:
             with files.reported("out", out, only=files.DISK_ERRORS):
                 make_all(work, wanted, limits, searching)
                 return finish(work, limits)
         except BaseException:
-            if fresh and not work.bound:  # other flags are as good for what is there
+            if fresh and not work.bound:  # what is there does not depend on the flags
                 Workdir(out).flags.unlink(missing_ok=True)
             raise
 
 
 def make_evaluator(run: experiment.Experiment, options: CompressOptions) -> Evaluator:
-    """Judges as the run was judged, so that report and best checkpoint speak of one scale."""
+    """An evaluator like the run's, so that the report's figures compare with its checkpoints'."""
     named_net = {n: getattr(options, n) for n in ("feature_net", "feature_weights")}
     net = {n: value for n, value in named_net.items() if value is not None}
     return Evaluator(
@@ -205,7 +204,7 @@ def make_evaluator(run: experiment.Experiment, options: CompressOptions) -> Eval
 
 
 def make_all(work: Compression, wanted: Sequence[Variant], limits: Limits, searching: bool) -> None:
-    """Makes or seeks the variants."""
+    """Makes the wanted variants, or searches for variants within the limits."""
     if work.options.debug_layers:
         data = work.representative(work.generator)
         print(debugging.table(debugging.layer_losses(work.generator, data=data)))
@@ -216,12 +215,12 @@ def make_all(work: Compression, wanted: Sequence[Variant], limits: Limits, searc
     trials = work.options.trials if students.has(work.run) else 0
     if not trials:
         name = work.run.values["trainer"]
-        print(f"A run of --trainer={name} has no students: its own files are looked at.")
+        print(f"A run of --trainer={name} has no students: only its own generator is exported.")
     seeking.seek(work, limits, trials)
 
 
 def finish(work: Compression, limits: Limits) -> Compressed:
-    """Chooses, and writes the report."""
+    """Chooses the best variant within the limits, and writes the report."""
     chosen, why = search.choose(work.judged, limits) if limits.any else (None, "")
     result = report.write_report(
         work.out,

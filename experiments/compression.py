@@ -1,4 +1,4 @@
-"""One generator's way to files on a device, in a folder that a stopped compression goes on in."""
+"""A generator, its students and their files, in a folder in which a compression can go on."""
 
 import gzip
 import hashlib
@@ -26,17 +26,17 @@ from gan.metrics.evaluation import Evaluator
 
 
 class Compression:
-    """One generator, its students and their files, in a folder that a stopped one goes on in."""
+    """Makes and evaluates the files of a generator and its students, each of them once."""
 
     def __init__(
         self, run: experiment.Experiment, options: CompressOptions, evaluator: Evaluator
     ) -> None:
-        """Keeps what is needed.
+        """Reads nothing and writes nothing yet.
 
         Args:
-            run: restored.
-            options: of the compression.
-            evaluator: judges every file.
+            run: the restored run.
+            options: what to make, and how.
+            evaluator: evaluates every file.
         """
         assert options.workdir and options.out
         self.run, self.options, self.evaluator = run, options, evaluator
@@ -45,15 +45,15 @@ class Compression:
         self._run_name = Path(options.workdir).resolve().name
         self.generator = run.trainer.inference()
         self.identity = weights_sha256(self.generator)
-        self._protocol = evaluator.protocol  # of what it will do
+        self._protocol = evaluator.protocol
         self.students: dict[Student, keras.Model] = {Student(): self.generator}
-        self._whole: dict[Student, bytes] = {}
+        self._float32_files: dict[Student, bytes] = {}
         self.made: list[Variant] = []
         self.files: dict[str, Path] = {}
         self.judged: list[dict[str, Any]] = []
 
     def about(self) -> dict[str, Any]:
-        """What a report says of where its figures come from."""
+        """The report's note of where its figures come from: run, step, machine and versions."""
         trainer = self.run.trainer
         run = {
             "run": self._run_name,
@@ -65,15 +65,15 @@ class Compression:
         return run | provenance.made()
 
     def source(self) -> dict[str, Any]:
-        """Where the generator comes from, for the files' metadata."""
+        """Run, step and weights of the generator, for the files' metadata."""
         run = {"run": self._run_name, "weights_sha256": self.identity}
         return run | self.run.trainer.about()
 
     def begin(self) -> None:
-        """Marks the folder as that of this generator.
+        """Marks the folder as this generator's.
 
         Raises:
-            UserError: what is in it was made of another one.
+            UserError: it holds files of another generator.
         """
         mark = self.folder.identity
         if mark.is_file() and mark.read_text(errors="replace").strip() != self.identity:
@@ -85,14 +85,14 @@ class Compression:
 
     @property
     def bound(self) -> bool:
-        """Whether the folder holds anything that the flags had a part in: students, int8 files."""
+        """Whether the folder holds anything that depends on the flags: students or int8 files."""
         free = {f"{name}.tflite" for name in export.PRECISIONS if name != "int8"}
         return self.folder.students.exists() or any(
             path.name not in free for path in self.folder.files()
         )
 
     def make(self, variant: Variant) -> dict[str, Any]:
-        """Trains, exports and judges a variant, as far as that is not done: its figures."""
+        """Trains, exports and evaluates a variant, as far as that is not done; its figures."""
         if variant.name not in self.files:
             self.files[variant.name] = self.file(variant)
             self.made.append(variant)
@@ -107,7 +107,7 @@ class Compression:
         return path
 
     def measure(self, student: Student) -> tuple[float, float]:
-        """What a student's int8 file will cost, see `cost`, whatever it will have learnt."""
+        """`cost` of a student's int8 file, before the student is trained: it does not change."""
         path = self.out / ".cost.tflite"
         write_whole(
             path, self._content(students.sized(self.generator, student, self.options), "int8")
@@ -121,11 +121,11 @@ class Compression:
 
     @staticmethod
     def cost(path: Path) -> tuple[float, float]:
-        """A file's kB when gzipped, and milliseconds."""
+        """Size of a file in kB when gzipped, and its milliseconds per call."""
         return len(gzip.compress(path.read_bytes(), 9, mtime=0)) / 1000, latency_ms(path)
 
     def representative(self, generator: keras.Model) -> calibration.Representative:
-        """What sets int8's ranges: not the z that files are judged on."""
+        """Inputs that set int8's ranges: other z than those that files are evaluated on."""
         return calibration.representative(
             generator,
             count=self.options.calibration,
@@ -141,10 +141,10 @@ class Compression:
         return self.students[student]
 
     def _float32(self, student: Student) -> bytes:
-        """A student's float32 file, which its others must not outgrow: converted once for all."""
-        if student not in self._whole:
-            self._whole[student] = self._content(self._student(student), "float32")
-        return self._whole[student]
+        """A student's float32 file, which its other files must not outgrow; converted once."""
+        if student not in self._float32_files:
+            self._float32_files[student] = self._content(self._student(student), "float32")
+        return self._float32_files[student]
 
     def _content(self, generator: keras.Model, precision: str) -> bytes:
         int8 = precision == "int8"
@@ -158,11 +158,11 @@ class Compression:
         )
 
     def _export(self, variant: Variant, path: Path) -> None:
-        content = whole = self._float32(variant.student)
+        content = float32 = self._float32(variant.student)
         if variant.precision != "float32":
             content = self._content(self._student(variant.student), variant.precision)
-            export.check_growth(variant.name, content, whole)
-        temporary = self.out / ".unproved" / path.name  # its own name, for messages
+            export.check_growth(variant.name, content, float32)
+        temporary = self.out / ".unproved" / path.name  # the file's name, for messages
         write_whole(temporary, content)
         try:
             placement.require_one_partition(temporary)
@@ -172,7 +172,7 @@ class Compression:
         print(f"Wrote {path}, {len(content):,} bytes.", flush=True)
 
     def _judge(self, name: str, path: Path) -> dict[str, Any]:
-        """The figures of a file."""
+        """A file's figures."""
         reference = None if name == "float32" else self.files["float32"]
 
         def judge() -> dict[str, Any]:
@@ -191,10 +191,10 @@ class Compression:
     def _kept(
         self, what: str, name: str, sha256: str, judge: Callable[[], dict[str, Any]]
     ) -> dict[str, Any]:
-        """Figures from `judged/`, where they are of this very thing, judged alike, and here."""
+        """Figures from `judged/` if their sha256, protocol and machine are these, else new ones."""
         path = self.folder.figures(name)
         machine = provenance.machine()
-        # Through JSON, as what is kept went.
+        # As JSON gives it back, to compare it with what is stored.
         key = json.loads(
             to_json(
                 {

@@ -1,4 +1,4 @@
-"""The picture of `scripts.compare`: a panel a metric, a line a group of seeds."""
+"""The plot of `scripts.compare`: one panel per metric, one line per group."""
 
 import math
 from collections.abc import Container, Mapping, Sequence
@@ -27,11 +27,11 @@ def png(
 
     Args:
         panels: metric -> group -> curve.
-        groups: in the legend's order; a group has the same line in every panel.
-        titles: metric -> what stands above its panel.
-        lower: the metrics of which less is better.
+        groups: names in the legend's order; a group has the same line style in every panel.
+        titles: metric -> title of its panel.
+        lower: the metrics of which lower values are better.
         against: "images" or "seconds", on the x axis.
-        footnotes: lines below.
+        footnotes: lines of text below the panels.
 
     Returns:
         The PNG file's content.
@@ -86,7 +86,7 @@ def _dress(ax: Any, title: str, lower: bool, curves: Sequence[Curve]) -> None:
     least, most = means.min(), means.max()
     if np.array_equal(means, np.rint(means)):
         ax.yaxis.set_major_locator(MaxNLocator("auto", integer=True))
-    # A distance that falls through decades would hide where it ends.
+    # On a linear axis, a distance that falls by orders of magnitude would hide where it ends.
     if not (lower and least > 0 and most / least > 10):
         return
     # A band may reach below 0, where this axis has nothing.

@@ -1,8 +1,8 @@
-"""Judges a generator, or the pictures one wrote, and adds to evaluation.json.
+"""Evaluates a generator, or pictures it made, and adds the results to evaluation.json.
 
-Added is what was judged, its metrics, the protocol that they depend on, and on what machine by
-which command. What it held of other checkpoints, files, pictures or protocols stays. Judged are a
-run's checkpoints, its EMA weights where it keeps them.
+An entry holds what was evaluated, its metrics, the protocol they depend on, the command and the
+machine. Entries of other checkpoints, files, pictures or protocols stay. Of a run's checkpoints the
+EMA weights are evaluated, if it keeps them.
 """
 
 import math
@@ -29,20 +29,20 @@ from trainers.workdir.evaluations import Entry
 from trainers.workdir.flags import check_version, flag_texts
 from trainers.workdir.paths import Workdir
 
-# More would not fit into memory; a seed is 31 bits.
+# More samples would not fit into memory; a seed has 31 bits.
 _MOST_SAMPLES = 10_000_000
 _MOST_SEEDS = 1000
 _LAST_SEED = 2**31 - 1
 
 
 @dataclass(frozen=True)
-class Judged:
-    """What an evaluation found and where it is written.
+class Evaluated:
+    """The results of an evaluation.
 
     Attributes:
-        entries: of evaluation.json, one per subject.
-        out: the file that they were added to.
-        neighbours: picture of the samples nearest to training images, where that was asked for.
+        entries: the entries added to the file, one per subject.
+        out: the file, evaluation.json by default.
+        neighbours: picture of the samples nearest to training images, if that metric was chosen.
     """
 
     entries: list[Entry]
@@ -52,15 +52,15 @@ class Judged:
 
 def evaluate(
     options: EvaluateOptions, reference_options: Mapping[str, Any] | None = None
-) -> Judged:
-    """Judges what the options name, one subject after another; prints the figures of each.
+) -> Evaluated:
+    """Evaluates what the options name, one subject after another; prints the metrics of each.
 
     Args:
-        options: of all.
-        reference_options: those of the reference's own source, such as data_dir.
+        options: what to evaluate, and how.
+        reference_options: further options of the data set `reference`, such as data_dir.
 
     Raises:
-        UserError: options that do not go together, nothing to judge, or a file that cannot be
+        UserError: options do not go together, there is nothing to evaluate, or the file cannot be
             written.
     """
     check(options)
@@ -101,16 +101,16 @@ def evaluate(
     if not entries:
         raise UserError("no checkpoint could be judged: the lines above say why.")
     if "neighbours" not in evaluator.metrics or not source.spec.is_image:
-        return Judged(entries, out)
+        return Evaluated(entries, out)
     name = "" if run else f"_{Path(entries[-1].subject['name']).stem}"
     picture = out.with_name(f"neighbours{name}.png")
     with files.reported(flag, out):
         save_png(picture, evaluator.neighbour_picture())
-    return Judged(entries, out, picture)
+    return Evaluated(entries, out, picture)
 
 
 def check(options: EvaluateOptions) -> None:
-    """Raises UserError for flags that do not go together, or values that cannot work."""
+    """Raises UserError for options that do not go together or are out of range."""
     if not options.workdir and not ((options.images or options.model) and options.reference):
         raise UserError(
             "--workdir is missing: say which run to judge, or give --images=DIR or --model=FILE "
@@ -142,7 +142,7 @@ def check(options: EvaluateOptions) -> None:
 
 
 def check_translator(options: EvaluateOptions) -> None:
-    """Raises UserError for flags that say nothing to a function from images to images."""
+    """Raises UserError for options that have no meaning for a translator."""
     _refuse(
         options, ("seed", "seeds"), "with a translator: it draws no latents, so that no seed counts"
     )
@@ -162,14 +162,14 @@ def _refuse(options: EvaluateOptions, names: Sequence[str], why: str) -> None:
 
 
 def check_out(options: EvaluateOptions) -> tuple[str, Path]:
-    """The flag that names where to write, and the file, which can be written.
+    """The file to write, and the flag that names it.
 
     Raises:
-        UserError: it cannot, or holds something else.
+        UserError: it cannot be written, or holds something else.
     """
     if not options.out:
         workdir = options.workdir or ""
-        flag_texts(workdir)  # says what is wrong with it
+        flag_texts(workdir)  # raises if it is no run's folder
         path = Workdir(workdir).evaluations
         files.check_output("workdir", path)
         try:
@@ -192,22 +192,22 @@ def check_out(options: EvaluateOptions) -> tuple[str, Path]:
 def judge(
     evaluator: Evaluator, subject: Subject, seeds: Sequence[int], transform: Mapping[str, Any]
 ) -> Entry:
-    """An entry of evaluation.json; prints its metrics.
+    """Evaluates a subject and prints its metrics; returns the entry for evaluation.json.
 
     Args:
-        evaluator: to judge by.
-        subject: what to judge.
-        seeds: of the latents; the figures of several are means.
-        transform: of the reference, as far as it changes anything.
+        evaluator: measures the metrics.
+        subject: what to evaluate.
+        seeds: seeds of the latents; several give the metrics' means and standard errors.
+        transform: options of the reference's transform that change its images.
     """
-    found = [subject.judge(seed) for seed in seeds]
+    results = [subject.judge(seed) for seed in seeds]
     protocol = evaluator.protocol | ({"transform": dict(transform)} if transform else {})
     errors: dict[str, float] = {}
     if len(seeds) > 1:
         root = math.sqrt(len(seeds))
-        errors = {n: float(np.std([f[n] for f in found], ddof=1)) / root for n in found[0]}
+        errors = {n: float(np.std([r[n] for r in results], ddof=1)) / root for n in results[0]}
         protocol["seed"] = list(seeds)
-    metrics = {n: float(np.mean([f[n] for f in found])) for n in found[0]}
+    metrics = {n: float(np.mean([r[n] for r in results])) for n in results[0]}
     if subject.title:
         print(subject.title)
     for name, value in metrics.items():

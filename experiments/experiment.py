@@ -1,6 +1,6 @@
-"""From names and values to an experiment: data, networks and trainer, and back from a workdir.
+"""Builds an experiment (data, networks, trainer) from its options, or restores it from a workdir.
 
-The values that make an experiment are the options of its parts (`gan.options`).
+Its options are those of its parts (`gan.options`).
 """
 
 import dataclasses
@@ -31,9 +31,9 @@ class Experiment:
     """A trainer and what it trains on.
 
     Attributes:
-        values: every option by name, parts included.
+        values: option -> value, the names of the parts included.
         source: the data.
-        trainer: built, and restored if it came from a workdir.
+        trainer: the trainer, with the state of a checkpoint if it was restored.
     """
 
     values: dict[str, Any]
@@ -50,15 +50,15 @@ def build(
     """Builds data, networks and trainer.
 
     Args:
-        values: option -> value; what is absent takes its default.
+        values: option -> value; absent options have their defaults.
         strategy: where the trainer's variables live; one device by default.
-        workdir: of a run whose data this has to be.
+        workdir: the run's folder, to check that its data has not changed; "" checks nothing.
 
     Raises:
-        UserError: anything in the values that is wrong, or data that has changed.
+        UserError: a value is wrong, or the data has changed.
     """
-    found = parts.find(values)
-    (trainer,), (architecture,) = (parts.of_kind(found, k) for k in ("trainer", "architecture"))
+    named = parts.find(values)
+    (trainer,), (architecture,) = (parts.of_kind(named, k) for k in ("trainer", "architecture"))
     values = dataclasses.asdict(Names()) | dict(values)
     try:
         source = load_source(values)
@@ -73,7 +73,7 @@ def build(
     arguments = trainer.arguments(values)
     default = trainer.options.get("batch_size")
     batch_size = arguments.get("batch_size", default.default if default else 1)
-    # Real images, generated ones and the gradient of either, in float32, at the least.
+    # At the least: real images, generated images, and a gradient of one of them, in float32.
     size = 3 * 4 * batch_size * math.prod(source.spec.shape)
     check_memory(f"--batch_size={batch_size} examples of shape {source.spec.shape}", size)
     with (strategy or make_strategy("one")).scope():
@@ -82,30 +82,29 @@ def build(
 
 
 def trainer_options(values: Mapping[str, Any], trainer: type[Trainer]) -> dict[str, Any]:
-    """What of an experiment's values another trainer takes, parts with their options bound."""
-    (own,) = parts.of_kind(parts.find(values), "trainer")
-    taken = {k: v for k, v in own.arguments(values).items() if k in options.of(trainer)}
-    return {k: within(v, trainer.groups) for k, v in taken.items()}
+    """The options of an experiment's trainer that another trainer has too, parts bound."""
+    (before,) = parts.of_kind(parts.find(values), "trainer")
+    shared = {k: v for k, v in before.arguments(values).items() if k in options.of(trainer)}
+    return {k: within(v, trainer.groups) for k, v in shared.items()}
 
 
 def load_source(values: Mapping[str, Any]) -> Source:
-    """The data alone.
+    """The experiment's data alone.
 
     Raises:
-        UserError: anything in the values of the data that is wrong.
+        UserError: an option of the data is wrong.
     """
-    found = parts.find(values)
-    own: dict[str, Any] = {}
-    for part in parts.of_kind(found, "dataset"):
-        own |= part.arguments(values)
-    return load(values.get("dataset", Names().dataset), **own)
+    arguments: dict[str, Any] = {}
+    for part in parts.of_kind(parts.find(values), "dataset"):
+        arguments |= part.arguments(values)
+    return load(values.get("dataset", Names().dataset), **arguments)
 
 
 def feature_net(values: Mapping[str, Any]) -> dict[str, Any]:
-    """The net that a run is judged by while it trains, and its weights, as an Evaluator takes them.
+    """The feature net of a run's evaluations and its weights, as an Evaluator takes them.
 
     Args:
-        values: of its flags.
+        values: flag -> value of the run.
     """
     run = options.of(RunOptions)
     return {
@@ -114,7 +113,7 @@ def feature_net(values: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def judged_domain(run: Experiment) -> str:
-    """The domain of the run's data that its generator makes images of."""
+    """The domain of the run's data in which its generator makes images."""
     domain = run.trainer.sampler().interface.output.domain
     return domain if domain in run.source.spec.domains else run.source.spec.domains[-1]
 
@@ -126,16 +125,16 @@ def restore(
     dataset: str | None = None,
     trust_code: bool = False,
 ) -> Experiment:
-    """The experiment of a workdir with a checkpoint's state, on one device.
+    """A run's experiment with the state of a checkpoint, on one device.
 
     Args:
-        workdir: of a run.
+        workdir: the run's folder.
         checkpoint: "latest", "best" or a step.
         dataset: where the run's data is now, if it was moved.
         trust_code: see `run_flags.read`.
 
     Raises:
-        UserError: no run, no such checkpoint, or its data is not there or has changed.
+        UserError: there is no such run or checkpoint, or its data is missing or has changed.
     """
     values = run_flags.read(workdir, dataset=dataset, trust_code=trust_code)
     try:
@@ -154,7 +153,7 @@ def restore(
 
 
 def summary(experiment: Experiment) -> str:
-    """The resolved experiment: its values, its data and the size of each network, as text."""
+    """An experiment as text: its options, its data and the size of each network."""
     spec, trainer = experiment.source.spec, experiment.trainer
     lines = [
         f"--{name}={options.write(value)}" for name, value in sorted(experiment.values.items())

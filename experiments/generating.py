@@ -1,7 +1,7 @@
-"""Samples of a generator, or an image translator's work, as arrays and as a picture of a grid.
+"""Draws samples of a generator, or translations by a translator, as arrays and as a grid in a PNG.
 
-The generator is a run's, a Keras file's or an exported LiteRT file's. A translator's grid shows
-images of the run's data, or those of a folder, each with its translation to the right.
+The generator is that of a run, or of a .keras or .tflite file. A translator's grid shows images of
+the run's data or of a folder, each with its translation to the right.
 """
 
 import math
@@ -23,12 +23,12 @@ _MOST_PIXELS = 2**28
 
 @dataclass(frozen=True)
 class Drawn:
-    """What was drawn.
+    """Samples, with what they were drawn for.
 
     Attributes:
-        samples: float32 (N, H, W, C) in [-1, 1]; of a translator its translations.
-        labels: int32 (N,), the class of each; None where there are no classes.
-        inputs: float32 (N, H, W, C), what was translated; None where nothing was.
+        samples: float32 (N, H, W, C) in [-1, 1], samples or translations.
+        labels: int32 (N,), the class of each sample; None without classes.
+        inputs: float32 (N, H, W, C), the images that were translated; None without a translator.
     """
 
     samples: np.ndarray
@@ -40,8 +40,8 @@ def generate(options: GenerateOptions) -> Drawn:
     """Draws samples, and writes a grid of them to `options.out`.
 
     Raises:
-        UserError: options that do not go together, no such generator, one that makes no images,
-            or the picture cannot be written.
+        UserError: options do not go together, there is no such generator, it makes no images, or
+            the PNG file cannot be written.
     """
     check(options)
     if not options.out:
@@ -59,7 +59,7 @@ def generate(options: GenerateOptions) -> Drawn:
 
 
 def draw(options: GenerateOptions) -> Drawn:
-    """Draws samples, and writes nothing.
+    """Draws samples without writing them.
 
     Raises:
         UserError: see `generate`.
@@ -89,7 +89,7 @@ def draw(options: GenerateOptions) -> Drawn:
 
 
 def check(options: GenerateOptions) -> None:
-    """Raises UserError for options that do not go together, or values that cannot work."""
+    """Raises UserError for options that do not go together or are out of range."""
     if bool(options.workdir) == bool(options.model):
         raise UserError("Say which generator: either --workdir=RUN or --model=FILE.")
     for name, most in (("count", 100_000), ("scale", 100)):
@@ -108,10 +108,10 @@ def check(options: GenerateOptions) -> None:
 
 
 def labels(classes: Sequence[str] | None, sampler: Sampler, count: int) -> np.ndarray | None:
-    """A label a sample, class after class in even shares; None for an unconditional generator.
+    """One label per sample, class after class in even shares; None for an unconditional generator.
 
     Raises:
-        UserError: classes the generator does not have.
+        UserError: the generator has no such classes.
     """
     if not sampler.num_classes:
         if classes:
@@ -133,37 +133,37 @@ def beside(inputs: np.ndarray, outputs: np.ndarray) -> np.ndarray:
 
 
 def pictures(image: Image, folder: str, count: int) -> np.ndarray:
-    """The first pictures of a folder, as a translator takes them.
+    """The first pictures of a folder, in the shape that a translator takes.
 
     Raises:
-        UserError: no such folder, or pictures of another size that cannot be made to fit.
+        UserError: there is no such folder, or its pictures have a size that cannot be made to fit.
     """
     height, width, channels = image.shape
     square = height == width
     try:
-        found = data.load(
+        source = data.load(
             f"folder:{folder}",
             image_size=height if square else None,
             center_crop=square,
             channels=channels,
         )
-        if found.spec.shape != tuple(image.shape):
-            raise UserError(f"they are {found.spec.shape[1]}x{found.spec.shape[0]}.")
+        if source.spec.shape != tuple(image.shape):
+            raise UserError(f"they are {source.spec.shape[1]}x{source.spec.shape[0]}.")
     except UserError as error:
         reason = str(error).replace(f"folder:{folder}: ", "")
-        if not square:  # to which nothing here resizes
+        if not square:  # pictures are resized to squares only
             reason = f"it takes pictures of {width}x{height} pixels: {reason.split(':')[0]}"
         raise UserError(f"--images={folder!r}: {reason}") from None
-    return np.asarray(next(iter(found.ordered(count)))[found.spec.domains[0]])
+    return np.asarray(next(iter(source.ordered(count)))[source.spec.domains[0]])
 
 
 def to_translate(
     run: experiment.Experiment | None, image: Image, options: GenerateOptions
 ) -> np.ndarray:
-    """Pictures for a translator: those of --images, or of its run's data.
+    """Images to translate: the pictures of --images, or the run's data.
 
     Raises:
-        UserError: there are none.
+        UserError: there is neither.
     """
     if options.images:
         return pictures(image, os.fspath(options.images), options.count)
@@ -179,7 +179,7 @@ def save(samples: np.ndarray, columns: int, options: GenerateOptions) -> None:
     """Writes the grid.
 
     Raises:
-        UserError: more pixels than a picture should have, or it cannot be written.
+        UserError: the grid would have too many pixels, or cannot be written.
     """
     out = options.out
     assert out

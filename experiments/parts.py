@@ -1,4 +1,4 @@
-"""The parts that names stand for, and which flag holds which of their options.
+"""The parts of an experiment, found by name, and the flags of their options.
 
 An option whose name is a kind of part (`loss`, `penalty`, `optimizer`, `callbacks`, ...) names
 further parts, whose options are flags in turn.
@@ -27,13 +27,13 @@ RESERVED = frozenset({
 
 @dataclass(eq=False)
 class Part:
-    """A function, class or object by name.
+    """A function or class with options, and their flags.
 
     Attributes:
-        kind: a key of `registry.KINDS`; empty for options that are no part's.
-        function: itself, or a class.
-        flags: option -> the flag that holds it.
-        options: flag -> the option.
+        kind: a key of `registry.KINDS`; empty for options that belong to no part.
+        function: the function or class.
+        flags: option -> its flag.
+        options: flag -> its option.
         parts: option -> the parts that it names: one, a tuple of them, or a `Grouped` of them.
     """
 
@@ -44,23 +44,23 @@ class Part:
     parts: dict[str, Any] = field(default_factory=dict)
 
     def value(self, option: str, values: Mapping[str, Any]) -> Any:
-        """An option's value by an experiment's values, or its default.
+        """An option's value among an experiment's values, or its default.
 
         Raises:
-            UserError: a text that stands for none of the option's type.
+            UserError: the value is a text that the option's type cannot be read from.
         """
         flag = self.flags[option]
-        found = self.options[flag]
-        return read(flag, found, values[flag]) if flag in values else found.default
+        about = self.options[flag]
+        return read(flag, about, values[flag]) if flag in values else about.default
 
     def arguments(self, values: Mapping[str, Any]) -> dict[str, Any]:
-        """The options that an experiment's values hold, parts with theirs bound.
+        """The options among an experiment's values; parts have their own options filled in.
 
         Raises:
             UserError: see `value`.
         """
-        found = {o: self.value(o, values) for o, flag in self.flags.items() if flag in values}
-        return found | {option: _bound(named, values) for option, named in self.parts.items()}
+        given = {o: self.value(o, values) for o, flag in self.flags.items() if flag in values}
+        return given | {option: _bound(named, values) for option, named in self.parts.items()}
 
     def bound(self, values: Mapping[str, Any]) -> Callable[..., Any]:
         """The function with its options filled in."""
@@ -68,10 +68,10 @@ class Part:
 
 
 def read(flag: str, option: Option, value: Any) -> Any:
-    """A flag's value, as text or not, as its option's type.
+    """A flag's value, converted to its option's type if it is a text.
 
     Raises:
-        UserError: it is none.
+        UserError: the value does not fit the type.
     """
     try:
         return option.take(value)
@@ -80,7 +80,7 @@ def read(flag: str, option: Option, value: Any) -> Any:
 
 
 def _bound(named: Any, values: Mapping[str, Any]) -> Any:
-    """Parts with their options filled in, in the shape of the option that names them."""
+    """The parts that an option names (one, a tuple or a `Grouped`), their options filled in."""
     if isinstance(named, tuple):
         return tuple(_bound(part, values) for part in named)
     if isinstance(named, Grouped):  # Their own options may differ by group too.
@@ -89,27 +89,27 @@ def _bound(named: Any, values: Mapping[str, Any]) -> Any:
 
 
 def find(values: Mapping[str, Any], roots: Sequence[Callable[..., Any]] = (Names,)) -> list[Part]:
-    """The parts that a set of names stands for, each before those that it names; see `levels`."""
+    """The parts that `values` name, each before those that it names itself; see `levels`."""
     return [part for level in levels(values, roots) for part in level]
 
 
 def levels(
     values: Mapping[str, Any], roots: Sequence[Callable[..., Any]] = (Names,)
 ) -> Iterator[list[Part]]:
-    """The options of `roots`, then the parts that they name, then those that these name, ...
+    """Yields the options of `roots`, then the parts that they name, then those these name, ...
 
-    An option's flag has its name. Where an earlier part has that flag already, the two share it if
-    their defaults are one; if they are not, and always of parts that one option names together, of
-    which a second is a thing of its own, the later one's flag is FUNCTION_OPTION. (Parts by group
-    are not together: there the flag's value may differ by group too.)
+    An option's flag has the option's name. Where an earlier part has that flag already, the two
+    share it if their types and defaults are equal; else the later flag is FUNCTION_OPTION. Parts
+    that one option names together, such as two penalties, never share a flag. (Parts by group do,
+    since the flag's value may differ by group.)
 
     Args:
-        values: flag -> value, as text or not; what is absent has its default. They are looked at as
+        values: flag -> value, as text or not; absent flags have their defaults. They are read as
             the next level is asked for.
         roots: functions or classes whose options name the first parts.
 
     Raises:
-        UserError: a name is unknown, or an option of a user's own part cannot be a flag.
+        UserError: a name is unknown, or an option of a user's part cannot be a flag.
     """
     taken: dict[str, Option] = {}
     level = [_part("", root, taken) for root in roots]
@@ -118,32 +118,32 @@ def levels(
         level = [part for parent in level for part in _named(parent, values, taken)]
 
 
-def of_kind(found: Iterable[Part], kind: str) -> list[Part]:
-    """Those of one kind."""
-    return [part for part in found if part.kind == kind]
+def of_kind(parts: Iterable[Part], kind: str) -> list[Part]:
+    """The parts of one kind."""
+    return [part for part in parts if part.kind == kind]
 
 
 def _named(parent: Part, values: Mapping[str, Any], taken: dict[str, Option]) -> Iterator[Part]:
-    """The parts that the options of another name."""
+    """The parts that a part's options name."""
     for option, flag in parent.flags.items():
         if option not in registry.KINDS or not registry.KINDS[option].flags:
             continue
-        named, own = parent.value(option, values), parent.options[flag]
+        named, naming = parent.value(option, values), parent.options[flag]
         texts = [t for t in _each(named) if isinstance(t, str)]
         siblings: set[str] = set()
         made: dict[str, Part] = {}
         for text in dict.fromkeys(texts):
             function = registry.resolve(option, text, flag)
             if option == "dataset":
-                yield _part(option, load, taken, siblings)  # Every data set has its options too.
+                yield _part(option, load, taken, siblings)  # Every data set has load's options too.
             if callable(function):
                 made[text] = _part(
                     option,
                     function,
                     taken,
-                    set() if own.is_grouped else siblings,
-                    free=own.free,
-                    grouped=own.is_grouped,
+                    set() if naming.is_grouped else siblings,
+                    free=naming.free,
+                    grouped=naming.is_grouped,
                 )
                 yield made[text]
         if made and option not in ("trainer", "architecture", "dataset"):
@@ -204,34 +204,35 @@ def _alike(a: Option, b: Option) -> bool:
 
 @functools.cache
 def every() -> dict[str, list[tuple[str, Option]]]:
-    """Every flag of every part that has a short name, unnamed ones of data sets and runs included.
+    """All flags of all parts that have a short name, and those of every data set and run.
 
     Returns:
-        Flag -> (the flag by whose value there is one, or empty; the option).
+        Flag -> pairs of the value of a naming flag, such as "--penalty=r1", or "" if every run has
+        the flag, and the option.
     """
-    found: dict[str, list[tuple[str, Option]]] = {}
+    flags: dict[str, list[tuple[str, Option]]] = {}
     for owner in (Names, RunOptions, load):
         for option in options.of(owner).values():
-            found.setdefault(option.name, []).append(("", option))
+            flags.setdefault(option.name, []).append(("", option))
     for kind, about in registry.KINDS.items():
         for name, function in registry.entries(kind).items() if about.flags else ():
             spelling = ":".join([name, *(a.upper() for a in registry.arguments(function))])
             for option in about.options(function).values() if callable(function) else ():
                 named = options.of(RunOptions).get(kind, option)
                 option = dataclasses.replace(option, free=option.free or named.free)
-                found.setdefault(option.name, []).append((f"--{kind}={spelling}", option))
-    return found
+                flags.setdefault(option.name, []).append((f"--{kind}={spelling}", option))
+    return flags
 
 
 def unknown(
     name: str, ours: Iterable[str], every: Mapping[str, Sequence[tuple[str, Option]]]
 ) -> str:
-    """What is said of a flag that an experiment has not: whose it is, or which is the nearest.
+    """The message about a flag that an experiment lacks: whose flag it is, or the nearest one.
 
     Args:
-        name: of the flag.
-        ours: the flags there are.
-        every: see `every`; {} where no parts are named.
+        name: the flag that was given.
+        ours: the experiment's flags.
+        every: see `every`; {} for scripts without parts.
     """
     owners = {flag: [owner for owner, _ in of if owner] for flag, of in every.items()}
     theirs = " or ".join(owners.get(name, []))

@@ -1,4 +1,4 @@
-"""Values that name files, folders or data: the same seen from anywhere, and where they moved."""
+"""Options that name files, folders or data: made absolute, and recognised where they moved."""
 
 import os
 from collections.abc import Iterable
@@ -10,13 +10,19 @@ from gan import data
 from trainers.workdir.paths import Workdir
 
 
-def paths(found: Iterable[Part]) -> set[str]:
-    """The names of the values that name files or folders, by the parts whose options they are."""
-    return {flag for part in found for flag, option in part.options.items() if option.is_path}
+def paths(parts: Iterable[Part]) -> set[str]:
+    """The flags of some parts whose values are files or folders."""
+    return {flag for part in parts for flag, option in part.options.items() if option.is_path}
 
 
 def absolute(name: str, value: Any, names: set[str]) -> Any:
-    """A value as it is meant from anywhere: the data set's path and paths made absolute."""
+    """A value with its path, if it is one or a data set with one, made absolute.
+
+    Args:
+        name: the flag.
+        value: its value.
+        names: the flags whose values are paths, see `paths`.
+    """
     if name == "dataset" and value:
         return data.absolute(value)
     if name in names and isinstance(value, str) and value:
@@ -25,9 +31,9 @@ def absolute(name: str, value: Any, names: set[str]) -> Any:
 
 
 def moved(name: str, before: str, now: str, workdir: Path, names: set[str]) -> bool:
-    """Whether a value that differs may be the same thing in another place.
+    """Whether a flag's value that differs from the one before may be the same thing, moved.
 
-    Of the data, `check_data` will say; another file is taken where the one before is gone.
+    For data, `check_data` decides later; another file is accepted if the one before is gone.
     """
     if name == "dataset":
         return Workdir(workdir).data.is_file() and data.same_but_place(before, now)

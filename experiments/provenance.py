@@ -1,4 +1,4 @@
-"""Where figures come from, for whoever reads them later: date, command, machine, versions."""
+"""Where figures come from: date, command, machine and versions."""
 
 import datetime
 import hashlib
@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-# What figures depend on; those that are not installed are left out.
+# Libraries that figures depend on; those that are not installed are left out.
 _LIBRARIES = ("tensorflow", "keras", "numpy", "scipy", "pillow", "ai-edge-litert")
 
 
@@ -26,13 +26,13 @@ def made() -> dict[str, Any]:
 
 
 def sha256(path: str | os.PathLike[str]) -> str:
-    """Of a file's content, in hexadecimal."""
+    """SHA-256 of a file's content, in hexadecimal."""
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def command() -> str:
-    """The command line as it could be typed again."""
+    """The command line, to be typed again."""
     spec = getattr(sys.modules["__main__"], "__spec__", None)
     program = ["-m", spec.name] if spec else [sys.argv[0]]
     return shlex.join(["python", *program, *sys.argv[1:]])
@@ -49,18 +49,18 @@ def machine() -> dict[str, Any]:
 
 
 def versions() -> dict[str, str]:
-    """Of Python and of the libraries that compute."""
-    found = {"python": platform.python_version()}
+    """Versions of Python and of the libraries that figures depend on."""
+    texts = {"python": platform.python_version()}
     for name in _LIBRARIES:
         try:
-            found[name] = importlib.metadata.version(name)
+            texts[name] = importlib.metadata.version(name)
         except importlib.metadata.PackageNotFoundError:
             continue
-    return found
+    return texts
 
 
 def _cpu() -> str:
-    """The model as the system names it."""
+    """The CPU's name."""
     try:
         lines = Path("/proc/cpuinfo").read_text(errors="replace").splitlines()
     except OSError:

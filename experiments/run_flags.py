@@ -1,6 +1,6 @@
-"""The values that make an experiment: completed, and read back from a run's flags.txt.
+"""The options of an experiment: completed with defaults, and read back from a run's flags.txt.
 
-From these a run can be resumed, judged and repeated from its folder alone.
+With these a run can be resumed, evaluated and repeated from its folder alone.
 """
 
 import os
@@ -18,21 +18,21 @@ from trainers.workdir.code import admit_code
 from trainers.workdir.flags import flag_texts
 from trainers.workdir.paths import Workdir
 
-# Whose options the flags of a training run are.
+# The classes whose options are flags of every training run.
 ROOTS = (Names, RunOptions)
 
 
 def complete(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Every option of an experiment: the value it is given or its default.
+    """Every option of an experiment: the given value or its default.
 
     Args:
         values: option -> value, as text or not.
 
     Raises:
-        UserError: an option that there is not, or a value that stands for none of its type.
+        UserError: there is no such option, or a value does not fit its type.
     """
-    found = parts.find(values, ROOTS)
-    known = {flag: option for part in found for flag, option in part.options.items()}
+    named = parts.find(values, ROOTS)
+    known = {flag: option for part in named for flag, option in part.options.items()}
     for name in values:
         if name not in known:
             raise UserError(parts.unknown(name, known, parts.every()))
@@ -43,7 +43,7 @@ def complete(values: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def absolute(values: Mapping[str, Any]) -> dict[str, Any]:
-    """The values with all paths made absolute: so a run's folder can be used from anywhere."""
+    """The values with all paths made absolute, so that a run can be used from any directory."""
     names = places.paths(parts.find(values, ROOTS))
     return {name: places.absolute(name, value, names) for name, value in values.items()}
 
@@ -54,19 +54,19 @@ def read(
     """The typed values of a run's `flags.txt`.
 
     Args:
-        workdir: of the run.
-        dataset: the same data in another place, if it was moved.
-        trust_code: import what its flags name outside of the project.
+        workdir: the run's folder.
+        dataset: where the run's data is now, if it was moved.
+        trust_code: import code outside of the project that its flags name.
 
     Raises:
-        UserError: not a run's folder, or it names such code and isn't trusted.
+        UserError: the folder is no run's, or its flags name such code and it isn't trusted.
     """
-    # Callbacks are of training alone: nobody else has to trust them.
+    # Callbacks are used in training only: nobody else has to trust their code.
     texts = {n: text for n, text in flag_texts(workdir).items() if n != "callbacks"}
     admit_code(Path(workdir), texts, trust=trust_code)
     values: dict[str, Any] = dict(texts)
-    found = parts.find(texts)
-    known = [*options.of(RunOptions).items(), *(o for part in found for o in part.options.items())]
+    named = parts.find(texts)
+    known = [*options.of(RunOptions).items(), *(o for part in named for o in part.options.items())]
     for flag, option in known:
         if flag in texts:
             values[flag] = parts.read(flag, option, texts[flag])
@@ -80,33 +80,33 @@ def read(
 def check_resumable(
     workdir: Path,
     values: Mapping[str, Any],
-    found: Sequence[parts.Part] | None = None,
+    named: Sequence[parts.Part] | None = None,
     *,
     flag: str = "workdir",
 ) -> None:
     """Refuses to resume a run with other options than it was started with.
 
     Args:
-        workdir: with the run's `flags.txt`, if it was started.
-        values: of now.
-        found: the parts whose options they are, which say what may differ; a training run's by
-            default.
-        flag: that names the folder.
+        workdir: the run's folder; nothing is refused if it holds no `flags.txt`.
+        values: the options of now.
+        named: the parts that the options belong to, which say what may differ; None finds those
+            of a training run.
+        flag: the flag that names the folder.
 
     Raises:
-        UserError: names the first flag that differs.
+        UserError: an option differs; the first one is named.
     """
     if not Workdir(workdir).flags.is_file():
         return
     before = flag_texts(workdir)
-    found = parts.find(values, ROOTS) if found is None else found
-    names = places.paths(found)
-    free = {name for part in found for name, option in part.options.items() if option.free}
+    named = parts.find(values, ROOTS) if named is None else named
+    names = places.paths(named)
+    free = {name for part in named for name, option in part.options.items() if option.free}
     for name, value in sorted(values.items()):
         if name in free or name not in before:
             continue
-        then, now = (options.write(places.absolute(name, v, names)) for v in (before[name], value))
-        if then != now and not places.moved(name, then, now, workdir, names):
+        old, new = (options.write(places.absolute(name, v, names)) for v in (before[name], value))
+        if old != new and not places.moved(name, old, new, workdir, names):
             raise UserError(
                 f"--{name}={options.write(value)} differs from --{name}={before[name]}, with which "
                 f"the run in {str(workdir)!r} was started; take that value or another --{flag}."

@@ -1,6 +1,6 @@
-"""Finished and running runs as `scripts.compare` sees them: what they measured, by what protocol.
+"""Finished and running runs as `scripts.compare` sees them: their metrics and protocols.
 
-It reads flags.txt, metrics.jsonl and evaluation.json only.
+Only flags.txt, metrics.jsonl and evaluation.json are read.
 """
 
 import json
@@ -21,24 +21,23 @@ from trainers.workdir.flags import flag_texts
 from trainers.workdir.log import read_log
 from trainers.workdir.paths import Workdir
 
-# Flags that say how a curve was measured (metrics.jsonl itself does not), and those that leave what
-# is learnt as it is. (Of a user's own part its module could say so; but it is not run to ask.)
-_JUDGING = {name for name, found in parts.every().items() if any(o.judging for _, o in found)}
-_FREE = {name for name, found in parts.every().items() if all(o.free for _, o in found)} - _JUDGING
+# Flags that say how a curve was measured, which metrics.jsonl does not, and flags that don't change
+# the training. (Flags of parts by import path are in neither set: that code is not imported here.)
+_JUDGING = {name for name, of in parts.every().items() if any(o.judging for _, o in of)}
+_FREE = {name for name, of in parts.every().items() if all(o.free for _, o in of)} - _JUDGING
 
 
 @dataclass(frozen=True)
-class Evaluation:
+class Result:
     """An entry of evaluation.json.
 
     Attributes:
-        subject: "" for a checkpoint of the run; a file's or a folder's name for what was judged
-            beside it.
-        protocol: flat, without the seed.
-        images: that a checkpoint had seen, or None.
-        metrics: by name.
-        errors: standard errors of the estimates, where the file has them.
-        keys: what the metrics declared of them.
+        subject: "" for a checkpoint of the run, else the name of the file or folder evaluated.
+        protocol: flat (see `flat`), without the seed.
+        images: images that the checkpoint had seen; None for a file or folder.
+        metrics: name -> value.
+        errors: name -> standard error of the value, where the entry has one.
+        keys: name -> declaration by its metric.
     """
 
     subject: str
@@ -49,16 +48,16 @@ class Evaluation:
     keys: Mapping[str, Key]
 
     def protocol_of(self, metric: str) -> dict[str, str]:
-        """What one metric depends on: not the constants of those that were asked for beside it."""
-        own = self.keys[metric].metric if metric in self.keys else ""
+        """The protocol without the constants of other metrics."""
+        family = self.keys[metric].metric if metric in self.keys else ""
         declaring = {key.metric for key in self.keys.values()}
 
         def concerns(key: str) -> bool:
             if not key.startswith("constants."):
                 return True
             name = key.removeprefix("constants.").rpartition(".")[0]
-            # One that declares nothing may have any constants but those of the others.
-            return name == own if own else name not in declaring
+            # A metric that declares nothing may use all constants but those of the others.
+            return name == family if family else name not in declaring
 
         return {key: value for key, value in self.protocol.items() if concerns(key)}
 
@@ -69,14 +68,13 @@ class Run:
 
     Attributes:
         folder: as it was given.
-        flags: of flags.txt, as texts.
+        flags: flag -> its text in flags.txt.
         seconds: image count -> wall time.
         curves: metric -> image count -> value.
-        keys: metric -> what it declared of itself, the last if that changed.
-        nets: metric -> feature net of its curve, the last if there were several; without those
-            that no net has to do with.
-        evaluations: of evaluation.json.
-        notes: what was passed over.
+        keys: metric -> its declaration, the last if it changed.
+        nets: metric -> feature net of its curve, the last if it changed; only of metrics with one.
+        results: the entries of evaluation.json.
+        notes: lines and files that were skipped, and why.
     """
 
     folder: Path
@@ -85,7 +83,7 @@ class Run:
     curves: dict[str, dict[int, float]] = field(default_factory=dict)
     keys: dict[str, Key] = field(default_factory=dict)
     nets: dict[str, str] = field(default_factory=dict)
-    evaluations: list[Evaluation] = field(default_factory=list)
+    results: list[Result] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 
 
@@ -93,12 +91,12 @@ def read(folder: Path) -> Run:
     """Reads a run.
 
     Raises:
-        UserError: no run's folder, or nothing evaluated in it.
+        UserError: the folder is no run's, or holds no evaluation.
     """
     run = Run(folder, flag_texts(folder, flag=""))
     _read_curves(run)
     _read_evaluations(run)
-    if not run.curves and not run.evaluations:
+    if not run.curves and not run.results:
         raise UserError(
             f"{str(folder)!r} holds no evaluation yet: neither a line of its metrics.jsonl nor an "
             "evaluation.json; wait for one, or run scripts.evaluate --workdir on it."
@@ -137,8 +135,8 @@ def _read_evaluations(run: Run) -> None:
         if title and list(titles.values()).count(title) > 1:  # two of one name
             title += f" ({sha256[:6]})"
         protocol = {k: v for k, v in entry.protocol.items() if k != "seed"}
-        run.evaluations.append(
-            Evaluation(
+        run.results.append(
+            Result(
                 subject=title,
                 protocol=flat(protocol),
                 images=subject.get("images"),
@@ -150,7 +148,7 @@ def _read_evaluations(run: Run) -> None:
 
 
 def _title(subject: Mapping[str, Any]) -> str:
-    """int8.tflite, or pictures of DIR; "" for a checkpoint."""
+    """A subject's name, such as `int8.tflite` or `pictures of DIR`; "" for a checkpoint."""
     if subject["kind"] == "checkpoint":
         return ""
     name = str(subject.get("name", "?"))
@@ -163,21 +161,21 @@ def _finite(metrics: Mapping[str, float]) -> dict[str, float]:
 
 def flat(record: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
     """{"versions": {"keras": 3}} -> {"versions.keras": "3"}."""
-    found: dict[str, str] = {}
+    texts: dict[str, str] = {}
     for name, value in record.items():
         if isinstance(value, Mapping):
-            found |= flat(value, f"{prefix}{name}.")
+            texts |= flat(value, f"{prefix}{name}.")
         else:
-            found[prefix + name] = value if isinstance(value, str) else json.dumps(value)
-    return found
+            texts[prefix + name] = value if isinstance(value, str) else json.dumps(value)
+    return texts
 
 
 @dataclass(frozen=True)
 class Curve:
-    """A metric of a group against images seen, at the counts that all its runs were judged at.
+    """A metric of a group, at the image counts at which all its runs were evaluated.
 
     Attributes:
-        runs: how many.
+        runs: number of runs.
         images: (K,), ascending.
         seconds: (K,), means over the runs.
         mean: (K,).
@@ -196,8 +194,8 @@ class Group:
     """Runs that differ in their seed alone.
 
     Attributes:
-        name: short.
-        runs: at least one.
+        name: a short name.
+        runs: at least one run.
     """
 
     name: str
@@ -219,10 +217,10 @@ class Group:
     def protocol(self) -> dict[str, str]:
         """How its curves were measured, as far as its flags and its log say."""
         flags = self.runs[0].flags
-        found = {name: text for name, text in flags.items() if name in _JUDGING}
-        # Which one `auto` was.
+        protocol = {name: text for name, text in flags.items() if name in _JUDGING}
+        # The log names the net that `auto` stands for.
         nets = sorted(set().union(*(run.nets.values() for run in self.runs)))
-        return found | ({"feature_net": " and ".join(nets)} if nets else {})
+        return protocol | ({"feature_net": " and ".join(nets)} if nets else {})
 
 
 def statistics(rows: Sequence[Sequence[float]]) -> tuple[np.ndarray, np.ndarray]:
@@ -234,11 +232,11 @@ def statistics(rows: Sequence[Sequence[float]]) -> tuple[np.ndarray, np.ndarray]
 
 
 def grouped(runs: Sequence[Run]) -> tuple[list[Group], list[str]]:
-    """Runs by all their flags but the seed, in the order given.
+    """Groups the runs that differ in their seed alone, in the order given.
 
     Returns:
-        The groups, named by the flags they differ in where that is short, else by a folder; and
-        those flags where the names do not say them.
+        The groups, named by the flags in which they differ if that is short, else by a folder; and
+        these flags if the names do not contain them.
     """
     settings: dict[tuple[tuple[str, str], ...], list[Run]] = {}
     for run in runs:
@@ -260,7 +258,7 @@ def grouped(runs: Sequence[Run]) -> tuple[list[Group], list[str]]:
 
 
 def _folder_name(runs: Sequence[Run]) -> str:
-    """grid_seed0, grid_seed1 -> grid; a single run's folder as it is."""
+    """A group's name by its folders: grid_seed0, grid_seed1 -> grid; a single folder's as it is."""
     name = runs[0].folder.resolve().name
     if len(runs) == 1:
         return name

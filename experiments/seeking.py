@@ -1,4 +1,4 @@
-"""How `scripts.compress` looks for the file to take within limits."""
+"""The search of `scripts.compress` for the best file within limits."""
 
 import dataclasses
 import math
@@ -11,15 +11,15 @@ from gan.errors import UserError
 
 
 def seek(work: Compression, limits: Limits, trials: int) -> None:
-    """Trains the students that may keep the limits, and exports them in each precision that does.
+    """Trains students that may keep the limits, and exports them in each precision that does.
 
     Args:
-        work: makes and measures them.
-        limits: to keep.
-        trials: students to train at most; 0 looks at the trained generator's own files alone.
+        work: makes and measures the files.
+        limits: the limits to keep.
+        trials: most students to train; 0 exports the trained generator only.
 
     Raises:
-        UserError: nothing is small or fast enough.
+        UserError: no file is small or fast enough.
     """
     base = work.make(variants.parse("float32"))
     if not base["fid"]:
@@ -33,8 +33,8 @@ def seek(work: Compression, limits: Limits, trials: int) -> None:
         make_if_it_fits(work, variants.variant(Student(), precision), limits)
     if not trials:
         return
-    found, smallest = search.candidates(limits, work.measure)
-    if not found and len(work.made) == 1:
+    candidates, smallest = search.candidates(limits, work.measure)
+    if not candidates and len(work.made) == 1:
         raise UserError(
             f"no student keeps {limits}: the smallest, "
             f"{variants.variant(smallest.student, 'int8').name}, takes "
@@ -47,8 +47,8 @@ def seek(work: Compression, limits: Limits, trials: int) -> None:
         print(f"{figures['name']}: FID {value:.2f} times float32's.", flush=True)
         return value
 
-    if found:
-        search.explore(found, limits, ratio, trials)
+    if candidates:
+        search.explore(candidates, limits, ratio, trials)
     # More bits for the same weights cost no training; they count where they still fit.
     for student in dict.fromkeys(v.student for v in work.made):
         for precision in ("dynamic", "float16"):
@@ -57,11 +57,11 @@ def seek(work: Compression, limits: Limits, trials: int) -> None:
 
 
 def make_if_it_fits(work: Compression, variant: Variant, limits: Limits) -> None:
-    """Exports a variant, and judges it where its size and speed keep the limits."""
+    """Exports a variant, and evaluates it if its size and speed keep the limits."""
     try:
         path = work.file(variant)
     except UserError as error:
-        # A search goes on without it: an op, say, that this precision cannot have.
+        # The search goes on without it: this precision may lack an op, for example.
         print(f"{variant.name} is left out: {error}", flush=True)
         return
     if limits.fits(*work.cost(path)):
@@ -69,7 +69,7 @@ def make_if_it_fits(work: Compression, variant: Variant, limits: Limits) -> None
 
 
 def aware_if_needed(work: Compression, limits: Limits) -> None:
-    """Trains the best int8 student once more with rounding, if rounding cost more than 3% FID."""
+    """Trains the best int8 student again with rounding, if rounding raised FID by more than 3%."""
     best, _ = search.choose(work.judged, limits)
     if best is None or variants.parse(best["name"]).precision != "int8":
         return

@@ -1,6 +1,6 @@
-"""A server, on this machine, of the page that draws an exported generator's samples.
+"""A local server of a page that draws the samples of an exported generator.
 
-The page (demo/web) runs the file in the browser, with LiteRT.js.
+The page (demo/web) runs the .tflite file in the browser, with LiteRT.js.
 """
 
 import functools
@@ -23,18 +23,18 @@ NAMES = (HOST, "localhost", "[::1]")
 
 
 def describe(path: str | os.PathLike[str]) -> dict[str, Any]:
-    """What the page has to know of a file: model.json.
+    """The content of model.json, by which the page knows a file.
 
     Args:
         path: a `.tflite` generator of grey or RGB images with the static batch 1.
 
     Returns:
-        name, bytes, latent_dim, num_classes (0: unconditional), class_names (empty where they
-        are not known) and shape (H, W, C).
+        name, bytes, latent_dim, num_classes (0: unconditional), class_names (empty if unknown) and
+        shape (H, W, C).
 
     Raises:
         FileNotFoundError: there is no such file.
-        UserError: it is no generator, or one that the page cannot show.
+        UserError: the file is no generator, or one that the page cannot show.
     """
     sampler = LiteRTSampler(path)
     interface = sampler.interface
@@ -77,18 +77,18 @@ def accepts_gzip(header: str) -> bool:
 
 @functools.lru_cache(maxsize=128)
 def read(file: Path, changed_ns: int, packed: bool) -> bytes:
-    """A file's content, compressed once as long as it is not changed."""
-    del changed_ns  # part of the key
+    """A file's content, compressed or not; cached until the file changes."""
+    del changed_ns  # part of the cache's key
     content = file.read_bytes()
     return gzip.compress(content, mtime=0) if packed else content
 
 
 class Handler(SimpleHTTPRequestHandler):
-    """The page's folder, plus what `memory` holds: path -> content."""
+    """Serves the page's folder, and the content in `memory` by path."""
 
     memory: dict[str, bytes] = {}
     protocol_version = "HTTP/1.1"
-    # Browsers refuse modules and wasm of another type, and what the system maps is anyone's guess.
+    # Browsers refuse modules and wasm of another type, and the system's own table may lack these.
     extensions_map = {
         ".html": "text/html; charset=utf-8",
         ".css": "text/css; charset=utf-8",
@@ -104,8 +104,8 @@ class Handler(SimpleHTTPRequestHandler):
         super().__init__(*args, directory=os.fspath(PAGE))
 
     def end_headers(self) -> None:
-        """Adds what every answer has."""
-        # Isolated from other origins, a page's clock counts microseconds and threads are allowed.
+        """Adds the headers that every answer has."""
+        # A page isolated from other origins may use threads and a clock that counts microseconds.
         self.send_header("Cross-Origin-Opener-Policy", "same-origin")
         self.send_header("Cross-Origin-Embedder-Policy", "require-corp")
         # Nothing from elsewhere: the page runs on a machine without a network.
@@ -117,26 +117,26 @@ class Handler(SimpleHTTPRequestHandler):
         super().end_headers()
 
     def do_GET(self) -> None:
-        """What memory holds, else a file."""
+        """Answers with content from `memory`, or with a file."""
         self._answer()
 
     def do_HEAD(self) -> None:
-        """The same without its content."""
+        """Answers as GET does, without the content."""
         self._answer(body=False)
 
     def _answer(self, body: bool = True) -> None:
-        # A page from elsewhere whose name was made to point here (DNS rebinding) says that name.
-        # Any port: it may be forwarded.
+        # Another site's name can be made to point here (DNS rebinding), but its requests show it.
+        # The port may be any, since it may be forwarded.
         if self.headers.get("Host", "").rpartition(":")[0] not in NAMES and (
             self.headers.get("Host") not in NAMES
         ):
             self.send_error(HTTPStatus.MISDIRECTED_REQUEST, "This server is for this machine only")
             return
-        found = self._content(packed=accepts_gzip(self.headers.get("Accept-Encoding", "")))
-        if found is None:
+        answer = self._content(packed=accepts_gzip(self.headers.get("Accept-Encoding", "")))
+        if answer is None:
             self.send_error(HTTPStatus.NOT_FOUND)
             return
-        content, encoding, kind = found
+        content, encoding, kind = answer
         tag = f'"{hashlib.sha256(content).hexdigest()[:32]}"'
         same = self.headers.get("If-None-Match") == tag
         self.send_response(HTTPStatus.NOT_MODIFIED if same else HTTPStatus.OK)
@@ -152,7 +152,7 @@ class Handler(SimpleHTTPRequestHandler):
             self.wfile.write(content)
 
     def _content(self, packed: bool) -> tuple[bytes, str, str] | None:
-        """Content, its encoding and type; None where there is none. Folders are not shown."""
+        """Content, its encoding and type; None if there is no such file. Folders are not shown."""
         path = self.path.partition("?")[0]
         kind, encoding = self.guess_type(path), "gzip" if packed else ""
         if path in self.memory:
@@ -166,15 +166,15 @@ class Handler(SimpleHTTPRequestHandler):
         return read(file, file.stat().st_mtime_ns, packed), encoding, kind
 
     def log_message(self, format: str, *args: Any) -> None:
-        """Requests are not logged: errors show on the page."""
+        """Logs nothing: errors show on the page."""
 
 
 def make_server(path: str | os.PathLike[str], port: int = 0) -> ThreadingHTTPServer:
-    """A server of the page and one file, bound and not yet serving.
+    """A server of the page and one file, bound to its port but not yet serving.
 
     Args:
-        path: a `.tflite` generator; it is read now, so that a later export cannot tear it.
-        port: on 127.0.0.1; 0 takes a free one, then in `server_address`.
+        path: a `.tflite` generator; it is read now, so that a later export cannot change it.
+        port: port on 127.0.0.1; 0 takes a free one, which `server_address` gives.
 
     Raises:
         FileNotFoundError: there is no such file.
@@ -185,7 +185,7 @@ def make_server(path: str | os.PathLike[str], port: int = 0) -> ThreadingHTTPSer
         "/model.json": json.dumps(describe(path)).encode(),
         "/model.tflite": Path(path).read_bytes(),
     }
-    # Last: what was typed comes before what this machine lacks.
+    # Last, since a mistake in the arguments is to be reported first.
     if not (PAGE / "node_modules" / "@litertjs" / "core" / "wasm").is_dir():
         raise UserError(
             "LiteRT.js is not installed: run npm ci --prefix demo/web, or make web, which does it."

@@ -1,6 +1,6 @@
-"""What each experiment is told. Every option is a flag of the script that does it.
+"""The options of each script's work: every one is a flag of the script.
 
-Those of a training run are its parts by name, the options of these, and what concerns no part.
+A training run has three sets: the names of its parts, the options of those parts, and `RunOptions`.
 """
 
 import os
@@ -14,9 +14,9 @@ class Names:
     """The parts of an experiment.
 
     Attributes:
-        trainer: how it learns: a name or an import path.
-        architecture: its networks: a name or an import path.
-        dataset: what it learns from: a name, such as folder:DIR, or an import path.
+        trainer: training method: a name or an import path.
+        architecture: networks to train: a name or an import path.
+        dataset: data set to train on: a name, such as folder:DIR, or an import path.
     """
 
     trainer: str = "gan"
@@ -33,32 +33,34 @@ class RunOptions:
         total_kimg: thousands of real images to train on.
         checkpoint_every_kimg: thousands of images between checkpoints; none saves at the end only.
         eval_every_kimg: thousands of images between evaluations; none evaluates nothing.
-        image_every_kimg: thousands of images between pictures; none draws nothing.
+        image_every_kimg: thousands of images between pictures of samples; none draws nothing.
         log_every_kimg: thousands of images between lines of metrics.jsonl; none logs evaluations
             only.
-        eval_samples: samples that an evaluation draws; none is 10,000 images, 26,000 stacked ones
-            or 2,500 points.
-        eval_metrics: what an evaluation measures, see scripts.evaluate; none is fid for images and
+        eval_samples: number of samples an evaluation draws; none is 10,000 images, 26,000 stacked
+            images or 2,500 points.
+        eval_metrics: metrics of an evaluation, names or import paths; none is fid for images and
             modes for mixtures.
-        eval_labels: classes that an evaluation draws: by the data's shares, or balanced.
-        best_by: metric that says which checkpoint is best, such as kid; none is the first that may.
-        eval_share: share of the time that evaluations may take; rarer ones keep to it.
-        feature_net: what evaluations see images with, see scripts.evaluate; auto is the one made
-            for the data, else random.
-        feature_weights: file of the weights of inception or a keras:MODEL; none downloads them.
-        eval_at_start: evaluate the untrained generator too.
-        on_collapse: what follows a collapse: off, warn, stop or rollback.
-        alarm_every_kimg: thousands of images between looks at the samples' diversity.
-        max_rollbacks: rollbacks of a run; after them it stops.
-        keep_checkpoints: newest checkpoints kept, beside the best.
-        steps_per_loop: steps in one graph call.
-        callbacks: Keras callbacks by name or import path, such as keras.callbacks:EarlyStopping;
-            their arguments that have a default are flags.
-        lr_decay: how learning rates fall to 0: constant, linear or cosine.
-        lr_decay_start: share of total_kimg before they begin to fall.
-        strategy: replicas: auto, one, mirrored or multi_worker.
-        worker_timeout: seconds that a worker waits for the others to start.
-        deterministic: make every op deterministic: equal runs are equal to the bit.
+        eval_labels: classes an evaluation draws: data (in the data's shares) or balanced.
+        best_by: metric that decides which checkpoint is best, such as kid; none is the first
+            metric of the evaluation that can decide it.
+        eval_share: largest share of the time spent on evaluations; some are skipped to keep it.
+        feature_net: network whose features the metrics compare, a name or import path; auto is the
+            one made for the data, or random where there is none.
+        feature_weights: file with the weights of the feature net inception or keras:MODEL; none
+            downloads them.
+        eval_at_start: evaluate the generator before training too.
+        on_collapse: what to do if the generator collapses: off, warn, stop or rollback.
+        alarm_every_kimg: thousands of images between checks for a collapse.
+        max_rollbacks: number of rollbacks after a collapse; the next collapse stops the run.
+        keep_checkpoints: number of newest checkpoints to keep, beside the best.
+        steps_per_loop: training steps in one graph call.
+        callbacks: Keras callbacks, names or import paths, such as keras.callbacks:EarlyStopping;
+            their arguments with a default are flags.
+        lr_decay: schedule of the learning rates: constant, or linear or cosine decay to 0.
+        lr_decay_start: share of total_kimg after which the learning rates begin to fall.
+        strategy: devices to train on: auto, one, mirrored or multi_worker.
+        worker_timeout: seconds a worker waits for the other workers to start.
+        deterministic: use deterministic ops only, so that equal runs give equal weights.
         dry_run: print the resolved experiment and parameter counts, then stop.
     """
 
@@ -92,33 +94,38 @@ class RunOptions:
 
 @dataclass(frozen=True, kw_only=True)
 class EvaluateOptions:
-    """What is judged, by what, and how.
+    """What to evaluate, against which data, and how.
 
     Attributes:
-        workdir: run to judge, or whose data to judge by.
-        checkpoint: of the run: latest, best, all or a step; none is the latest.
+        workdir: folder of the run to evaluate, or whose data --model or --images is compared with.
+        checkpoint: checkpoint of the run: latest, best, all or a step; none is the latest.
         dataset: where the run's data is now, such as folder:DIR, if it was moved.
-        trust_code: run the code of the run's own that its flags name by import path.
-        model: judge this .keras or .tflite file instead.
-        images: judge the pictures in this folder instead, all of them.
-        reference: data set to judge by, such as folder:DIR; none is the run's.
-        split: of the reference; none is the run's.
-        image_size: resize --reference and --images to it; none keeps them, or does as the run did.
-        center_crop: cut out their largest centred square first; none does as the run did.
-        channels: 1, 3 or 4 to convert them to; none keeps them, or does as the run did.
-        metrics: names or import paths; none is fid for images and modes for mixtures.
-        num_samples: how many; none is 10,000 images, 26,000 stacked ones or 2,500 points.
-        num_reference: how many images of the reference; none is all.
-        feature_net: a name or import path; auto is the run's own, which is by default the one made
-            for the data, else random.
-        feature_weights: file of the weights of inception (classify_image_graph_def.pb) or a
-            keras:MODEL; none downloads them.
-        inception_weights: the same as --feature_weights.
-        labels: classes of conditional generators: by the data's shares, or balanced.
-        seed: of the latents, and of the order of labels; a translator has neither.
-        seeds: how many seeds, from --seed on: mean and standard error of the metrics.
-        cache: keep the reference's features in ~/.cache/tapestry or $TAPESTRY_CACHE.
-        out: file to write to, .json; none is evaluation.json in the workdir.
+        trust_code: run the code that the run's flags name by import path.
+        model: .keras or .tflite file to evaluate instead of a run.
+        images: folder of pictures to evaluate instead of a generator; all of them count.
+        reference: data set to compare with, such as folder:DIR; none is the run's.
+        split: part of the reference data; none is the part the run was trained on.
+        image_size: height and width to resize --reference and --images to; none is the run's, or
+            keeps them.
+        center_crop: cut out the largest centred square of --reference and --images before
+            resizing; none is as in the run.
+        channels: 1, 3 or 4 channels to convert --reference and --images to; none is the run's, or
+            keeps them.
+        metrics: names or import paths of metrics; none is fid for images and modes for mixtures.
+        num_samples: number of samples to draw; none is 10,000 images, 26,000 stacked images or
+            2,500 points.
+        num_reference: number of images of the reference data to use; none is all.
+        feature_net: network whose features the metrics compare, a name or import path; auto is the
+            run's, or the one made for the data, or random where there is none.
+        feature_weights: file with the weights of the feature net inception
+            (classify_image_graph_def.pb) or keras:MODEL; none downloads them.
+        inception_weights: another name of --feature_weights.
+        labels: classes a conditional generator draws: data (in the data's shares) or balanced.
+        seed: seed of the latents and of the order of labels; a translator uses no seed.
+        seeds: number of seeds, counted from --seed; of several, the mean and standard error of
+            each metric are given.
+        cache: keep the reference data's features in ~/.cache/tapestry or $TAPESTRY_CACHE.
+        out: .json file to add the results to; none is evaluation.json in the workdir.
     """
 
     workdir: str | os.PathLike[str] | None = None
@@ -147,12 +154,12 @@ class EvaluateOptions:
 
 @dataclass(frozen=True, kw_only=True)
 class CompareOptions:
-    """What is shown.
+    """Which metrics to compare, and how to plot them.
 
     Attributes:
-        metrics: which, comma-separated; none is all.
-        out: PNG to write; none is compare.png, where matplotlib is installed.
-        against: what the curves are drawn against: images or seconds.
+        metrics: metrics to compare, comma-separated; none is all.
+        out: PNG file to write; none is compare.png, if matplotlib is installed.
+        against: horizontal axis of the curves: images or seconds.
     """
 
     metrics: tuple[str, ...] | None = None
@@ -162,21 +169,21 @@ class CompareOptions:
 
 @dataclass(frozen=True, kw_only=True)
 class GenerateOptions:
-    """Which generator, and how much of it is drawn.
+    """Which generator to use, and what to draw.
 
     Attributes:
-        workdir: run whose generator to use (its moving average where it has one).
-        model: a generator's file to use instead, .keras or .tflite.
-        checkpoint: of the run: latest, best or a step; none is the latest.
+        workdir: folder of the run whose generator to use (its moving average if it keeps one).
+        model: .keras or .tflite file of a generator to use instead of a run.
+        checkpoint: checkpoint of the run: latest, best or a step; none is the latest.
         dataset: where the run's data is now, such as folder:DIR, if it was moved.
-        trust_code: run the code of the run's own that its flags name by import path.
-        images: folder of pictures for a translator.
-        out: PNG to write.
-        count: how many samples.
-        columns: samples in a row; none makes the grid square, or one row per class.
+        trust_code: run the code that the run's flags name by import path.
+        images: folder of pictures for a translator to translate; none is the run's data.
+        out: PNG file to write.
+        count: number of samples to draw.
+        columns: number of samples in a row; none makes the grid square, or one row per class.
         classes: class indices to draw, comma-separated; none is all.
-        seed: of the latents.
-        scale: each pixel is drawn this many pixels wide.
+        seed: seed of the latents.
+        scale: factor by which the picture is enlarged.
     """
 
     workdir: str | os.PathLike[str] | None = None
@@ -195,42 +202,44 @@ class GenerateOptions:
 
 @dataclass(frozen=True, kw_only=True)
 class CompressOptions:
-    """What is made of a generator.
+    """Which generator to compress, into what, and how.
 
     Attributes:
         workdir: folder of the trained run.
         out: folder of the exported files and the report.
-        checkpoint: which of the run's checkpoints: latest, best or a step.
+        checkpoint: checkpoint of the run: latest, best or a step.
         dataset: where the run's data is now, such as folder:DIR, if it was moved.
-        trust_code: run the code of the run's own that its flags name by import path.
-        variants: files to make: words joined by _, slim or slim0.25, pruned or pruned0.9 or
-            pruned2of4, qat, and last float32, float16, dynamic or int8; none makes those that a
-            search finds, or float32, int8 and pruned_int8.
-        budget_kb: look for the best variant of at most so many kB when gzipped.
-        max_latency_ms: look for the best of at most so many milliseconds a call on one thread.
-        max_fid_ratio: look for the best of at most so many times float32's FID; alone, for the
-            smallest.
-        trials: students trained in a search at most.
-        width: what slim stands for: share of the channels that stay.
-        target_macs: what slim stands for instead: the multiply-accumulates of an image, wherever
-            the channels go.
-        sparsity: what pruned stands for: share of zeros.
-        finetune_kimg: thousands of images each student learns on; zeros come and rates stay in the
-            first half, rates fall to 0 in the second.
-        output_weight: of the difference between the student's and the teacher's images.
-        feature_weight: of the difference between the discriminator's features of them.
-        adversarial_weight: of the game against the discriminator; 0 leaves it out.
-        allocation: where zeros go, layer: that share in each kernel; global: over all together.
+        trust_code: run the code that the run's flags name by import path.
+        variants: variants to make, comma-separated, each of words joined by _: slim or slim0.25,
+            pruned or pruned0.9 or pruned2of4, qat, and last float32, float16, dynamic or int8;
+            none makes float32, int8 and pruned_int8, or with a limit what a search finds.
+        budget_kb: limit of a search: size of the gzipped file in kB.
+        max_latency_ms: limit of a search: milliseconds per call on one thread.
+        max_fid_ratio: limit of a search: FID as a multiple of the float32 file's; as the only limit
+            it asks for the smallest file.
+        trials: most students that a search trains.
+        width: share of the channels that slim keeps.
+        target_macs: multiply-accumulates per image that slim keeps, instead of --width; none goes
+            by --width.
+        sparsity: share of weights that pruned sets to 0.
+        finetune_kimg: thousands of images to train each student on: it is pruned in the first
+            half, its learning rates fall to 0 in the second.
+        output_weight: weight of the distance between the student's and the teacher's images.
+        feature_weight: weight of the distance between the discriminator's features of the
+            student's and the teacher's images.
+        adversarial_weight: weight of the student's adversarial loss; 0 leaves it out.
+        allocation: how zeros are shared out: layer (the same share in each kernel) or global
+            (the smallest weights of all kernels together).
         keep_output_dense: do not prune the last kernel, which draws the image.
-        quantizer: of int8 files: converter, or litert (litert-quantizer).
+        quantizer: maker of int8 files: converter, or litert (litert-quantizer).
         keep_float: layers that stay float32 in int8 files, comma-separated.
-        debug_layers: say which layers lose most in the trained generator's int8 file.
-        calibration: batches that set int8's ranges, 100 to 500.
-        feature_net: judges the files; none is the one that judged the run as it trained.
-        feature_weights: file of its weights; none is the run's.
-        eval_samples: samples of each file for its metrics; none is 10,000.
+        debug_layers: print which layers lose most in the trained generator's int8 file.
+        calibration: number of batches that set the ranges of int8 values, 100 to 500.
+        feature_net: network whose features the metrics of the files compare; none is the run's.
+        feature_weights: file with the weights of --feature_net; none is the run's.
+        eval_samples: number of samples to evaluate each file on; none is 10,000.
         steps_per_loop: training steps in one graph call.
-        seed: of the students' training, and of the z that files are judged on.
+        seed: seed of the students' training and of the latents that files are evaluated on.
     """
 
     workdir: str | os.PathLike[str] | None = None
@@ -265,11 +274,11 @@ class CompressOptions:
 
 @dataclass(frozen=True, kw_only=True)
 class WebOptions:
-    """What is served, and where.
+    """Which generator to serve, and on which port.
 
     Attributes:
-        model: generator's file, .tflite, as scripts.compress exports it.
-        port: of the page's address; 0 takes a free one.
+        model: .tflite file of a generator, as scripts.compress exports it.
+        port: port of the page's address; 0 takes a free one.
     """
 
     model: str | os.PathLike[str] | None = None

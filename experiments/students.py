@@ -1,4 +1,4 @@
-"""Trains a student of a run's generator, and goes on where a killed training was."""
+"""Trains a student of a run's generator; a training that was killed goes on where it was."""
 
 import shutil
 from collections.abc import Iterable
@@ -30,12 +30,12 @@ from trainers.distillation import Distillation
 from trainers.gan import GAN
 from trainers.workdir.paths import Workdir
 
-# Checkpoints and pictures a student.
+# Checkpoints and pictures per student.
 _MOMENTS = 5
 
 
 class StudentInterruptedError(Exception):
-    """A signal ended the training; what was trained is saved."""
+    """A signal ended a student's training; its state is saved."""
 
     def __init__(self, name: str, signal: int) -> None:
         super().__init__(name)
@@ -48,7 +48,7 @@ def initial(teacher: keras.Model, student: Student) -> keras.Model:
 
 
 def sized(teacher: keras.Model, student: Student, options: CompressOptions) -> keras.Model:
-    """The same with its smallest weights at 0 already, to see what its file will cost."""
+    """`initial`, with its smallest weights set to 0 already, to measure the size of its file."""
     model = initial(teacher, student)
     if student.sparsity:
         kernels = pruning.kernels(model, keep_output_dense=options.keep_output_dense)
@@ -65,19 +65,19 @@ def sized(teacher: keras.Model, student: Student, options: CompressOptions) -> k
 def trained(
     run: experiment.Experiment, student: Student, folder: Path, options: CompressOptions
 ) -> keras.Model:
-    """The student, trained for `finetune_kimg`; from its file where that is done already.
+    """The student trained for `finetune_kimg`, or read from its file if that is done already.
 
     Args:
-        run: with the trained generator and discriminator.
-        student: which.
-        folder: its own workdir: checkpoints, metrics.jsonl, samples, TensorBoard's events, and at
-            the end generator.keras.
-        options: of the compression.
+        run: the run with the trained generator and discriminator.
+        student: the student to train.
+        folder: the student's workdir: checkpoints, metrics.jsonl, samples, TensorBoard's events,
+            and at the end generator.keras.
+        options: how to train it.
 
     Raises:
-        StudentInterruptedError: by a signal.
+        StudentInterruptedError: a signal ended the training.
         TrainingDiverged: a loss is not finite.
-        UserError: a run that has no students.
+        UserError: the run has no students.
     """
     file = Workdir(folder).generator()
     if file.is_file():
@@ -121,10 +121,10 @@ def trained(
 def check(
     run: experiment.Experiment, students: Iterable[Student], options: CompressOptions
 ) -> None:
-    """Looks before the work whether these students could be trained.
+    """Checks in advance that these students can be trained.
 
     Raises:
-        UserError: a run that has no students, or flags that do not fit it.
+        UserError: the run has no students, or options do not fit it.
     """
     built: set[bool] = set()
     for student in students:
@@ -134,7 +134,7 @@ def check(
         model = sized(run.trainer.inference(), student, options)
         if student.sparsity or student.two_of_four:
             _pruning(student, model, options)
-        if student.aware not in built:  # the others' trainers would be built alike
+        if student.aware not in built:  # the trainers of the others are built in the same way
             built.add(student.aware)
             make_trainer(run, student, options)
 
@@ -156,7 +156,7 @@ def make_trainer(
         return Networks(initial(teacher, student), discriminator)
 
     arguments = experiment.trainer_options(run.values, Distillation)
-    half_life = options.finetune_kimg / 10  # so that the average has forgotten the dense weights
+    half_life = options.finetune_kimg / 10  # so that dense weights fade from the average
     arguments |= {
         "n_critic": 1,
         "seed": options.seed,
@@ -165,14 +165,14 @@ def make_trainer(
         "feature_weight": options.feature_weight,
         "adversarial_weight": options.adversarial_weight,
         "quantization_aware": student.aware,
-        # A student's own teacher was another; this one learns from what the run has become.
+        # If the run is itself a distillation, its options name its own teacher, not this one.
         "teacher": averages.copy(teacher),
     }
     return Distillation(networks, run.source.spec, **arguments)
 
 
 def has(run: experiment.Experiment) -> bool:
-    """Whether its generator can have students: they learn against a discriminator of images."""
+    """Whether a run's generator can have students, which train against its discriminator."""
     return isinstance(run.trainer, GAN)
 
 
@@ -185,7 +185,7 @@ def _check_trainer(run: experiment.Experiment) -> None:
 
 
 def _pruning(student: Student, model: keras.Model, options: CompressOptions) -> Pruning:
-    """Zeros over the first half, from the weights that the student begins with."""
+    """Pruning over the first half of the training, by the weights the student begins with."""
     kernels = pruning.kernels(model, keep_output_dense=options.keep_output_dense)
     return Pruning(
         student.sparsity,

@@ -1,4 +1,4 @@
-"""What an evaluation judges, and what it judges by."""
+"""The subjects of an evaluation, and the data to compare them with."""
 
 import os
 from collections.abc import Callable, Iterator, Mapping
@@ -19,17 +19,17 @@ from gan.sampling import Sampler
 from trainers.checkpoints import Checkpoints
 from trainers.workdir.data import class_names
 
-# What may be done to pictures before they are judged.
+# Options of what is done to pictures before they are evaluated.
 TRANSFORM = ("image_size", "center_crop", "channels")
 
 
 @dataclass(frozen=True)
 class Subject:
-    """One generator, or the pictures of one.
+    """A generator or a folder of pictures to evaluate.
 
     Attributes:
-        about: what an entry of evaluation.json says of it.
-        title: a line to print before its figures; "" for none.
+        about: the subject as an entry of evaluation.json describes it.
+        title: line to print before its metrics; "" for none.
         judge: seed -> metrics.
     """
 
@@ -39,16 +39,16 @@ class Subject:
 
 
 def feature_net(run: experiment.Experiment | None, options: EvaluateOptions) -> dict[str, Any]:
-    """The net to judge by and its weights, as an Evaluator takes them.
+    """The feature net and its weights, as an Evaluator takes them.
 
-    `auto` is what the run was judged by as it trained, so that the figures go together, and where
-    there is no run, or other data to judge by, the net made for the data.
+    `auto` is the net of the run's own evaluations, so that their results compare. Without a run, or
+    with other data as the reference, it is the net made for the data.
     """
     weights = options.feature_weights or options.inception_weights
     if options.feature_net != "auto" or not options.workdir or options.reference:
         return {"feature_net": options.feature_net, "feature_weights": weights}
-    own = experiment.feature_net(run.values if run else run_flags.read(options.workdir))
-    return own | ({"feature_weights": weights} if weights else {})
+    net = experiment.feature_net(run.values if run else run_flags.read(options.workdir))
+    return net | ({"feature_weights": weights} if weights else {})
 
 
 def reference(
@@ -56,15 +56,15 @@ def reference(
     options: EvaluateOptions,
     reference_options: Mapping[str, Any],
 ) -> tuple[Source, str, dict[str, Any]]:
-    """The data to judge by, its split, and what is done to its images.
+    """The data to compare with, its split, and the options of its transform.
 
     Args:
-        run: restored, or None; --workdir may name it all the same.
-        options: of the evaluation.
-        reference_options: those of the reference's own source.
+        run: the restored run; None for a file or pictures, even if --workdir names a run.
+        options: what to evaluate, and how.
+        reference_options: further options of the data set `reference`.
 
     Raises:
-        UserError: data that is not there, or flags that do not fit it.
+        UserError: the data is missing, or options do not fit it.
     """
     values: dict[str, Any] = {}
     if options.workdir:
@@ -81,32 +81,32 @@ def reference(
         split = options.split or "train"
         source = _load("reference", options.reference, split, transform | dict(reference_options))
         return source, split, transform
-    own = values.get("split", "train")
-    split = options.split or own
-    if run and split == own and not chosen:
+    trained_on = values.get("split", "train")
+    split = options.split or trained_on
+    if run and split == trained_on and not chosen:
         return run.source, split, transform
     source = experiment.load_source(values | chosen | {"split": split})
-    if split != own:  # A split may lack a class; the generator's numbers are those of training.
+    if split != trained_on:  # A split may lack a class; the generator counts training's classes.
         names = run.source.spec.class_names if run else class_names(options.workdir or "")
         source = aligned(source, names)
     return source, split, transform
 
 
 def chosen_transform(options: EvaluateOptions) -> dict[str, Any]:
-    """What is asked for of the transform."""
-    asked = {n: getattr(options, n) for n in TRANSFORM}
-    return {n: value for n, value in asked.items() if value is not None}
+    """The options of the transform that are given."""
+    values = {n: getattr(options, n) for n in TRANSFORM}
+    return {n: value for n, value in values.items() if value is not None}
 
 
 def pictures(source: Source, options: EvaluateOptions) -> Source:
-    """Those of --images, of the shape of the source to judge them by.
+    """The pictures of --images, which must have the shape of the data to compare them with.
 
     Raises:
-        UserError: no pictures, or of another shape.
+        UserError: there are none, or they have another shape.
     """
-    found = _load("images", f"folder:{options.images}", "train", chosen_transform(options))
-    require_shape(found.spec.shape, f"--images={options.images!r}", source, options)
-    return found
+    images = _load("images", f"folder:{options.images}", "train", chosen_transform(options))
+    require_shape(images.spec.shape, f"--images={options.images!r}", source, options)
+    return images
 
 
 def require_shape(
@@ -118,7 +118,7 @@ def require_shape(
         return
     advice = ""
     if len(wanted) == len(shape) == 3:
-        # The flags reach the reference and --images; a generator's shape is what it is.
+        # The flags change the reference and --images, but not the shape of a generator's samples.
         height, width, channels = wanted if options.images else shape
         if options.images or (options.reference and height == width):
             advice = f": give --image_size={height} --channels={channels}"
@@ -135,15 +135,15 @@ def subjects(
     sampler: Sampler | None,
     options: EvaluateOptions,
 ) -> Iterator[Subject]:
-    """What the flags name, one after another.
+    """Yields what the options name, one subject after another.
 
-    A checkpoint that a running training has dropped before its turn is passed over with a line.
+    A checkpoint that a running training has deleted meanwhile is skipped, with a printed line.
 
     Args:
-        evaluator: to judge by.
-        run: with a checkpoint's state; None for pictures or a file.
-        sampler: the run's, or the file's; None for pictures.
-        options: of the evaluation.
+        evaluator: measures the metrics.
+        run: the run with a checkpoint's state; None for pictures or a file.
+        sampler: sampler of the run or the file; None for pictures.
+        options: what to evaluate, and how.
     """
     if sampler is None:
         yield _of_pictures(evaluator, options)
@@ -182,12 +182,12 @@ def _of_pictures(evaluator: Evaluator, options: EvaluateOptions) -> Subject:
 def of_run(
     evaluator: Evaluator, run: experiment.Experiment, options: EvaluateOptions
 ) -> Iterator[Subject]:
-    """A run's checkpoints; one that cannot be read, or not any more, is left out with a line.
+    """Yields a run's checkpoints; one that cannot be read is skipped, with a printed line.
 
     Args:
-        evaluator: to judge by.
-        run: with the checkpoint's state.
-        options: of the evaluation.
+        evaluator: measures the metrics.
+        run: the run with the checkpoint's state.
+        options: what to evaluate, and how.
     """
     workdir = os.fspath(options.workdir or "")
     trainer, evaluation = run.trainer, Evaluation(evaluator)
@@ -216,10 +216,10 @@ def of_run(
 
 
 def owner_of_options(flag: str, name: str) -> Callable[..., Source]:
-    """The function behind the name of a data set that a flag of an evaluation names.
+    """The function of the data set that a flag of an evaluation names.
 
     Raises:
-        UserError: no such source, in the flag's words.
+        UserError: there is no such data set; the message names the flag.
     """
     try:
         return data.options_owner(name)
@@ -228,7 +228,7 @@ def owner_of_options(flag: str, name: str) -> Callable[..., Source]:
 
 
 def _load(flag: str, name: str, split: str, options: Mapping[str, Any]) -> Source:
-    """A data set that a flag of an evaluation names, messages in its words."""
+    """The data set that a flag of an evaluation names; error messages name that flag."""
     try:
         return data.load(name, split=split, **options)
     except UserError as error:

@@ -1,4 +1,4 @@
-"""Trains an experiment in a folder of its own; on the same folder it goes on where it was."""
+"""Trains an experiment in its own folder; with the same folder again it goes on where it was."""
 
 import contextlib
 import dataclasses
@@ -35,15 +35,15 @@ from trainers.workdir.paths import Workdir
 
 @dataclass(frozen=True)
 class Training:
-    """A training about to begin or to go on, and later what came of it.
+    """A training before it begins, and after its end.
 
     Attributes:
         experiment: data and trainer.
-        options: of the run.
-        resumed: the step it goes on from; None for a new run.
-        trained: whether it has seen all its images already.
-        lacking: what a run that is trained has not left yet.
-        failure: why it ended badly: it diverged, or collapsed; "" if it did not.
+        options: how long the run trains, and what happens meanwhile.
+        resumed: the step from which it goes on; None for a new run.
+        trained: whether it had seen all its images before.
+        lacking: files and lines that a trained run has yet to write, as a message names them.
+        failure: why it failed: it diverged or collapsed; "" if it did not.
     """
 
     experiment: Experiment
@@ -55,31 +55,31 @@ class Training:
 
     @property
     def workdir(self) -> Path:
-        """Folder of the run."""
+        """The run's folder."""
         return Path(self.options.workdir or "")
 
     @property
     def trainer(self) -> Trainer:
-        """That of the experiment."""
+        """The experiment's trainer."""
         return self.experiment.trainer
 
 
 def train(
     values: Mapping[str, Any], started: Callable[[Training], None] = lambda training: None
 ) -> Training:
-    """Builds or resumes an experiment, trains it to its end, leaves the generators' files.
+    """Builds or resumes an experiment, trains it to its end, and saves its generators.
 
     Args:
-        values: option -> value, of the run (`experiments.settings.RunOptions`) and of the parts
-            that it names; what is absent takes its default. The run goes into `workdir`.
+        values: option -> value of the run (`experiments.settings.RunOptions`) and of the parts that
+            it names; absent options have their defaults. `workdir` is the run's folder.
         started: called once, before the first step.
 
     Returns:
-        The end: its trainer's `interrupted` is a signal that ended it early, after which the same
-        call goes on.
+        The training. If a signal ended it early, its trainer's `interrupted` is that signal, and
+        the same call goes on.
 
     Raises:
-        UserError: values that cannot work, or data or a folder that is not what it was.
+        UserError: a value is wrong, or the data or the folder has changed.
     """
     values, options = resolved(values)
     if not options.workdir:
@@ -94,7 +94,7 @@ def train(
 
 
 def dry_run(values: Mapping[str, Any]) -> str:
-    """The resolved experiment and the size of its networks, as text; nothing is written.
+    """The experiment with all its options and the size of its networks, as text.
 
     Raises:
         UserError: see `train`.
@@ -105,7 +105,7 @@ def dry_run(values: Mapping[str, Any]) -> str:
 
 
 def resolved(values: Mapping[str, Any]) -> tuple[dict[str, Any], RunOptions]:
-    """All options of an experiment, paths absolute, and of them those of the run, as given."""
+    """All options of an experiment with absolute paths, and `RunOptions` with paths as given."""
     values = run_flags.complete(values)
     options = RunOptions(**{name: values[name] for name in of(RunOptions)})
     return run_flags.absolute(values), options
@@ -118,10 +118,10 @@ def _strategy(options: RunOptions) -> tf.distribute.Strategy:
 
 
 def check(options: RunOptions, values: Mapping[str, Any]) -> None:
-    """Looks at a run's options before anything is built.
+    """Checks a run's options before anything is built.
 
     Raises:
-        UserError: values that cannot work, or other than those the run was started with.
+        UserError: a value is out of range, or not the one the run was started with.
     """
     for name in of(RunOptions):
         value = getattr(options, name)
@@ -140,7 +140,7 @@ def check(options: RunOptions, values: Mapping[str, Any]) -> None:
 
 
 def positive(name: str, value: float) -> None:
-    """Raises UserError unless an option is more than 0."""
+    """Raises UserError unless an option's value is more than 0."""
     if value <= 0:
         nullable = types.NoneType in of(RunOptions)[name].types
         never = ", or none for never" if nullable else ""
@@ -148,7 +148,7 @@ def positive(name: str, value: float) -> None:
 
 
 def check_best_by(options: RunOptions) -> None:
-    """Raises UserError where what an evaluation measures cannot say what is best by --best_by."""
+    """Raises UserError unless --best_by is a metric of the evaluations that has a direction."""
     metrics = options.eval_metrics or ("fid", "modes")
     known = {name: key for name, key in declared(metrics).items() if key.better}
     if options.best_by and options.best_by not in known:
@@ -159,10 +159,10 @@ def check_best_by(options: RunOptions) -> None:
 
 
 def lock(held: contextlib.ExitStack, strategy: tf.distribute.Strategy, options: RunOptions) -> None:
-    """Takes the workdir for this process, or for all workers: the chief asks.
+    """Locks the workdir for this process; with several workers, the chief does it for all.
 
     Raises:
-        UserError: another process has it, or it cannot be written to.
+        UserError: another process has locked it, or it cannot be written to.
     """
     workdir = os.fspath(options.workdir or "")
     refused: UserError | None = None
@@ -177,7 +177,7 @@ def lock(held: contextlib.ExitStack, strategy: tf.distribute.Strategy, options: 
 
 
 def _run(built: Experiment, options: RunOptions, started: Callable[[Training], None]) -> Training:
-    """Resumes, trains, leaves the generators' files."""
+    """Resumes, trains, and saves the generators."""
     trainer, workdir = built.trainer, Path(options.workdir or "")
     chief = is_chief(trainer.distribute_strategy)
     checkpoints = Checkpoints(workdir, keep=options.keep_checkpoints, best_by=options.best_by)
@@ -195,7 +195,7 @@ def _run(built: Experiment, options: RunOptions, started: Callable[[Training], N
         keep_code(workdir, built.values)
     started(training)
     try:
-        # What ends a run is part of it: trained to its end, this makes the last line and pictures.
+        # A run that is trained already gets its last line and pictures from the callbacks here.
         trainer.fit(
             built.source,
             total_kimg=options.total_kimg,
@@ -208,8 +208,9 @@ def _run(built: Experiment, options: RunOptions, started: Callable[[Training], N
     except (OSError, tf.errors.OpError) as error:
         raise _unwritable(error, workdir, checkpoints) from error
     alarms = [c for c in callbacks if isinstance(c, CollapseAlarm) and c.stopped]
-    through = trainer.images >= whole_images(options.total_kimg)
-    if chief and not alarms and (through or not trainer.interrupted):  # A callback may end it.
+    complete = trainer.images >= whole_images(options.total_kimg)
+    # A run that a callback ended is not complete, and was not interrupted.
+    if chief and not alarms and (complete or not trainer.interrupted):
         for name in trainer.averaged:
             trainer.save_generator(Workdir(workdir).generator(name), name)
     failure = f"stopped by a {alarms[0].stopped}" if alarms and not trainer.interrupted else ""
@@ -217,18 +218,18 @@ def _run(built: Experiment, options: RunOptions, started: Callable[[Training], N
 
 
 def missing(trainer: Trainer, options: RunOptions, workdir: Path) -> list[str]:
-    """What a run that was killed at its end has not left yet."""
+    """The last files and lines that a run has yet to write, because it was killed at its end."""
     newest = Checkpoints(workdir).path(trainer.step).stat().st_mtime_ns
-    lies, lacking = Workdir(workdir), []
+    folder, lacking = Workdir(workdir), []
     for name in trainer.averaged:
-        path = lies.generator(name)
-        # One that is older than the last checkpoint is of an earlier end.
+        path = folder.generator(name)
+        # A file older than the last checkpoint was written when the run ended earlier.
         if not path.is_file() or path.stat().st_mtime_ns < newest:
             lacking.append(path.name)
-    events = read_log(lies.metrics).events
+    events = read_log(folder.metrics).events
     if not events or events[-1].step < trainer.step:
         lacking.append("the last line of its log")
-    if options.image_every_kimg is not None and not lies.pictures(trainer.images):
+    if options.image_every_kimg is not None and not folder.pictures(trainer.images):
         lacking.append("the last pictures")
     return lacking
 
@@ -236,9 +237,9 @@ def missing(trainer: Trainer, options: RunOptions, workdir: Path) -> list[str]:
 def _unwritable(
     error: OSError | tf.errors.OpError, workdir: Path, checkpoints: Checkpoints
 ) -> Exception:
-    """A full disk as a line that says what is safe; another error as it is."""
+    """A one-line error if the disk is full, which says what is saved; any other error as it is."""
     for reason in map(os.strerror, files.DISK_ERRORS):
-        if reason in str(error):  # TensorFlow's own writers give no number.
+        if reason in str(error):  # TensorFlow's errors have no errno.
             steps = checkpoints.steps()
             saved = f"is saved up to step {steps[-1]}" if steps else "has no checkpoint yet"
             return UserError(

@@ -1,4 +1,4 @@
-"""The callbacks of a training run, in the order in which they add to the logs and read them."""
+"""The callbacks of a training run, in the order in which they write to and read from the logs."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -27,9 +27,9 @@ from trainers.distribution import is_chief
 def callbacks_of(
     run: experiment.Experiment, options: RunOptions, workdir: Path, checkpoints: Checkpoints
 ) -> list[keras.callbacks.Callback]:
-    """Those that its options ask for."""
+    """The callbacks that a run's options ask for."""
     chief = is_chief(run.trainer.distribute_strategy)
-    found: list[keras.callbacks.Callback] = []
+    callbacks: list[keras.callbacks.Callback] = []
     evaluator = None
     if options.eval_every_kimg is not None:
         evaluator = Evaluator(
@@ -44,13 +44,13 @@ def callbacks_of(
             split=run.values.get("split", "train"),
             cache=True,
         )
-        found.append(
+        callbacks.append(
             Evaluation(evaluator, at_start=options.eval_at_start, share=options.eval_share)
         )
-    # Behind the evaluation, whose figures they may go by, and before the log, which has theirs.
-    found += own_callbacks(run.values)
+    # Behind Evaluation, whose metrics they may use, and before MetricsLog, which writes theirs.
+    callbacks += named_callbacks(run.values)
     if options.on_collapse != "off":
-        found.append(
+        callbacks.append(
             CollapseAlarm(
                 run.source,
                 checkpoints,
@@ -60,36 +60,38 @@ def callbacks_of(
                 max_rollbacks=options.max_rollbacks,
             )
         )
-    found.append(
+    callbacks.append(
         LearningRateDecay(
             options.lr_decay, total_kimg=options.total_kimg, start=options.lr_decay_start
         )
     )
     if chief:
-        found.append(
+        callbacks.append(
             MetricsLog(
                 workdir,
                 log_every_kimg=options.log_every_kimg,
                 sinks=[TensorBoardScalars(workdir)],
             )
         )
-    # Behind the log, so that the bad value is in it, and before whatever would draw or save it.
-    found.append(NaNGuard(workdir))
+    # Behind MetricsLog, which writes the bad value, and before what would draw or save it.
+    callbacks.append(NaNGuard(workdir))
     if chief:
         if options.image_every_kimg is not None:
-            found.append(ImageGrid(run.source, workdir, image_every_kimg=options.image_every_kimg))
-        found.append(ProgressBar())
-    found.append(Checkpoint(checkpoints, checkpoint_every_kimg=options.checkpoint_every_kimg))
-    return found
+            callbacks.append(
+                ImageGrid(run.source, workdir, image_every_kimg=options.image_every_kimg)
+            )
+        callbacks.append(ProgressBar())
+    callbacks.append(Checkpoint(checkpoints, checkpoint_every_kimg=options.checkpoint_every_kimg))
+    return callbacks
 
 
-def own_callbacks(values: Mapping[str, Any]) -> list[keras.callbacks.Callback]:
-    """Those of --callbacks.
+def named_callbacks(values: Mapping[str, Any]) -> list[keras.callbacks.Callback]:
+    """The callbacks that --callbacks names, built with their flags.
 
     Raises:
-        UserError: one that cannot be made of its flags.
+        UserError: one cannot be built, or is no Keras callback.
     """
-    found: list[keras.callbacks.Callback] = []
+    callbacks: list[keras.callbacks.Callback] = []
     for part in parts.of_kind(parts.find(values, run_flags.ROOTS), "callbacks"):
         name = getattr(part.function, "__name__", "callback")
         try:
@@ -99,5 +101,5 @@ def own_callbacks(values: Mapping[str, Any]) -> list[keras.callbacks.Callback]:
         if not isinstance(callback, keras.callbacks.Callback):
             kind = type(callback).__name__
             raise UserError(f"--callbacks: {name} returned a {kind}, not a Keras callback.")
-        found.append(callback)
-    return found
+        callbacks.append(callback)
+    return callbacks

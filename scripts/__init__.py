@@ -4,8 +4,8 @@ import os
 import sys
 
 _ROOT = os.path.dirname(os.path.dirname(os.path.realpath(__file__)))
-# `python -m` imports from the current directory before all else, which may be a stranger's run:
-# nothing of it is imported unless an import path says so, see `registry.import_path`.
+# `python -m` would import from the current directory first, which may be a stranger's run:
+# nothing in it is imported unless an import path names it, see `registry.import_path`.
 if sys.argv[0] == "-m" and os.path.realpath(sys.path[0]) == os.path.realpath(os.getcwd()) != _ROOT:
     del sys.path[0]
 
@@ -13,9 +13,9 @@ from scripts import _process  # noqa: E402
 
 
 def _import_quietly() -> None:
-    """Imports TensorFlow with its C++ start-up chatter, which no setting silences, discarded.
+    """Imports TensorFlow without its C++ start-up messages, which no setting silences.
 
-    It would bury our one-line errors. An import that fails still raises.
+    They would bury our one-line errors. An import that fails still raises.
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     stderr, null = os.dup(2), os.open(os.devnull, os.O_WRONLY)
@@ -31,6 +31,6 @@ def _import_quietly() -> None:
         os.close(null)
 
 
-if sys.argv[0] == "-m":  # The process is a script's own.
+if sys.argv[0] == "-m":  # The process runs a script.
     _process.begin()
 _import_quietly()

@@ -1,6 +1,6 @@
-"""The process of a script: it hears of signals at once, outlives its readers, and ends at once.
+"""The process of a script: heeds signals at once, survives a closed pipe or terminal, ends at once.
 
-TensorFlow need not be imported: what takes seconds must be interruptible from the beginning.
+It works before TensorFlow is imported, which takes seconds and must be interruptible too.
 """
 
 import atexit
@@ -15,15 +15,15 @@ from typing import Any
 
 from trainers import interrupts
 
-# Seconds that an end by KeyboardInterrupt may take before the process ends without it.
+# Seconds in which a KeyboardInterrupt must end the process before it is ended by force.
 GRACE = 1.0
 
 _status: int | None = None
 
 
 def begin() -> None:
-    """Call it once, first of all."""
-    # The last exit handler to run, being the first: all output is written then, threads are joined.
+    """Sets the process up; call it once, before anything else."""
+    # Registered first, it runs last of all exit handlers, when threads have written all output.
     atexit.register(_leave)
     sys.stdout, sys.stderr = _Stream.of(sys.stdout), _Stream.of(sys.stderr)
     sys.excepthook = _unhandled
@@ -31,9 +31,9 @@ def begin() -> None:
 
 
 def end(status: int) -> None:
-    """Ends the script as `sys.exit` does, without the seconds that TensorFlow's graphs take.
+    """Ends the script as `sys.exit` does, but at once.
 
-    Python would free every object of theirs one by one.
+    Python would spend seconds on freeing the objects of TensorFlow's graphs.
     """
     global _status
     _status = status
@@ -51,7 +51,7 @@ def _unhandled(kind: type[BaseException], error: BaseException, trace: Any) -> N
 
 
 def _leave() -> None:
-    # Workers take leave of each other as TensorFlow is torn down: they need the long way.
+    # Workers disconnect from each other while TensorFlow is torn down: they end as usual.
     if _status is None or "TF_CONFIG" in os.environ:
         return
     sys.stdout.flush()
@@ -60,16 +60,16 @@ def _leave() -> None:
 
 
 def _listen() -> None:
-    """Hears of signals in a thread.
+    """Listens for signals in a thread.
 
-    Python runs their handlers between two instructions of its own, so a graph call holds them up;
-    their numbers, though, go into a pipe as they come.
+    Python runs signal handlers between two of its own instructions, so that a graph call delays
+    them; but it writes the signals' numbers into a pipe at once.
     """
-    screen = os.dup(2)  # Standard error is closed for moments, while TensorFlow is imported.
+    screen = os.dup(2)  # Standard error is replaced for a while as TensorFlow is imported.
     reader, writer = os.pipe()
     os.set_blocking(writer, False)
     signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
-    # What a forked child receives is not ours.
+    # A forked child's signals are its own.
     os.register_at_fork(after_in_child=lambda: signal.set_wakeup_fd(-1))
     interrupts.Interrupts.listener = True
     threading.Thread(target=_hear, args=(reader, screen), daemon=True).start()
@@ -85,18 +85,18 @@ def _hear(reader: int, screen: int) -> None:
         if first and taker and taker.hear():
             first = False
             continue
-        if first:  # Nothing to save: it ends by itself, or a moment later without being asked.
+        if first:  # There is nothing to save: let it end by itself, but no longer than GRACE.
             select.select([reader], [], [], GRACE)
         interrupts.say("Interrupted.", screen)
         os._exit(128 + number)
 
 
 class _Stream(io.FileIO):
-    """Standard output or error: whoever reads it may go away, and the work goes on."""
+    """Standard output or error; if its reader is gone, output is dropped and the work goes on."""
 
     @classmethod
     def of(cls, stream: Any) -> Any:
-        """The stream, written to through here; as it is where it is none of the process' own."""
+        """The stream wrapped in a `_Stream`; as it is unless it is the process' own output."""
         if stream not in (sys.__stdout__, sys.__stderr__) or stream is None:
             return stream
         stream.flush()
@@ -108,7 +108,7 @@ class _Stream(io.FileIO):
         )
 
     def write(self, data: Any) -> int:
-        """Writes, or nothing more once the pipe or the terminal is closed."""
+        """Writes; once the pipe or the terminal is closed, does nothing."""
         try:
             return super().write(data) or 0
         except OSError as error:

@@ -1,4 +1,4 @@
-"""Values that no flag can have, whatever it stands for, and `~` in paths."""
+"""Checks that hold for the values of all flags, and `~` in paths."""
 
 import math
 import os
@@ -10,8 +10,8 @@ from absl import flags
 from gan.errors import UserError
 from gan.options import Grouped
 
-LARGEST = 10**12  # of any number: counts of images, steps and operations stay exact below it
-# What is held in memory at once, or ends only as a whole (a graph call of K steps).
+LARGEST = 10**12  # the largest number: counts of images, steps and operations stay exact below it
+# Smaller limits: for what is held in memory at once, or cannot be interrupted (a graph call).
 AT_MOST = {
     "batch_size": 10**6,
     "eval_samples": 10**7,
@@ -21,25 +21,25 @@ AT_MOST = {
 
 
 def settle(names: Iterable[str], known: flags.FlagValues, *, checked: bool = False) -> None:
-    """Expands `~` at the beginning of texts, and refuses numbers that are none.
+    """Expands `~` at the beginning of texts, and checks numbers.
 
     Args:
-        names: of flags.
+        names: the flags to look at.
         known: all flags, parsed.
-        checked: whether a script looks at the size of their whole numbers itself.
+        checked: whether the script checks the size of whole numbers itself.
 
     Raises:
-        UserError: a number is not finite or too large, or a seed is not one.
+        UserError: a number is not finite or too large, or a seed is out of range.
     """
     for name in names:
-        found: Any = known[name].value
-        if isinstance(found, str) and found.startswith("~"):
-            known[name].value = os.path.expanduser(found)
-        several = found.values() if isinstance(found, Grouped) else found
-        for value in several if isinstance(several, (list, tuple)) else [found]:
+        whole: Any = known[name].value
+        if isinstance(whole, str) and whole.startswith("~"):
+            known[name].value = os.path.expanduser(whole)
+        several = whole.values() if isinstance(whole, Grouped) else whole
+        for value in several if isinstance(several, (list, tuple)) else [whole]:
             if isinstance(value, (int, float)) and not isinstance(value, bool):
-                own = checked and isinstance(value, int)
-                _check(name, value, AT_MOST.get(name, math.inf if own else LARGEST))
+                unlimited = checked and isinstance(value, int)
+                _check(name, value, AT_MOST.get(name, math.inf if unlimited else LARGEST))
 
 
 def _check(name: str, value: float, most: float) -> None:

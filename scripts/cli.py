@@ -1,4 +1,4 @@
-"""What every entry point shares: one-line errors, exit status 2, a readable --help."""
+"""Shared by all entry points: flags, one-line errors with exit status 2, a readable --help."""
 
 import functools
 import inspect
@@ -26,11 +26,11 @@ T = TypeVar("T")
 def run(
     main: Callable[[], int | None], parse: Callable[[Sequence[str]], None] = lambda argv: None
 ) -> None:
-    """Runs an entry point: exits 2 with one line on a user's mistake.
+    """Runs an entry point; on a user's mistake, prints one line and exits with status 2.
 
     Args:
-        main: what it returns is the exit status.
-        parse: called with the arguments once the flags known so far are parsed, to define those
+        main: the script's work, which returns the exit status (None: 0).
+        parse: called with the arguments once the flags known so far are parsed, to define flags
             that depend on them.
     """
 
@@ -64,10 +64,10 @@ def run(
         except (MemoryError, tf.errors.ResourceExhaustedError) as error:
             _fail(UserError(f"out of memory: {next(iter(str(error).splitlines()), '')}"))
         except Exception as error:
-            known = from_graph(error)  # Of data that could not be read on.
-            if known is None:
+            mistake = from_graph(error)  # A user's error raised as a graph read data.
+            if mistake is None:
                 raise
-            _fail(known)
+            _fail(mistake)
 
     app.run(guarded, flags_parser=parser)
 
@@ -77,7 +77,7 @@ def run_with(
     owner: Callable[..., T],
     parse: Callable[[Sequence[str]], None] = lambda argv: None,
 ) -> None:
-    """`run` for a script whose flags are the options of a class; `main` takes one of it."""
+    """`run` for a script whose flags are the options of a class; `main` takes an instance of it."""
     known = options.of(owner)
     for option in known.values():
         define(option, "Flags")
@@ -90,7 +90,7 @@ def run_with(
 
 
 def message(error: Exception) -> str:
-    """What a user sees of a mistake: one line, of one in their own code at most five."""
+    """An error as a user sees it: one line, or up to five if it is in their own code."""
     lines = str(error).splitlines() if isinstance(error, CodeError) else [str(error)]
     if isinstance(error, flags.IllegalFlagValueError):  # flag --seed=x: expected a whole number
         lines = [str(error).removeprefix("flag ").rstrip(".") + "."]
@@ -106,13 +106,13 @@ def _fail(error: Exception) -> None:
 
 
 def command(module: str, **values: object) -> str:
-    """A command line with flags, for a user to paste into the shell that started this script."""
+    """A command line with flags, for users to paste into the shell that started this script."""
     words = [_python(), "-m", module, *(f"--{n}={options.write(v)}" for n, v in values.items())]
     return shlex.join(words)
 
 
 def _python() -> str:
-    """This interpreter as that shell can call it, with a virtual environment active or not."""
+    """This interpreter as the shell can call it, with or without an active virtual environment."""
     if shutil.which("python") == sys.executable:
         return "python"
     relative = os.path.relpath(sys.executable)
@@ -120,7 +120,7 @@ def _python() -> str:
 
 
 def _reject(rest: Sequence[str]) -> None:
-    """Anything left over is a mistake."""
+    """Raises UserError for the first argument that no flag took."""
     for argument in rest:
         name = argument.lstrip("-").partition("=")[0]
         if argument.startswith("-"):
@@ -129,10 +129,10 @@ def _reject(rest: Sequence[str]) -> None:
 
 
 def unknown_flag(name: str) -> str:
-    """What is said of a flag that is none here: whose it is, or which is the nearest."""
+    """The message about an unknown flag: whose flag it is, or the nearest one."""
     ours = [n for names in sections().values() for n in names]
-    said = parts.unknown(name, ours, parts.every() if "trainer" in FLAGS else {})
-    return f"{said} --help lists all flags of this experiment."
+    text = parts.unknown(name, ours, parts.every() if "trainer" in FLAGS else {})
+    return f"{text} --help lists all flags of this experiment."
 
 
 class _Parser(flags.ArgumentParser):
@@ -142,7 +142,7 @@ class _Parser(flags.ArgumentParser):
         self.option = option
 
     def parse(self, argument: Any) -> Any:
-        """The value; absl asks with the default too."""
+        """The value of a text; absl passes default values too, which stay as they are."""
         return self.option.read(argument) if isinstance(argument, str) else argument
 
 
@@ -150,22 +150,20 @@ class _Serializer(flags.ArgumentSerializer):
     """Writes a flag's value."""
 
     def serialize(self, value: Any) -> str:
-        """Its text."""
+        """A value as text."""
         return options.write(value)
 
 
 def define(option: options.Option, section: str, name: str = "") -> None:
-    """Defines an option's flag.
-
-    Sections order --help. A name defined already keeps its first definition.
+    """Defines an option's flag. A flag of that name that is defined already stays as it is.
 
     Args:
-        option: of a function or class.
-        section: of --help.
-        name: of the flag; the option's by default.
+        option: an option of a function or class.
+        section: section of --help that lists it.
+        name: name of the flag; the option's by default.
 
     Raises:
-        UserError: a flag of a library has the name.
+        UserError: a library's flag has the name.
     """
     name = name or option.name
     if name in FLAGS:
@@ -184,7 +182,7 @@ def define(option: options.Option, section: str, name: str = "") -> None:
 
 
 def define_parts(argv: Sequence[str], *roots: Callable[..., Any]) -> None:
-    """Defines the flags of some options, of the parts that they name on the command line, ...
+    """Defines the flags of the roots' options, of the parts that these name, and so on.
 
     Args:
         argv: the command line.
@@ -202,7 +200,7 @@ def define_parts(argv: Sequence[str], *roots: Callable[..., Any]) -> None:
 
 
 class _Values(Mapping[str, Any]):
-    """The values of the flags that there are by now."""
+    """The values of our flags that are defined so far."""
 
     def __getitem__(self, name: str) -> Any:
         return FLAGS[name].value
@@ -218,14 +216,14 @@ def sections() -> Mapping[str, list[str]]:
     """Our flags' names by section."""
     by_module = FLAGS.flags_by_module_dict()
     return {
-        module: [f.name for f in found]
-        for module, found in by_module.items()
+        module: [flag.name for flag in of_module]
+        for module, of_module in by_module.items()
         if "absl" not in module and "." not in module and module[:1].isupper()
     }
 
 
 def help_text(main: Callable[..., Any]) -> str:
-    """What the script does, its flags with their values by section, and the names they take."""
+    """The script's --help: its work, its flags with their values, and the names they take."""
     module = sys.modules[main.__module__]
     lines = [inspect.getdoc(module) or "", ""]
     for section, names in sections().items():
@@ -238,8 +236,8 @@ def help_text(main: Callable[..., Any]) -> str:
         named = [n for names in sections().values() for n in names if _names_a(kind, n)]
         if named and registry.names(kind):
             lines.append(f"Names for --{named[0]}, beside import paths package.module:attribute:")
-            for name, found in registry.entries(kind).items():
-                spelling = ":".join([name, *(a.upper() for a in registry.arguments(found))])
+            for name, part in registry.entries(kind).items():
+                spelling = ":".join([name, *(a.upper() for a in registry.arguments(part))])
                 lines += _entry(spelling, registry.about(kind, name))
             lines.append("")
     lines.append("Also: --flagfile=FILE reads flags from a file; --verbosity sets the log level.")
@@ -252,7 +250,7 @@ def _names_a(kind: str, flag: str) -> bool:
 
 
 def _entry(head: str, text: str) -> list[str]:
-    """Lines of --help: what is explained, and beside or below it the text."""
+    """Lines of --help: a flag or name, and its text beside or below it."""
     about, head = textwrap.wrap(text, 70) or [""], f"  {head}"
     first = [f"{head:30}{about.pop(0)}"] if len(head) < 30 else [head]
     return [*first, *(f"{'':30}{line}" for line in about)]

@@ -1,7 +1,8 @@
 """Compares runs: python -m scripts.compare RUN1 RUN2 ... --out=compare.png
 
-A table and a plot of their metrics against images seen. Runs that differ in --seed alone are one
-group: a mean and its standard error. Where groups were not judged alike, it says in what.
+Prints tables of their metrics, and plots these against images seen. Runs that differ in --seed
+alone form a group, shown as a mean and its standard error. Where groups were evaluated in different
+ways, footnotes say how these differ.
 """
 
 import sys
@@ -19,10 +20,10 @@ _folders: list[str] = []
 
 
 def take_folders(argv: Sequence[str]) -> None:
-    """Takes the folders off the arguments; what is left are flags, as `cli.run` wants them.
+    """Moves the runs' folders from the arguments, which only flags may be left in, to `_folders`.
 
     Args:
-        argv: a list; changed.
+        argv: the arguments, a list that is changed.
     """
     rest = FLAGS(argv, known_only=True)[1:]
     _folders[:] = [argument for argument in rest if not argument.startswith("-")]
@@ -31,7 +32,7 @@ def take_folders(argv: Sequence[str]) -> None:
 
 
 def main(options: CompareOptions) -> int:
-    """Prints the tables, and where the plot is."""
+    """Prints the tables, and the plot's file name."""
     comparison = compare(_folders, options)
     print(comparison.text)
     for note in comparison.notes:

@@ -1,10 +1,9 @@
-"""Takes a trained generator to a device: python -m scripts.compress --workdir=RUN --out=DIR
+"""Compresses a trained generator for devices: python -m scripts.compress --workdir=RUN --out=DIR
 
-Makes smaller students of it (slimmed, pruned, trained with int8's rounding), which learn from it
-and against its discriminator; exports each as .tflite; judges the files: report.json, report.html,
-report.png, comparison.png and a table. With --budget_kb, --max_latency_ms or --max_fid_ratio it
-looks for the variant to take; --variants makes those that are named. A stopped one goes on where
-it was.
+Trains smaller students of it (slimmed, pruned, with int8's rounding), exports them as .tflite files
+and evaluates these: report.json, report.html, report.png, comparison.png and a table. --variants
+names the variants to make; with --budget_kb, --max_latency_ms or --max_fid_ratio it searches for
+the best variant within these limits. The same command continues a compression that was stopped.
 """
 
 import sys
@@ -18,7 +17,7 @@ from scripts import cli
 
 
 def main(options: CompressOptions) -> int:
-    """Makes the files, shows the table."""
+    """Makes the files, prints the table."""
     try:
         made = compress(options)
     except TrainingDiverged as error:

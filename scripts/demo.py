@@ -1,6 +1,6 @@
-"""Everything once, on embedded images: train, compress, generate from the int8 file.
+"""Trains on embedded images, compresses the generator, and draws samples of its int8 file.
 
-make demo runs it. What is already there is not made again; a run that was stopped goes on.
+make demo runs it. Steps that are done are not repeated; a run that was stopped goes on.
 """
 
 import contextlib
@@ -26,13 +26,13 @@ RECIPE = Path(__file__).parent.parent / "recipes" / "demo.flags"
 
 @dataclass(frozen=True, kw_only=True)
 class DemoOptions:
-    """How much is done.
+    """Where the demo writes, and how long it trains.
 
     Attributes:
-        out: folder of everything.
+        out: folder to write everything to.
         total_kimg: thousands of images to train on.
-        finetune_kimg: thousands of images to prune on.
-        eval_samples: samples that an evaluation draws; none is 10,000.
+        finetune_kimg: thousands of images to train the pruned generator on.
+        eval_samples: number of samples an evaluation draws; none is 10,000.
     """
 
     out: str | os.PathLike[str] = "runs/demo"
@@ -42,11 +42,11 @@ class DemoOptions:
 
 
 def step(title: str, script: str, **arguments: object) -> None:
-    """Runs a script as a user would; its failure, or a Ctrl-C in it, ends the demo."""
+    """Runs a script as a user would; if it fails or is interrupted, the demo ends too."""
     command = [sys.executable, "-m", f"scripts.{script}"]
     command += [f"--{name}={options.write(value)}" for name, value in arguments.items()]
     print(f"\n== {title}\n$ {cli.command(f'scripts.{script}', **arguments)}", flush=True)
-    # Ctrl-C reaches the script too: it saves its state, and only then do we end.
+    # Ctrl-C reaches the script too, which saves its state before the demo ends.
     before = signal.signal(signal.SIGINT, signal.SIG_IGN)
     process = subprocess.Popen(command, preexec_fn=lambda: signal.signal(signal.SIGINT, before))
     status = process.wait()
@@ -58,7 +58,7 @@ def step(title: str, script: str, **arguments: object) -> None:
 
 
 def main(demo: DemoOptions) -> int:
-    """One demo per folder."""
+    """Runs the demo; one process at a time per folder."""
     files.check_output("out", demo.out, folder=True)
     for folder in ("train", "device"):
         check_version(Path(demo.out) / folder)
@@ -69,7 +69,7 @@ def main(demo: DemoOptions) -> int:
 
 
 def run_missing(out: Path, demo: DemoOptions) -> int:
-    """Runs what is missing, then shows the table and where the pictures are."""
+    """Runs the steps that are missing, then prints the table and where the pictures are."""
     start = time.monotonic()
     run, device, grid = out / "train", out / "device", out / "int8_samples.png"
     made = DeviceFolder(device)

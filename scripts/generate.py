@@ -1,8 +1,7 @@
 """Generates a grid of samples: python -m scripts.generate --workdir=RUN --out=grid.png
 
-The generator is a run's (--workdir), a Keras file's or an exported LiteRT file's (--model). A
-translator's grid shows images of the run's data, or those of --images, each with its translation to
-the right.
+The generator is that of a run (--workdir), or of a .keras or .tflite file (--model). A translator's
+grid shows images of the run's data, or those of --images, each with its translation to the right.
 """
 
 from experiments.generating import GenerateOptions, generate
@@ -11,7 +10,7 @@ from scripts import cli
 
 
 def main(options: GenerateOptions) -> int:
-    """Draws, writes, says where."""
+    """Draws the grid, prints what it shows."""
     drawn = generate(options)
     what = f"{len(drawn.samples)} samples, seed {options.seed}"
     if drawn.inputs is not None:

@@ -1,7 +1,7 @@
 """Trains a model: python -m scripts.train --workdir=runs/first
 
-The same command on the same workdir resumes. The flags below are those of the parts named so far,
-so --trainer=cyclegan --help shows cyclegan's.
+The same command with the same workdir resumes a run. The flags below are those of the parts that
+are named, so that --trainer=cyclegan --help shows cyclegan's.
 """
 
 import sys
@@ -22,17 +22,17 @@ FLAGS = flags.FLAGS
 
 
 def define_flags(argv: Sequence[str]) -> None:
-    """The flags every experiment has, and those of the parts that are named."""
+    """Defines the flags that every experiment has, and those of the parts that are named."""
     cli.define_parts(argv, *ROOTS)
 
 
 def main() -> int:
-    """Trains, says what came of it."""
+    """Trains, prints how it ended."""
     values = {n: FLAGS[n].value for names in cli.sections().values() for n in names}
     if FLAGS.dry_run:
         print(training.dry_run(values))
         return 0
-    done = training.train(values, tell_start)
+    done = training.train(values, print_start)
     trainer = done.trainer
     if done.trained and not done.lacking:
         return 0
@@ -50,8 +50,8 @@ def main() -> int:
     return 0
 
 
-def tell_start(run: Training) -> None:
-    """Where it goes on, and how to watch it."""
+def print_start(run: Training) -> None:
+    """Prints where the run goes on, and how to watch it."""
     seen = f"{run.trainer.images / 1000:g} kimg"
     if run.resumed is not None:
         print(f"Resumed {run.workdir} at step {run.resumed}, {seen}.")
@@ -65,21 +65,21 @@ def tell_start(run: Training) -> None:
 
 
 def ending(run: Training) -> str:
-    """Where a finished run's results are, and the commands that follow."""
+    """Lines that name a finished run's results and the commands to run next."""
     trainer, workdir, total_kimg = run.trainer, run.workdir, run.options.total_kimg
-    lies = Workdir(workdir)
-    found = [("Trained", f"{trainer.images / 1000:g} kimg, {trainer.step} steps")]
+    folder = Workdir(workdir)
+    lines = [("Trained", f"{trainer.images / 1000:g} kimg, {trainer.step} steps")]
     if trainer.images < whole_images(total_kimg):
-        found.append(("Ended", f"by a callback before --total_kimg={total_kimg:g}"))
-    found += [("Last picture", str(path)) for path in lies.pictures(trainer.images)[:1]]
-    found += [("Generator", str(lies.generator(name))) for name in trainer.averaged[:1]]
-    found.append(("Judge it", cli.command("scripts.evaluate", workdir=workdir)))
+        lines.append(("Ended", f"by a callback before --total_kimg={total_kimg:g}"))
+    lines += [("Last picture", str(path)) for path in folder.pictures(trainer.images)[:1]]
+    lines += [("Generator", str(folder.generator(name))) for name in trainer.averaged[:1]]
+    lines.append(("Evaluate it", cli.command("scripts.evaluate", workdir=workdir)))
     if isinstance(trainer.sampler().interface.output, Image):
-        drawn = cli.command("scripts.generate", workdir=workdir, out=lies.drawn)
-        found.append(("Draw samples", drawn))
-        exported = cli.command("scripts.compress", workdir=workdir, out=lies.device)
-        found.append(("To a device", exported))
-    return "\n".join(f"{what:14}{text}" for what, text in found)
+        drawn = cli.command("scripts.generate", workdir=workdir, out=folder.drawn)
+        lines.append(("Draw samples", drawn))
+        exported = cli.command("scripts.compress", workdir=workdir, out=folder.device)
+        lines.append(("Compress it", exported))
+    return "\n".join(f"{what:14}{text}" for what, text in lines)
 
 
 if __name__ == "__main__":

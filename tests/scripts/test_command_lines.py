@@ -388,9 +388,9 @@ def test_a_finished_run_names_what_it_left_and_what_follows(whole_way):
     for name in ("Last picture", "Generator"):
         assert (folder / named[name].strip()).is_file()
     for name, module in (
-        ("Judge it", EVALUATE),
+        ("Evaluate it", EVALUATE),
         ("Draw samples", GENERATE),
-        ("To a device", COMPRESS),
+        ("Compress it", COMPRESS),
     ):
         python, _, script, *arguments = shlex.split(named[name])
         assert (script, arguments[0]) == (module, "--workdir=images")

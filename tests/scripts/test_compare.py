@@ -354,4 +354,4 @@ def test_a_files_figures_are_rows_of_their_own(tmp_path):
     # Two files of one name in one run are two.
     two = [entry({"kind": "file", "name": "a.tflite", "sha256": h}, {"fid": 1.0}) for h in "xy"]
     run = read(write_run(tmp_path / "two", evaluation={"evaluations": two}))
-    assert [e.subject for e in run.evaluations] == ["a.tflite (x)", "a.tflite (y)"]
+    assert [result.subject for result in run.results] == ["a.tflite (x)", "a.tflite (y)"]
