@@ -1,8 +1,7 @@
-"""What happens around training, one Keras callback a file.
+"""The Keras callbacks of a training run, one per file.
 
-All are handed the same logs in turn, so their order is: `Evaluation` and `Pruning`, which add to
-the logs; `CollapseAlarm`, which reads them and adds; `LearningRateDecay` and any Keras callback;
-`MetricsLog` with `TensorBoardScalars`, which write everything down, bad values too; `NaNGuard`,
-which ends a diverged run before what follows can draw or save it; `ImageGrid`; `ProgressBar`;
-`Checkpoint`.
+All get the same logs in turn, so that their order matters: `Evaluation` and `Pruning`, which add
+to the logs; `CollapseAlarm`, which reads them and adds; `LearningRateDecay` and any Keras callback;
+`MetricsLog` with `TensorBoardScalars`, which write all values, bad ones too; `NaNGuard`, which ends
+a diverged run before the rest can draw or save it; `ImageGrid`; `ProgressBar`; `Checkpoint`.
 """

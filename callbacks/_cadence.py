@@ -1,16 +1,16 @@
-"""When something is due that happens every so many thousand images."""
+"""When an action is due that is repeated every so many thousand images."""
 
 from trainers.progress import whole_images
 
 
 class Cadence:
-    """Counts in images, so that a cadence means the same at every batch size.
+    """A period counted in images, so that it means the same for every batch size.
 
-    It is due when the count of images passes a multiple of the period. Nothing else is remembered,
-    so a resumed run is due exactly where an unbroken one would have been.
+    The action is due when the image count passes a multiple of the period. The count alone decides,
+    so that the action is due at the same images in a resumed run as in an unbroken one.
 
     Args:
-        every_kimg: the period in thousands of images; None is never due.
+        every_kimg: the period in thousands of images; with None, nothing is ever due.
     """
 
     def __init__(self, every_kimg: float | None) -> None:
@@ -18,7 +18,7 @@ class Cadence:
         self._periods = 0
 
     def start(self, images: int) -> None:
-        """Begins to count at `images`; call it at the beginning of training."""
+        """Starts at an image count; call it at the beginning of training."""
         self._periods = images // self._every if self._every else 0
 
     def due(self, images: int) -> bool:

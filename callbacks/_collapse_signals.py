@@ -1,4 +1,4 @@
-"""What tells a collapsed generator from a healthy one: figures of samples beside real examples."""
+"""Measures that tell a collapsed generator from a healthy one, by samples and real examples."""
 
 import math
 from collections.abc import Sequence
@@ -10,11 +10,11 @@ from scipy.special import bdtr
 
 from trainers.workdir.log import LogEvent
 
-# Of the test that a count has fallen: how often chance alone may say so.
+# Level of `significantly_below`: the probability that it says so by chance.
 LEVEL = 0.001
-# Two samples are one image nearer than this share of a real image's way to its nearest other one.
+# Samples nearer than this share of the distance between neighbouring real images count as one.
 SAME = 0.25
-_SIDE = 8  # Images are compared by averages over this many by this many tiles.
+_SIDE = 8  # Images are compared by their averages over 8 x 8 tiles.
 
 
 def diversity(samples: np.ndarray, reals: np.ndarray) -> float:
@@ -31,22 +31,21 @@ def diversity(samples: np.ndarray, reals: np.ndarray) -> float:
     Returns:
         The ratio, at least 0.
     """
-    means = (float(pdist(rows(x)).mean()) for x in (samples, reals))
-    found, expected = means
-    return found / max(expected, 1e-12)
+    distance, expected = (float(pdist(rows(x)).mean()) for x in (samples, reals))
+    return distance / max(expected, 1e-12)
 
 
 def distinct(samples: np.ndarray, reals: np.ndarray) -> int:
-    """How many different images there are among samples: 2 of a generator that knows two.
+    """How many different images there are among samples.
 
-    A generator of few images can be as diverse, on average over all pairs, as two images are; but
-    among N samples of K images there are at most K different ones (the birthday problem, by which
-    Arora and Zhang 2017, arXiv:1706.08224, measure a generator's support).
+    A generator that draws only K images can have a high `diversity`, but N samples of it hold at
+    most K different images (the birthday problem, by which Arora and Zhang 2017, arXiv:1706.08224,
+    measure a generator's support).
 
-    Samples are linked where they are nearer than `SAME` times the median distance of a real example
-    to its nearest different one, compared as in `diversity`; what hangs together counts once.
-    In a healthy generator of points some hang together too, as some reals do: compare with
-    `distinct(reals, reals)`.
+    Two samples are linked if they are nearer than `SAME` times the median distance from a real
+    example to the nearest different one, measured as in `diversity`; samples that are connected by
+    links count as one. Some points of a healthy generator are linked too, as some real ones are:
+    compare with `distinct(reals, reals)`.
 
     Args:
         samples: float (N, H, W, C) or (N, d), N at least 2.
@@ -78,35 +77,35 @@ def rows(x: np.ndarray) -> np.ndarray:
     return x.reshape(len(x), -1)
 
 
-def has_fallen(found: float, best: float, share: float) -> bool:
+def significantly_below(count: float, best: float, share: float) -> bool:
     """Whether a count is below a share of another by more than chance explains.
 
-    Both are taken for Poisson counts of equally many trials, which is on the safe side for shares:
-    given their sum, the lower one is binomial with p = share / (1 + share) if it has just that
-    share (Przyborowski and Wilenski 1940). It has fallen where so low a count has a probability
-    below `LEVEL`. 5 of 11 is no half; 50 of 200 is less than one.
+    Both are taken for Poisson counts, which for binomial ones makes the test more cautious. If
+    `count` is `share` of `best` on average, then given their sum it is binomial with
+    p = share / (1 + share) (Przyborowski and Wilenski 1940); it is significantly below if so low a
+    count has a probability below `LEVEL`. For a share of 1/2, 5 and 11 are not; 50 and 200 are.
 
     Args:
-        found: the count.
-        best: the one it is compared with, at least 0.
+        count: the count, at least 0.
+        best: the count it is compared with, at least 0.
         share: 0 to 1.
     """
-    found, total = round(found), round(found) + round(best)
-    return bool(bdtr(found, total, share / (1 + share)) < LEVEL)
+    count, total = round(count), round(count) + round(best)
+    return bool(bdtr(count, total, share / (1 + share)) < LEVEL)
 
 
 def seen_often(labels: np.ndarray, count: int) -> np.ndarray:
-    """Which real examples to watch: those of the commonest classes among many.
+    """Chooses real examples of the most frequent classes.
 
-    A class that collapsed shows only where it is drawn several times. A generator is asked for the
-    labels of the examples it is compared with, so that data of few images a class are no collapse.
+    A collapsed class shows only if it is drawn several times. The generator draws the labels of the
+    examples it is compared with, so that few images per class in the data do not look like one.
 
     Args:
-        labels: integers (N,) of the examples there are.
-        count: how many are wanted, at most N.
+        labels: integers (N,), the classes of all examples.
+        count: number of examples to choose, at most N.
 
     Returns:
-        Integers (count,), ascending; all where there are no more.
+        Integers (count,), the chosen examples' indices, ascending.
     """
     _, classes, counts = np.unique(labels, return_inverse=True, return_counts=True)
     order = np.lexsort((classes, -counts[classes]))
@@ -116,7 +115,7 @@ def seen_often(labels: np.ndarray, count: int) -> np.ndarray:
 def best_and_last(
     events: Sequence[LogEvent], names: Sequence[str]
 ) -> tuple[dict[str, float], dict[str, float]]:
-    """The highest and the last finite value of each of these names in the events of a log."""
+    """The highest and the last finite value of each key in the events of a log."""
     best: dict[str, float] = {}
     last: dict[str, float] = {}
     for event in events:

@@ -1,4 +1,4 @@
-"""One TensorBoard event file a run, shared by the callbacks that write into it."""
+"""One TensorBoard event file per run, shared by the callbacks that write to it."""
 
 import os
 import weakref
@@ -8,13 +8,13 @@ import tensorflow as tf
 
 from trainers.workdir.paths import Workdir
 
-# TensorBoard stops reading an event file once its folder holds a younger one, so pictures and
-# scalars have to go through the same writer. It closes when the last callback lets go of it.
+# TensorBoard stops reading an event file once its folder holds a newer one, so that pictures and
+# scalars must go through the same writer. It is closed when no callback holds it any more.
 _writers: "weakref.WeakValueDictionary[str, Any]" = weakref.WeakValueDictionary()
 
 
 def summary_writer(workdir: str | os.PathLike[str]) -> tf.summary.SummaryWriter:
-    """The writer of `workdir/tensorboard`; hold on to it, and call `flush` when it matters."""
+    """The writer of `workdir/tensorboard`; keep a reference to it, and call `flush` at the end."""
     directory = str(Workdir(os.path.abspath(workdir)).tensorboard)
     writer = _writers.get(directory)
     if writer is None:

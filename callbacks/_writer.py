@@ -1,4 +1,4 @@
-"""Encoding and writing away from the training loop."""
+"""Encoding and writing on a thread of its own, beside the training loop."""
 
 import collections
 import threading
@@ -15,8 +15,8 @@ class BackgroundWriter:
     """Runs jobs in order on one thread, holding at most `pending` of them.
 
     A job's error is logged at once and raised in the training loop by the next `submit`, or by
-    `close`. Python joins the thread at interpreter exit, so what was submitted is written even if
-    the training ends in an exception or an interrupt and nobody calls `close`.
+    `close`. Python joins the thread at interpreter exit, so that submitted jobs are done even if
+    training ends in an exception or an interrupt and `close` is not called.
 
     Args:
         pending: with this many jobs waiting, `submit` blocks: memory stays bounded when the disk
@@ -58,7 +58,7 @@ class BackgroundWriter:
         try:
             job(*args)
         except Exception as error:
-            # A full disk ends the run, which then says so itself.
+            # A full disk ends the run, whose own message says so.
             if getattr(error, "errno", None) not in DISK_ERRORS:
                 logging.error("Background writing failed: %s: %s", type(error).__name__, error)
             raise

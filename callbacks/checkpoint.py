@@ -1,4 +1,4 @@
-"""Saves a run's state as it goes on."""
+"""Saves a run's state during training."""
 
 from typing import Any
 
@@ -14,13 +14,13 @@ from trainers.workdir.judged import Judged, best_of
 class Checkpoint(keras.callbacks.Callback):
     """Saves every `checkpoint_every_kimg`, at each best evaluation, and at the end of training.
 
-    A checkpoint due where an epoch ends is saved after its evaluation, so that a resumed run
-    neither repeats nor misses it. Put it behind `Evaluation`, `MetricsLog` and `NaNGuard`.
+    A checkpoint that is due at the end of an epoch is saved after the epoch's evaluation, so that a
+    resumed run neither repeats nor misses it. Put this callback behind `Evaluation`, `MetricsLog`
+    and `NaNGuard`.
 
     Args:
-        checkpoints: those of the workdir.
-        checkpoint_every_kimg: thousands of images between checkpoints; None saves at the
-            end only.
+        checkpoints: the workdir's checkpoints.
+        checkpoint_every_kimg: thousands of images between checkpoints; None saves at the end only.
     """
 
     def __init__(
@@ -34,22 +34,22 @@ class Checkpoint(keras.callbacks.Callback):
         self._cadence = Cadence(checkpoint_every_kimg)
 
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
-        """Nothing is due yet: a restored state is saved already."""
+        """Starts to count; the present state, if restored, is saved already."""
         self._due = False
         self._saved_step = self.model.step
         self._cadence.start(self.model.images)
 
     def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
-        """Notes that one is due; whether the epoch ends here shows only in what is called next."""
+        """Notes that a checkpoint is due; it is saved later, since the epoch may end here."""
         self._due = self._cadence.due(self.model.images) or self._due
 
     def on_train_batch_begin(self, batch: int, logs: dict[str, Any] | None = None) -> None:
-        """Saves what fell due: nothing that counts has changed since the batch's end."""
+        """Saves a checkpoint that is due; the state is still that of the last batch's end."""
         if self._due:
             self._save()
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        """Saves what fell due, and the best so far."""
+        """Saves a checkpoint that is due, or the best so far."""
         judged = Judged.now(self.model, logs or {})
         by = self._checkpoints.best_by
         better = bool(judged.deciding(by))
@@ -60,7 +60,7 @@ class Checkpoint(keras.callbacks.Callback):
             self._save(judged)
 
     def on_train_end(self, logs: dict[str, Any] | None = None) -> None:
-        """Saves the last state, an interrupted run's too."""
+        """Saves the last state, also of an interrupted run."""
         if self.model.step != self._saved_step:
             self._save()
 
@@ -68,10 +68,10 @@ class Checkpoint(keras.callbacks.Callback):
         """Saves the state.
 
         Raises:
-            TrainingDiverged: something of it is not finite; the checkpoints there are stay.
+            TrainingDiverged: a value of it is not finite; earlier checkpoints stay.
         """
-        # Optimizers' slots too: a gradient that is huge but finite makes Adam's second moment
-        # infinite, and a run that is resumed there has NaN for weights after its next step.
+        # Optimizers' variables too: a huge but finite gradient makes Adam's second moment infinite,
+        # and a run resumed from there has NaN weights after its next step.
         for name, variables in self.model.state().items():
             for variable in variables:
                 if variable.dtype.is_floating and not _finite(variable):

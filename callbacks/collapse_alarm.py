@@ -1,4 +1,4 @@
-"""Says that a GAN has collapsed while something can still be done about it."""
+"""Notices that a GAN collapses; warns, stops the run or goes back to a better state."""
 
 from itertools import islice
 from typing import Any
@@ -22,8 +22,8 @@ from trainers.workdir.log import append_line, read_log
 from trainers.workdir.paths import Workdir
 
 ACTIONS = ("warn", "stop", "rollback")
-_SCAN = 16  # times as many real examples are looked through where there are many classes
-_OF_A_CLASS = 8  # samples at least, where it can be had
+_SCAN = 16  # With many classes, the reals are chosen among this many times as many examples.
+_PER_CLASS = 8  # As few samples per class as there may be without such a choice.
 _DIVERSITY, _DISTINCT, _ACCURACY = "alarm/diversity", "alarm/distinct", "accuracy/discriminator"
 
 
@@ -34,58 +34,59 @@ class CollapseAlarm(keras.callbacks.Callback):
     are measured every `alarm_every_kimg` on the inference weights:
 
     - Diversity: the mean distance between samples, relative to that between as many real
-      examples (see `_collapse_signals.diversity`), is below `min_diversity`: the generator says one
-      thing, whatever z is.
-    - Distinct samples: fewer of them differ (see `_collapse_signals.distinct`) than `min_distinct`
-      of the real examples do: the generator knows a few images, far apart as they may be, or a few
-      of each class. Classes are those of the real examples; where there are many, it is the
-      commonest of `_SCAN` times as many examples.
-    - Coverage: an evaluation found a metric that says how much of the data is found (recall,
-      coverage, modes; see `gan.metrics.keys.Key.covers`) below `min_coverage` of the run's best.
-      Both this and distinct samples are counts, and must be lower than chance explains: see
-      `_collapse_signals.has_fallen`, a test at the level of 0.001.
+      examples (see `_collapse_signals.diversity`), is below `min_diversity`: the generator draws
+      the same image for every z.
+    - Distinct samples: there are fewer different ones (see `_collapse_signals.distinct`) than
+      `min_distinct` times those among real examples: the generator draws a few images only, or a
+      few of each class. Samples have the classes of the real examples; with many classes, these are
+      chosen from the most frequent ones.
+    - Coverage: a metric that measures how much of the data the samples cover (recall, coverage,
+      modes; see `gan.metrics.keys.Key.covers`) is below `min_coverage` times the run's best. Like
+      the number of distinct samples it must be lower than chance explains: see
+      `_collapse_signals.significantly_below`.
     - D has won: `accuracy/discriminator` (see `trainers.gan.accuracy`) is on average above
-      `max_accuracy` while diversity is below `fallen` of its best (at most 1). A perfect D alone
-      is no collapse: it is the rule early on, and with strong critics.
+      `max_accuracy` while diversity is below `min_diversity_share` of its best (at most 1). A
+      perfect D alone is no collapse: it is common early on, and with strong critics.
 
     It adds `alarm/diversity`, `alarm/distinct` (as a share of the samples) and `alarm/collapse` (1
-    from an alarm until every signal is quiet, else 0) to the logs; put it behind `Evaluation` and
-    before `MetricsLog`. An alarm is one warning with all figures and one line of
-    `workdir/collapses.jsonl`; what follows is the action:
+    from an alarm until no signal is bad any more, else 0) to the logs; put it behind `Evaluation`
+    and before `MetricsLog`. An alarm prints a warning with all figures, adds a line to
+    `workdir/collapses.jsonl`, and takes the action:
 
-    - warn: nothing more. It warns again only after it had recovered.
+    - warn: nothing more. It warns again only after the run has recovered.
     - stop: the run ends after this graph call and is saved as usual; `stopped` says why.
     - rollback: training goes on from the best checkpoint, with other noise and another data order
-      from there (`State.stream`): those that led here would only lead here again. At most
-      `max_rollbacks` times in a run, however often it is resumed, since the count is part of the
-      checkpoints; then, or where no evaluation has named a best checkpoint yet, it stops. Later
-      checkpoints are deleted, and the other callbacks go through a resume: `metrics.jsonl` loses
-      the lines beyond the best checkpoint and stays in order, while TensorBoard's curves go back
-      and forth, and Keras' History begins anew.
+      (`State.stream`), since the same ones would lead to the same collapse. This happens at most
+      `max_rollbacks` times in a run, also if it is resumed, since the count is part of the
+      checkpoints; after that, or without a best checkpoint, the run stops. Later checkpoints are
+      deleted, and for the other callbacks it is as if the run was resumed: `metrics.jsonl` loses
+      the lines after the best checkpoint, TensorBoard's curves go back, and Keras' History begins
+      anew.
 
-    The counts of measurements begin anew when a run is resumed. The best figures and the last
-    diversity are then read from `metrics.jsonl`.
+    When a run is resumed, the counts of bad measurements in a row begin at 0; the best figures and
+    the last diversity are read from `metrics.jsonl`.
 
     Args:
         source: where real examples come from.
-        checkpoints: those of the workdir.
-        evaluator: what evaluations are made by; without it coverage is not watched.
+        checkpoints: the workdir's checkpoints.
+        evaluator: the evaluator of `Evaluation`; without it coverage is not watched.
         action: "warn", "stop" or "rollback".
         alarm_every_kimg: thousands of images between measurements of diversity.
-        warmup_kimg: thousands of images before which nothing counts: an untrained generator has
-            little diversity, and may have much recall.
-        patience: measurements in a row that make an alarm.
+        warmup_kimg: thousands of images before which nothing is measured: a generator that is
+            hardly trained has little diversity, and may have high recall.
+        patience: number of bad measurements in a row that raise an alarm.
         min_diversity: alarm below this share of the reals' diversity, 0 to 1.
         min_distinct: alarm below this share of the distinct real examples, 0 to 1.
         min_coverage: alarm below this share of the best coverage, 0 to 1.
-        max_accuracy: D has won above this, 0.5 to 1...
-        fallen: ... with a diversity below this share of its best, 0 to 1.
-        max_rollbacks: of a run.
-        samples: how many are compared.
-        seed: of z and of the choice of reals.
+        max_accuracy: accuracy above which D may have won, 0.5 to 1.
+        min_diversity_share: share of the best diversity below which a D of that accuracy has won,
+            0 to 1.
+        max_rollbacks: most rollbacks in a run.
+        samples: number of samples to compare with as many real examples.
+        seed: seed of z and of the choice of reals.
 
     Raises:
-        UserError: an unknown action, or a number out of its range.
+        UserError: the action is unknown, or a number is out of range.
     """
 
     def __init__(
@@ -102,7 +103,7 @@ class CollapseAlarm(keras.callbacks.Callback):
         min_distinct: float = 0.5,
         min_coverage: float = 0.5,
         max_accuracy: float = 0.99,
-        fallen: float = 0.5,
+        min_diversity_share: float = 0.5,
         max_rollbacks: int = 3,
         samples: int = 256,
         seed: int = 0,
@@ -112,7 +113,8 @@ class CollapseAlarm(keras.callbacks.Callback):
             raise UserError(f"--on_collapse={action!r}: expected off, {', '.join(ACTIONS)}.")
         shares = {
             "min_diversity": min_diversity, "min_distinct": min_distinct,
-            "min_coverage": min_coverage, "max_accuracy": max_accuracy, "fallen": fallen,
+            "min_coverage": min_coverage, "max_accuracy": max_accuracy,
+            "min_diversity_share": min_diversity_share,
         }  # fmt: skip
         for name, share in shares.items():
             if not 0 <= share <= 1:
@@ -127,12 +129,12 @@ class CollapseAlarm(keras.callbacks.Callback):
         self._warmup, self._patience = whole_images(warmup_kimg), patience
         self._min_diversity, self._min_distinct = min_diversity, min_distinct
         self._min_coverage, self._evaluator = min_coverage, evaluator
-        self._max_accuracy, self._fallen = max_accuracy, fallen
+        self._max_accuracy, self._min_diversity_share = max_accuracy, min_diversity_share
         self._max_rollbacks, self._count, self._seed = max_rollbacks, samples, seed
         self._reals = np.zeros((0,))
 
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
-        """Draws the reals, and takes up the best figures of a resumed run."""
+        """Chooses the reals, and reads the best figures of a resumed run."""
         self.stopped = ""
         if not len(self._reals):
             self._prepare()
@@ -148,7 +150,7 @@ class CollapseAlarm(keras.callbacks.Callback):
         self._alarmed = False
 
     def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
-        """Measures when due; adds the last measurement to `logs`."""
+        """Measures diversity when due; adds the last measurement to `logs`."""
         logs = {} if logs is None else logs
         if _ACCURACY in logs:
             self._accuracies.append(float(logs[_ACCURACY]))
@@ -157,24 +159,24 @@ class CollapseAlarm(keras.callbacks.Callback):
         self._add(logs)
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        """Reads what an evaluation found."""
+        """Judges the coverage that an evaluation measured."""
         logs = {} if logs is None else logs
-        late = self.model.images >= self._warmup
-        for name, trials in self._coverages().items() if late else ():
+        warm = self.model.images >= self._warmup
+        for name, trials in self._coverages().items() if warm else ():
             if np.isfinite(logs.get(name, np.nan)):
                 value = float(logs[name])
                 best = self._note(name, value)
                 figure, its_best = self._text(name, value), self._key(name).text(best)
                 text = f"{figure} is below {self._min_coverage:g} of its best, {its_best}"
                 counts = value * trials, best * trials
-                self._judge(name, signals.has_fallen(*counts, self._min_coverage), text)
+                self._judge(name, signals.significantly_below(*counts, self._min_coverage), text)
         self._add(logs)
 
     def _coverages(self) -> dict[str, int]:
-        """The logged keys that say how much of the data is found -> what makes counts of them."""
+        """Logged keys that measure coverage -> the factor that turns their values into counts."""
         if self._evaluator is None:
             return {}
-        # Shares are of as many reference images as there are samples.
+        # A share is one of the samples, or of the reference images if those are fewer.
         trials = min(self._evaluator.num_samples, self._evaluator.num_reference)
         keys = self._evaluator.keys.values()
         return {EVAL + k.name: 1 if k.covers == "count" else trials for k in keys if k.covers}
@@ -184,20 +186,21 @@ class CollapseAlarm(keras.callbacks.Callback):
         samples = self.model.sampler()(self._inputs, self._label)
         value = signals.diversity(samples, self._reals)
         if not np.isfinite(value):
-            return  # NaNGuard's business.
+            return  # NaNGuard ends such a run.
         best = self._note(_DIVERSITY, value)
         why = f"diversity {value:.3g} is below {self._min_diversity:g}"
         self._judge(_DIVERSITY, value < self._min_diversity, why)
-        found, real = signals.distinct(samples, self._reals), self._distinct_reals
-        self._note(_DISTINCT, found / len(samples))
-        why = f"only {found} of {len(samples)} samples differ, and {real} of as many real examples"
-        self._judge(_DISTINCT, signals.has_fallen(found, real, self._min_distinct), why)
+        count, real = signals.distinct(samples, self._reals), self._distinct_reals
+        self._note(_DISTINCT, count / len(samples))
+        why = f"only {count} of {len(samples)} samples differ, and {real} of as many real examples"
+        self._judge(_DISTINCT, signals.significantly_below(count, real, self._min_distinct), why)
         if self._accuracies:
             accuracy = float(np.mean(self._accuracies))
             self._figures[_ACCURACY], self._accuracies = accuracy, []
-            # Untrained noise may be more diverse than the data; to lose that is no fall.
+            # A new generator's noise may be more diverse than the data; only the data's counts.
             best = min(best, 1.0)
-            won = accuracy > self._max_accuracy and value < self._fallen * best
+            low = value < self._min_diversity_share * best
+            won = accuracy > self._max_accuracy and low
             why = (
                 f"the discriminator's accuracy {accuracy:.4f} is above {self._max_accuracy:g} "
                 f"while diversity fell from {best:.3g} to {value:.3g}"
@@ -205,25 +208,25 @@ class CollapseAlarm(keras.callbacks.Callback):
             self._judge(_ACCURACY, won, why)
 
     def _note(self, name: str, value: float) -> float:
-        """Keeps a figure; the best of its kind so far."""
+        """Keeps a figure; returns the best value of that name so far."""
         self._figures[name] = value
         self._best[name] = max(value, self._best.get(name, value))
         return self._best[name]
 
     def _judge(self, signal: str, bad: bool, why: str) -> None:
-        """Counts a signal's measurement, and sounds the alarm where it is the last straw."""
-        # Workers measure alike but for rounding; they must act as one.
+        """Counts a signal's bad measurements in a row; at `patience` of them, raises the alarm."""
+        # Workers' measurements differ by rounding; all must take the same action.
         bad = any_worker(self.model.distribute_strategy, bad)
         self._streaks[signal] = self._streaks.get(signal, 0) + 1 if bad else 0
         if not any(self._streaks.values()):
             self._alarmed = False
         elif not self._alarmed and self._streaks[signal] >= self._patience:
             self._alarmed = True
-            self._sound(why)
+            self._raise_alarm(why)
 
-    def _sound(self, why: str) -> None:
+    def _raise_alarm(self, why: str) -> None:
         trainer = self.model
-        then = self._act(why)
+        action = self._act(why)
         figures = ", ".join(
             self._text(name, value)
             + (f" (best {self._key(name).text(self._best[name])})" if name in self._best else "")
@@ -231,15 +234,15 @@ class CollapseAlarm(keras.callbacks.Callback):
         )
         logging.warning(
             "Collapse at step %d (%g kimg): %s, %d times in a row. Figures: %s. %s",
-            trainer.step, trainer.images / 1000, why, self._patience, figures, then,
+            trainer.step, trainer.images / 1000, why, self._patience, figures, action,
         )  # fmt: skip
         if is_chief(trainer.distribute_strategy):
-            record = {"step": trainer.step, "images": trainer.images, "why": why, "then": then}
+            record = {"step": trainer.step, "images": trainer.images, "why": why, "then": action}
             self._workdir.folder.mkdir(parents=True, exist_ok=True)
             append_line(self._workdir.collapses, to_json(record | self._figures, indent=None))
 
     def _act(self, why: str) -> str:
-        """Sets in motion what the action says; a sentence on what that is."""
+        """Takes the action; returns a sentence that says which."""
         if self._action == "warn":
             return "Training goes on."
         trainer, checkpoints = self.model, self._checkpoints
@@ -251,7 +254,8 @@ class CollapseAlarm(keras.callbacks.Callback):
             elif trainer.rollbacks >= self._max_rollbacks:
                 reason = f"it was rolled back {trainer.rollbacks} times already"
             else:
-                # What this graph call belongs to ends first: its line, its picture, its checkpoint.
+                # It is called once the loop has ended: until then the other callbacks write this
+                # moment's line, picture and checkpoint.
                 trainer.rewind = lambda: checkpoints.roll_back(trainer)
                 trainer.stop_training = True
                 figure = self._text(EVAL + best["metric"], best["value"])
@@ -264,7 +268,7 @@ class CollapseAlarm(keras.callbacks.Callback):
         return f"Training stops{': ' if reason else ''}{reason}."
 
     def _key(self, name: str) -> Key:
-        """What a metric declares of a logged key; of the alarm's own figures, how they print."""
+        """The declaration of a logged key by its metric, or a plain one for the alarm's figures."""
         declared = self._evaluator.keys if self._evaluator and name.startswith(EVAL) else {}
         short = name.removeprefix("alarm/").removeprefix(EVAL)
         return declared.get(short) or Key(short)
@@ -279,7 +283,7 @@ class CollapseAlarm(keras.callbacks.Callback):
         logs["alarm/collapse"] = float(self._alarmed)
 
     def _prepare(self) -> None:
-        """Chooses the reals, and the inputs that are drawn for again and again."""
+        """Chooses the reals, and the inputs that all samples are drawn for."""
         trainer, source = self.model, self._source
         sampler, spec = trainer.sampler(), source.spec
         count = min(self._count, spec.size)
@@ -296,7 +300,7 @@ class CollapseAlarm(keras.callbacks.Callback):
         if not sampler.num_classes:
             return
         label = batch["label"]
-        if len(np.unique(label)) * _OF_A_CLASS > count:
+        if len(np.unique(label)) * _PER_CLASS > count:
             rest = islice(batches, min(_SCAN, spec.size // count) - 1)
             more = [(signals.rows(b[domain]), b["label"]) for b in rest]
             reals, label = (np.concatenate(x) for x in zip((self._reals, label), *more))

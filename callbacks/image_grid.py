@@ -1,4 +1,4 @@
-"""Pictures of what the generators make, as training goes on."""
+"""Pictures of samples during training."""
 
 import os
 from pathlib import Path
@@ -18,35 +18,35 @@ from trainers.workdir.paths import Workdir
 
 
 class ImageGrid(keras.callbacks.Callback):
-    """Draws the same z again and again, with the averaged (EMA) weights where there are any.
+    """Draws pictures of samples for fixed z, with the averaged (EMA) weights if there are any.
 
     Pictures go to `samples/NAME_KIMG.png`, KIMG being zero-padded so that they sort, and to
     TensorBoard as `samples/NAME` against images seen:
 
-    - `fake`: samples for fixed z; a row a class when the generator is conditional, every column
-      of one z. Points are scattered over the real centres, those of more than two dimensions on
-      the two leading principal components of the reals, and coloured by class when conditional;
-      points of one dimension are a histogram over the reals'.
-    - `interpolation`: each row walks from one z to another on the sphere.
-    - `translation`: for networks from images to images, x beside its translation; CycleGAN has
-      `a_b_a` and `b_a_b`, with the translation back.
+    - `fake`: samples for fixed z; for a conditional generator with one row per class and one z per
+      column. Points are plotted over the real centres, points of more than two dimensions on the
+      two leading principal components of the reals, coloured by class if conditional; points of
+      one dimension as a histogram over that of the reals.
+    - `interpolation`: each row goes from one z to another on the sphere.
+    - `translation`: for a translator, x beside its translation; CycleGAN has `a_b_a` and `b_a_b`,
+      with the translation back.
     - `reals`: real data in the same arrangement, once.
 
-    What is drawn is the trainer's to say (`Trainer.views`): a fork shows more, or something else,
-    in its own file.
+    The trainer decides what is drawn (`Trainer.views`); a trainer in a file of its own can add
+    pictures there.
 
     It draws at the beginning and the end of training, and every `image_every_kimg` between. Only
-    the sampling takes place in the training loop: encoding and writing run on another thread,
-    whose errors are raised in the loop.
+    the sampling is done in the training loop: encoding and writing run on another thread, whose
+    errors are raised in the loop.
 
     Args:
         source: where real examples come from.
         workdir: the run's folder.
-        image_every_kimg: thousands of images between pictures; None draws at beginning
-            and end only.
+        image_every_kimg: thousands of images between pictures; None draws at the beginning and the
+            end only.
         rows: rows of a grid.
         columns: columns of a grid.
-        seed: of z and of the choice of reals.
+        seed: seed of z and of the choice of reals.
     """
 
     def __init__(
@@ -66,14 +66,14 @@ class ImageGrid(keras.callbacks.Callback):
         self._cadence = Cadence(image_every_kimg)
 
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
-        """Draws the reals and the untrained (or restored) generator."""
+        """Draws the reals and the samples of the new or restored generator."""
         self._writer = BackgroundWriter()
         self._summaries = summary_writer(self._workdir.folder)
-        found = self.model.views(self._source, self._layout)
-        still = {name: view for name, view in found.items() if isinstance(view, np.ndarray)}
-        self._views: dict[str, View] = {n: v for n, v in found.items() if n not in still}
+        views = self.model.views(self._source, self._layout)
+        fixed = {name: view for name, view in views.items() if isinstance(view, np.ndarray)}
+        self._views: dict[str, View] = {n: v for n, v in views.items() if n not in fixed}
         self._drawn = -1
-        for name, picture in still.items():
+        for name, picture in fixed.items():
             # A resumed run has them already.
             if not self._workdir.picture(name).exists():
                 self._writer.submit(self._write, name, self._workdir.picture(name), picture, 0)

@@ -1,4 +1,4 @@
-"""Learning rates that fall with the images seen."""
+"""Learning rates that decay with the images seen."""
 
 import math
 from typing import Any
@@ -15,16 +15,16 @@ KINDS = ("constant", "linear", "cosine")
 class LearningRateDecay(keras.callbacks.Callback):
     """Lowers every optimizer's learning rate to 0 at the end of training.
 
-    The rate is a function of the image count alone, set before each graph call, so that a resumed
-    run goes on as if it had never stopped.
+    The rate depends on the image count only and is set before each graph call, so that a resumed
+    run has the rates of an unbroken one.
 
     Args:
         kind: "constant", "linear" (Zhu et al. 2017) or "cosine" (Loshchilov & Hutter 2017).
-        total_kimg: where the rate reaches 0.
-        start: share of `total_kimg` up to which the rate stays as it is, in [0, 1).
+        total_kimg: thousands of images after which the rate is 0.
+        start: share of `total_kimg` up to which the rate is constant, in [0, 1).
 
     Raises:
-        UserError: not such a kind or share.
+        UserError: the kind is unknown, or the share out of range.
     """
 
     def __init__(self, kind: str, *, total_kimg: float, start: float = 0.5) -> None:
@@ -36,7 +36,7 @@ class LearningRateDecay(keras.callbacks.Callback):
         self.kind, self.total, self.begin = kind, whole_images(total_kimg), start
 
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
-        """Remembers the rates to start from, which are the trainer's options.
+        """Keeps the rates to start from, which are the trainer's options.
 
         Raises:
             UserError: an optimizer has a schedule of its own.
@@ -57,7 +57,7 @@ class LearningRateDecay(keras.callbacks.Callback):
             self.model.optimizers[group].learning_rate = rate * factor
 
     def factor(self, images: int) -> float:
-        """What the rates are multiplied with after so many images, 1 to 0."""
+        """The factor of all rates at an image count, from 1 down to 0."""
         start = self.begin * self.total
         t = min(max((images - start) / (self.total - start), 0.0), 1.0)
         return 1.0 - t if self.kind == "linear" else 0.5 * (1.0 + math.cos(math.pi * t))

@@ -1,4 +1,4 @@
-"""Stops a run that has diverged, before it overwrites what was good."""
+"""Ends a run that has diverged, before it overwrites good checkpoints."""
 
 import math
 import os
@@ -21,15 +21,14 @@ class TrainingDiverged(RuntimeError):  # noqa: N818
 
 
 class NaNGuard(keras.callbacks.Callback):
-    """Reads every logged value, and raises at the first that is NaN or infinite.
+    """Ends a run that has diverged: raises at the first logged value that is NaN or infinite.
 
-    It raises rather than stops softly, so that `on_train_end` doesn't run and nothing is saved
-    over a good checkpoint; for the same reason put it before `Checkpoint`, and behind `MetricsLog`,
-    so that the bad value is on record.
+    It raises, rather than setting `stop_training`, so that `on_train_end` doesn't run and no good
+    checkpoint is overwritten. Put it before `Checkpoint` for the same reason, and behind
+    `MetricsLog`, so that the bad value is logged.
 
-    Under float16 an overflow is everyday business: that step is skipped and the loss scale halves.
-    A bad value is therefore let pass where a step was skipped, until the scale has nothing left to
-    give.
+    Under float16 overflows are common: such a step is skipped and the loss scale halves. A bad
+    value therefore passes if a step was skipped, until the loss scale is at its smallest.
 
     Args:
         workdir: the run's folder, to name the last checkpoint; None leaves it out.
@@ -47,10 +46,10 @@ class NaNGuard(keras.callbacks.Callback):
         self._skipped = _skipped(self.model)
 
     def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
-        """Reads the losses.
+        """Checks the losses.
 
         Raises:
-            TrainingDiverged: naming the value and the step.
+            TrainingDiverged: a value is not finite; the message names it and the step.
         """
         logs = logs or {}
         self._read = set(logs)
@@ -60,25 +59,25 @@ class NaNGuard(keras.callbacks.Callback):
             raise TrainingDiverged(self._line(bad, logs[bad]))
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        """Reads what the evaluation added.
+        """Checks the metrics that an evaluation added.
 
-        The project's own metrics that decide what is best have a value for any finite samples:
-        where one has none, the samples are to blame. Others may have none for reasons of their own,
-        which is warned of once.
+        The project's metrics that decide which checkpoint is best have a value for any finite
+        samples: if one has none, the samples are not finite. Other metrics may have none for other
+        reasons; then a warning is logged once.
 
         Raises:
-            TrainingDiverged: naming the value and the step.
+            TrainingDiverged: a value is not finite; the message names it and the step.
         """
-        # The losses in here are means over the epoch, and were read one by one.
-        found = {k: v for k, v in (logs or {}).items() if k not in self._read}
-        for name in (n for n, value in found.items() if not math.isfinite(value)):
+        # The losses in here are the epoch's means, and were checked one by one.
+        metrics = {k: v for k, v in (logs or {}).items() if k not in self._read}
+        for name in (n for n, value in metrics.items() if not math.isfinite(value)):
             if key_of(name.removeprefix(EVAL)).decides:
-                raise TrainingDiverged(self._line(name, found[name]))
+                raise TrainingDiverged(self._line(name, metrics[name]))
             if name not in self._warned:
                 self._warned.add(name)
                 logging.warning(
                     "%s is %s at step %d; training goes on.",
-                    name, float(found[name]), self.model.step,
+                    name, float(metrics[name]), self.model.step,
                 )  # fmt: skip
 
     def _was_skipped(self, before: dict[str, int]) -> bool:

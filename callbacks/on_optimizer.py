@@ -1,4 +1,4 @@
-"""Lets a Keras callback that knows one optimizer work on one of several."""
+"""Lets a Keras callback for a model's only optimizer act on one of several."""
 
 from typing import Any
 
@@ -9,12 +9,11 @@ from gan.registry import unknown
 
 
 class OnOptimizer(keras.callbacks.Callback):
-    """Hands a callback a view of the trainer whose `optimizer` is one of its optimizers.
+    """Gives a callback the trainer with one of its optimizers as `optimizer`.
 
     `OnOptimizer(LearningRateScheduler(schedule), "discriminator")` schedules the discriminator
-    alone. All else the callback asks of the trainer, and sets on it, is the trainer's own. A
-    `learning_rate` it adds to the logs is renamed to `learning_rate/discriminator`, since others
-    may add theirs.
+    alone. All other attributes that the callback reads or sets are the trainer's. A `learning_rate`
+    that it adds to the logs becomes `learning_rate/discriminator`, since there may be others.
 
     Args:
         callback: any Keras callback that uses `model.optimizer`.
@@ -74,7 +73,7 @@ class OnOptimizer(keras.callbacks.Callback):
 
 
 class _View:
-    """The trainer, but for its `optimizer`."""
+    """The trainer with another `optimizer`."""
 
     def __init__(self, trainer: keras.Model, optimizer: str) -> None:
         object.__setattr__(self, "_trainer", trainer)

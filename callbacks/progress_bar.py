@@ -1,4 +1,4 @@
-"""How far a run is, on one line."""
+"""The progress of a run, on one line."""
 
 import sys
 import time
@@ -12,14 +12,14 @@ from trainers.workdir.judged import Judged
 
 
 class ProgressBar(keras.callbacks.Callback):
-    """Images seen, images/s, time left and every loss.
+    """Prints images seen, images per second, time left and every loss.
 
-    On a terminal it is one line that renews itself. Into a file or a pipe it prints a plain line
-    every `seconds`, and one at the end.
+    On a terminal it updates one line. To a file or a pipe it prints a plain line every `seconds`,
+    and one at the end.
 
     Args:
-        seconds: between plain lines.
-        file: where to; standard error by default.
+        seconds: seconds between plain lines.
+        file: file to print to; standard error by default.
     """
 
     def __init__(
@@ -35,7 +35,7 @@ class ProgressBar(keras.callbacks.Callback):
         self._postfix = ""
 
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
-        """Starts at the images seen so far; a bar, which knows a rate, after the first steps."""
+        """Starts at the images seen so far; the bar itself appears after the first steps."""
         self._start = self.model.images
         self._total = int((self.params or {}).get("total_images", 0))
         self._began = time.monotonic()
@@ -43,12 +43,12 @@ class ProgressBar(keras.callbacks.Callback):
         self._last_line = -1
 
     def on_train_batch_begin(self, batch: int, logs: dict[str, Any] | None = None) -> None:
-        """Says why nothing moves yet."""
+        """Prints, before the first steps, that they take long because they are traced."""
         if not self._traced:
             print("Tracing the training step.", file=self._file, flush=True)
 
     def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
-        """Renews the line, or prints one when due."""
+        """Updates the bar, or prints a line when due."""
         self._postfix = _losses(logs or {})
         if not self._traced:
             self._trace_ended()
@@ -77,10 +77,10 @@ class ProgressBar(keras.callbacks.Callback):
             )
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        """Prints what an evaluation found, above the bar.
+        """Prints an evaluation's metrics above the bar.
 
-        What decides which state is best, and how much of the data was found; all where the metrics
-        declare neither.
+        Those that decide which checkpoint is best and those that measure coverage are printed; if
+        there are none of either kind, all.
         """
         judged = Judged.now(self.model, logs or {})
         telling = {name for name, key in judged.keys.items() if key.decides or key.covers}
@@ -89,7 +89,7 @@ class ProgressBar(keras.callbacks.Callback):
             tqdm.write(line, file=self._file)
 
     def on_train_end(self, logs: dict[str, Any] | None = None) -> None:
-        """Leaves the last state on the screen."""
+        """Closes the bar, or prints the last line."""
         if self._bar is not None:
             self._bar.close()
             self._bar = None
@@ -97,7 +97,7 @@ class ProgressBar(keras.callbacks.Callback):
             self._print(since=self._began, images=self._start)
 
     def _print(self, since: float, images: int) -> None:
-        """A plain line, its rate counted since a time when `images` were seen."""
+        """Prints a plain line; its rate is that since a time at which `images` were seen."""
         now, seen = time.monotonic(), self.model.images
         rate = (seen - images) / max(now - since, 1e-9)
         left = tqdm.format_interval(max(self._total - seen, 0) / rate) if rate else "?"
@@ -110,5 +110,5 @@ class ProgressBar(keras.callbacks.Callback):
 
 
 def _losses(logs: dict[str, Any]) -> str:
-    """What the groups minimise, as in `discriminator 1.37, generator 0.71`."""
+    """The losses of the groups, as in `discriminator 1.37, generator 0.71`."""
     return ", ".join(f"{group} {value:.3g}" for group, value in groups(logs).items())

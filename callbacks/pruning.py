@@ -13,15 +13,15 @@ from trainers.progress import whole_images
 
 
 class Pruning(keras.callbacks.Callback):
-    """Raises the sparsity of a trainer's generators step by step while the others train on.
+    """Raises the sparsity of a trainer's generators step by step during training.
 
     The share of zeros follows Zhu & Gupta's cubic schedule (arXiv:1710.01878) from `begin_kimg` to
-    `end_kimg` in `updates` mask updates, and stays. What trains after the end, recovers. The masks
-    are kernel constraints, so any trainer keeps them; EMA copies are masked with their networks.
-    The current share is added to the logs as `progress/sparsity`: put `MetricsLog`, which hands it
+    `end_kimg` in `updates` mask updates; after that the other weights go on training. The masks are
+    kernel constraints, so that any trainer keeps them; EMA copies are masked with their networks.
+    The current share is added to the logs as `progress/sparsity`: put `MetricsLog`, which passes it
     on to TensorBoard, behind this callback.
 
-    When training ends the masks are taken off; the zeros stay in the weights. A run that is stopped
+    When training ends the masks are removed; the zeros stay in the weights. A run that is stopped
     and resumed with the same absolute `begin_kimg` and `end_kimg`, and with `initial` if the
     allocation is global, goes on with the same masks.
     """
@@ -43,26 +43,27 @@ class Pruning(keras.callbacks.Callback):
 
         Args:
             sparsity: final share of zeros, in [0, 1); not used with a structure.
-            begin_kimg: when pruning begins, in thousands of images since the run's beginning; None
-                is where this training begins.
-            end_kimg: when `sparsity` is reached; None is half-way from begin to the end.
-            updates: how many times the masks change; those of a structure only the first time.
+            begin_kimg: thousands of images at which pruning begins, counted from the run's start;
+                None begins with this training.
+            end_kimg: thousands of images at which `sparsity` is reached; None is half-way from
+                `begin_kimg` to the end of training.
+            updates: number of mask updates; the masks of a structure change at the first one only.
             networks: names of the networks to prune; empty for the trainer's generators.
-            keep_output_dense: leave each network's last kernel alone.
-            allocation: "layer" makes each kernel that sparse, "global" all kernels of a network
-                together, by the magnitudes at the beginning (`masks.allocate`).
-            initial: the weights at the beginning of pruning of what `pruning.kernels` returns for
-                each network, one network after the other; only global allocation needs them, and
-                only to be resumed half-way. None is the weights at hand.
-            structure: "2of4" prunes 2 of each 4 weights along the input channels, at once at the
-                first update (`pruning.Pruner`); "" any.
+            keep_output_dense: do not prune each network's last kernel.
+            allocation: "layer" prunes each kernel to the sparsity, "global" all kernels of a
+                network together, by the magnitudes at the beginning (`pruning.allocate`).
+            initial: weights at the beginning of pruning of the kernels that `pruning.kernels`
+                returns for each network, one network after the other; only needed to resume a
+                global allocation half-way. None is the present weights.
+            structure: "2of4" prunes 2 of each 4 weights along the input channels, all at the first
+                update (`pruning.Pruner`); "" prunes without a structure.
 
         Raises:
             UserError: a sparsity outside [0, 1), fewer than one update, an unknown allocation or
                 structure, or both a structure and a global allocation.
         """
         super().__init__()
-        pruning.polynomial(sparsity, updates=updates)  # refuses what cannot be
+        pruning.polynomial(sparsity, updates=updates)  # raises for values out of range
         if allocation not in ("layer", "global"):
             raise UserError(f"--allocation={allocation!r}: expected layer or global.")
         pruning.check_structure(structure)
@@ -80,7 +81,7 @@ class Pruning(keras.callbacks.Callback):
         self.pruners: dict[str, pruning.Pruner] = {}
 
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
-        """Puts the masks on, before the step is traced."""
+        """Adds the masks, before the step is traced."""
         trainer = self.model
         now, total = trainer.images, self.params["total_images"]
         begin, end = self.begin_kimg, self.end_kimg
@@ -112,7 +113,7 @@ class Pruning(keras.callbacks.Callback):
         trainer.retrace()
 
     def _schedules(self, names: Sequence[str]) -> dict[str, list[Any]]:
-        """For each network a schedule a kernel."""
+        """For each network, one schedule per kernel."""
         kernels = {
             name: pruning.kernels(
                 self.model.networks[name], keep_output_dense=self.keep_output_dense
@@ -121,9 +122,9 @@ class Pruning(keras.callbacks.Callback):
         }
         if self.allocation == "layer":
             one = pruning.polynomial(self.sparsity, updates=self.updates)
-            return {name: [one] * len(found) for name, found in kernels.items()}
+            return {name: [one] * len(weights) for name, weights in kernels.items()}
         if not self._done:
-            self._begun_with = [np.array(v.value) for found in kernels.values() for v in found]
+            self._begun_with = [np.array(v.value) for weights in kernels.values() for v in weights]
         initial = self._begun_with if self._initial is None else self._initial
         if initial is None:
             raise UserError(
@@ -132,17 +133,17 @@ class Pruning(keras.callbacks.Callback):
                 "--allocation=layer."
             )
         got = [w.shape for w in initial]
-        expected = [tuple(v.shape) for found in kernels.values() for v in found]
+        expected = [tuple(v.shape) for weights in kernels.values() for v in weights]
         if got != expected:
             raise UserError(f"initial weights of the shapes {got}: expected {expected}.")
         rest, schedules = iter(initial), {}
-        for name, found in kernels.items():
-            shares = pruning.allocate([next(rest) for _ in found], self.sparsity)
+        for name, weights in kernels.items():
+            shares = pruning.allocate([next(rest) for _ in weights], self.sparsity)
             schedules[name] = [pruning.polynomial(s, updates=self.updates) for s in shares]
         return schedules
 
     def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
-        """Updates the masks if their time has come; adds the share to the logs."""
+        """Updates the masks when due; adds the share of zeros to the logs."""
         index = self._index(self.model.images)
         if index > self._done:
             for name, pruner in self.pruners.items():
@@ -155,11 +156,11 @@ class Pruning(keras.callbacks.Callback):
         self._log(logs)
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        """Adds the share to the logs."""
+        """Adds the share of zeros to the logs."""
         self._log(logs)
 
     def on_train_end(self, logs: dict[str, Any] | None = None) -> None:
-        """Takes the masks off; says so if the schedule is not at its end."""
+        """Removes the masks; warns if the schedule has not reached its end."""
         if self._done < (1 if self.structure else self.updates):
             logging.warning(
                 "Training ended at %g kimg, before pruning did (%g kimg): the sparsity is %.3f "

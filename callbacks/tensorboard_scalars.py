@@ -1,4 +1,4 @@
-"""The numbers of metrics.jsonl on TensorBoard."""
+"""The numbers of metrics.jsonl in TensorBoard."""
 
 import os
 
@@ -13,8 +13,8 @@ class TensorBoardScalars:
     """A sink of `MetricsLog`: `MetricsLog(workdir, sinks=[TensorBoardScalars(workdir)])`.
 
     Writes to `workdir/tensorboard`, against images seen, so that runs with different batch sizes
-    can be laid over each other. The tags are the keys of metrics.jsonl; those of metrics say what
-    is better, and of which unit and feature net the values are.
+    can be compared. The tags are the keys of metrics.jsonl; a metric's description says whether
+    higher or lower is better, its unit and its feature net.
 
     Args:
         workdir: the run's folder.
@@ -26,7 +26,7 @@ class TensorBoardScalars:
         self._written: dict[str, int] = {}  # tag -> images
 
     def __call__(self, event: LogEvent) -> None:
-        """Writes an event, and flushes: they are seconds apart."""
+        """Writes an event and flushes; events are seconds apart."""
         if self._writer is None:
             self._writer = summary_writer(self._workdir)
         with self._writer.as_default():
@@ -40,7 +40,7 @@ class TensorBoardScalars:
 
 
 def _about(tag: str, event: LogEvent) -> str | None:
-    """What stands below a metric's chart; nothing below others."""
+    """The description below a metric's chart; None for other tags."""
     key = event.keys.get(tag.removeprefix(EVAL)) if tag.startswith(EVAL) else None
     if key is None:
         return None

@@ -8,8 +8,8 @@ from callbacks._collapse_signals import (
     LEVEL,
     distinct,
     diversity,
-    has_fallen,
     seen_often,
+    significantly_below,
 )  # fmt: skip
 from gan import data
 from gan.metrics.manifold import precision_recall
@@ -60,7 +60,7 @@ def test_a_generator_of_few_images_has_few_distinct_samples(clothes, images):
     samples = samples + 0.05 * rng.normal(size=samples.shape)
     assert diversity(samples, reals) > 0.4
     assert distinct(samples, reals) == images
-    assert has_fallen(distinct(samples, reals), distinct(reals, reals), 0.5)
+    assert significantly_below(distinct(samples, reals), distinct(reals, reals), 0.5)
 
 
 @pytest.mark.parametrize("classes", [10, 1000])
@@ -75,10 +75,12 @@ def test_a_collapse_within_each_class_shows(classes):
     reals, healthy = (centers[label] + rng.normal(size=(256, 16)) for _ in range(2))
     collapsed = centers[label]
     assert distinct(collapsed, reals) == len(np.unique(label))
-    assert has_fallen(distinct(collapsed, reals), distinct(reals, reals), 0.5)
+    assert significantly_below(distinct(collapsed, reals), distinct(reals, reals), 0.5)
     assert distinct(healthy, reals) > 250
     # Of data that have one image a class, one image a class is all there is.
-    assert not has_fallen(distinct(collapsed, collapsed), distinct(collapsed, collapsed), 0.5)
+    assert not significantly_below(
+        distinct(collapsed, collapsed), distinct(collapsed, collapsed), 0.5
+    )
 
 
 def test_copies_in_the_data_are_no_collapse(clothes):
@@ -87,52 +89,55 @@ def test_copies_in_the_data_are_no_collapse(clothes):
     known = clothes["x"][:40]
     reals, samples = (known[rng.integers(40, size=256)] for _ in range(2))
     assert distinct(reals, reals) <= 40
-    assert not has_fallen(distinct(samples, reals), distinct(reals, reals), 0.5)
-    assert has_fallen(distinct(samples[:1].repeat(256, 0), reals), distinct(reals, reals), 0.5)
+    assert not significantly_below(distinct(samples, reals), distinct(reals, reals), 0.5)
+    assert significantly_below(
+        distinct(samples[:1].repeat(256, 0), reals), distinct(reals, reals), 0.5
+    )
     # One image is all of the data.
     one = np.ones((20, 3))
     assert distinct(one, one) == 1 and distinct(np.eye(20, 3) * 9, one) == 4
 
 
-def test_a_fall_is_one_that_chance_does_not_explain():
-    assert not has_fallen(5, 11, 0.5) and not has_fallen(3.9, 8, 0.5) and not has_fallen(0, 10, 0.5)
-    assert has_fallen(50, 200, 0.5) and has_fallen(0, 40, 0.5) and has_fallen(3, 40, 0.5)
-    assert not has_fallen(200, 200, 0.5) and not has_fallen(0, 0, 0.5)
-    # At the edge of what is allowed, chance says so no more often than the level.
+def test_a_count_is_below_another_where_chance_does_not_explain_it():
+    for count, best in ((5, 11), (3.9, 8), (0, 10), (200, 200), (0, 0)):
+        assert not significantly_below(count, best, 0.5)
+    for count, best in ((50, 200), (0, 40), (3, 40)):
+        assert significantly_below(count, best, 0.5)
+    # At just that share, chance says so no more often than the level.
     rng = np.random.default_rng(0)
     for mean in (8, 60, 400):
-        best, found = rng.poisson(mean, 20_000), rng.poisson(mean / 2, 20_000)
-        wrong = np.mean([has_fallen(f, b, 0.5) for f, b in zip(found, best)])
+        best, low = rng.poisson(mean, 20_000), rng.poisson(mean / 2, 20_000)
+        wrong = np.mean([significantly_below(a, b, 0.5) for a, b in zip(low, best)])
         assert wrong <= poisson.isf(0.001, 20_000 * LEVEL) / 20_000
 
 
 def test_healthy_runs_are_no_alarm_and_collapsed_ones_are(clothes):
-    """Sixty runs of thirty evaluations each, few samples an evaluation, by the alarm's rules."""
+    """Sixty runs of thirty evaluations each, few samples per evaluation, by the alarm's rules."""
     rng = np.random.default_rng(0)
 
-    def alarms(counts, fallen, best=0.0):
-        """Three measurements in a row that have fallen from the best so far."""
+    def alarms(counts, below, best=0.0):
+        """Whether three measurements in a row are below the best so far."""
         streak = 0
-        for found in counts:
-            streak = streak + 1 if fallen(found, best) else 0
-            best = max(best, found)
+        for count in counts:
+            streak = streak + 1 if below(count, best) else 0
+            best = max(best, count)
             if streak == 3:
                 return True
         return False
 
-    def by_chance(found, best):
-        return has_fallen(found, best, 0.5)
+    def significantly(count, best):
+        return significantly_below(count, best, 0.5)
 
     wrong = at_half = 0
     for _ in range(60):
         # Recall of a steady generator that covers a fifth: 24 samples of 24 dimensions.
         real, fakes = rng.normal(size=(24, 24)), 0.7 * rng.normal(size=(30, 24, 24))
         counts = [24 * precision_recall(real, fake, k=3)[1] for fake in fakes]
-        wrong += alarms(counts, by_chance)
-        at_half += alarms(counts, lambda found, best: found < best / 2)
+        wrong += alarms(counts, significantly)
+        at_half += alarms(counts, lambda count, best: count < best / 2)
     assert wrong == 0 and at_half > 20
     # Recall of 0.3 that falls to 0.07, of 1,000 samples.
-    assert alarms(rng.binomial(1000, 0.07, size=3), by_chance, 300)
+    assert alarms(rng.binomial(1000, 0.07, size=3), significantly, 300)
     # Distinct samples of healthy generators, at any count.
     x = clothes["x"]
     for count in (32, 64, 256):
