@@ -1,8 +1,7 @@
-"""The steps that move a trainer's state.
+"""The training steps of a trainer.
 
-The way through: `fit` (`trainers.fitting`) runs graph calls of K steps, a step calls
-`train_step(batch)` on every replica, and `train_step` hands each loss to `minimize`. A new trainer
-overrides `train_step`.
+`fit` (`trainers.fitting`) runs graph calls of K steps, a step calls `train_step(batch)` on every
+replica, and `train_step` passes each loss to `minimize`. A new trainer overrides `train_step`.
 """
 
 import functools
@@ -26,33 +25,33 @@ Batch = Mapping[str, tf.Tensor]
 class Trainer(Fitting):
     """Several networks, an optimizer for each group of them, and an explicit loop.
 
-    A subclass names the groups of networks that share an optimizer in `groups`, those to be judged
-    and exported in `averaged`, and writes `train_step`. Everything random in a step comes from
-    `self.rng(name)`. It may override `build_networks`, `make_optimizer` and `views`.
+    A subclass names the groups of networks that share an optimizer in `groups`, the networks to
+    evaluate and export in `averaged`, and defines `train_step`. All random numbers of a step come
+    from `self.rng(name)`. It may override `build_networks`, `make_optimizer` and `views`.
     """
 
-    # What a trainer defines.
+    # What a subclass defines.
 
     def train_step(self, batch: Batch) -> Logs:
-        """One step of the algorithm on one replica: losses, each handed to `minimize`.
+        """One step of the algorithm on one replica: computes losses, passes each to `minimize`.
 
         Args:
-            batch: what the source yields, `images_per_step / replicas / accumulate` examples.
+            batch: examples of the source, `images_per_step / replicas / accumulate` of them.
 
         Returns:
-            KIND/NAME -> scalar, to be logged: `loss/GROUP`, and see `trainers.logs`.
+            Values to log, KIND/NAME -> scalar: `loss/GROUP` and others, see `trainers.logs`.
         """
         raise NotImplementedError
 
     def views(self, source: Source, layout: Layout) -> Views:
-        """What pictures show of it: samples and interpolations, or translations, beside reals.
+        """The pictures to draw in training: samples, interpolations or translations, and reals.
 
         Args:
             source: where real examples come from.
-            layout: of grids.
+            layout: layout of the grids.
 
         Returns:
-            Views by name, and pictures that stay as they are; see `trainers.views`.
+            Views and fixed pictures by name, see `trainers.views`.
         """
         return standard_views(self, source, layout)
 
@@ -62,7 +61,7 @@ class Trainer(Fitting):
         """Seed, int32 (2,), for a stateless op: a function of (stream, step, replica, name).
 
         Args:
-            name: what the numbers are for.
+            name: what the numbers are for; different names give independent numbers.
             shared: give every replica the same numbers.
         """
         context = tf.distribute.get_replica_context()
@@ -74,7 +73,7 @@ class Trainer(Fitting):
         return tf.random.stateless_normal(shape, seed=self.rng(name), alg="philox")
 
     def latents(self, count: int, name: str) -> tf.Tensor:
-        """z for the first of `averaged`, from the distribution it declares: (count, latent_dim)."""
+        """z for the first network of `averaged`, by its interface: (count, latent_dim)."""
         latent = self.sampler().interface.latent
         if latent is None:
             raise CodeError(f"{self.averaged[0]!r} takes no z: it translates images.")
@@ -85,28 +84,28 @@ class Trainer(Fitting):
         return self.normal(shape, name)
 
     def training(self, name: str) -> Callable[..., Any]:
-        """A network as it trains: its dropout is on, and BN goes by the batch's statistics."""
+        """A network in training mode: with dropout, and BN by the batch's statistics."""
         return functools.partial(self.networks[name], training=True)
 
     def tape(self) -> tf.GradientTape:
-        """Records what `minimize` differentiates; it can be asked by several losses.
+        """A tape that records what `minimize` differentiates; several losses may use it.
 
-        Entered once more, it goes on where it was: `with tape: ...`. What it keeps it keeps while a
-        step is traced; the graph is that of tapes used once.
+        Entered again, it goes on recording: `with tape: ...`. It is persistent, which costs nothing
+        in the graph: the tape exists only while the step is traced.
         """
         return tf.GradientTape(persistent=True)
 
     def minimize(self, loss: tf.Tensor, group: str, tape: tf.GradientTape) -> None:
-        """One optimizer step of `group`; the only place that knows precision and replicas.
+        """One optimizer step of `group`; handles precision and replicas.
 
-        The loss is scaled on its way into the backward pass, the gradient unscaled in float32 and
-        divided by the replica count (Keras' optimizers sum over replicas). Under a dynamic scale
-        the step is skipped where any replica's gradient is not finite.
+        The loss is scaled before the backward pass, the gradient unscaled in float32 and divided by
+        the replica count (Keras' optimizers sum over replicas). Under a dynamic scale the step is
+        skipped if any replica's gradient is not finite.
 
         Args:
             loss: float32 scalar, this replica's mean.
-            group: a key of `groups`. Only its weights move, whatever else the loss depends on.
-            tape: that recorded `loss`; several losses on one tape want `self.tape()`.
+            group: a key of `groups`. Only its weights change, whatever else the loss depends on.
+            tape: the tape that recorded `loss`; for several losses, one of `self.tape()`.
         """
         checks.loss(self, loss, group)
         scale = self.loss_scales[group]
@@ -121,7 +120,7 @@ class Trainer(Fitting):
         share = 1.0 / (scale.value * self.distribute_strategy.num_replicas_in_sync)
         gradients = [tf.cast(g, tf.float32) * share for g in gradients]
         if group in self._accumulators:
-            self._accumulators[group].add(gradients)  # Applied when the step's batch is through.
+            self._accumulators[group].add(gradients)  # Applied after the last micro-batch.
         else:
             mixed.apply_gradients(self.optimizers[group], gradients, variables, scale)
 
@@ -153,19 +152,19 @@ class Trainer(Fitting):
     def _settle_statistics(
         self, statistics: list[tuple[tf.Variable, mixed.LossScale]], before: list[tf.Tensor]
     ) -> None:
-        """Makes BN statistics one over the replicas, and takes back those of a skipped step."""
+        """Averages BN statistics over the replicas, and restores those of a skipped step."""
         values = [v.read_value() for v, _ in statistics]
         if values and self.distribute_strategy.num_replicas_in_sync > 1:
             context = tf.distribute.get_replica_context()
             values = context.all_reduce(tf.distribute.ReduceOp.MEAN, values)
         for (variable, scale), value, old in zip(statistics, values, before):
-            if scale.dynamic:  # An overflowed pass would otherwise stay in them for good.
+            if scale.dynamic:  # Else the values of an overflowed pass would stay in them.
                 keep = tf.logical_and(scale.applied, mixed.all_finite([value]))
                 value = tf.where(keep, value, old)
             variable.assign(value)
 
     def _statistics(self) -> list[tuple[tf.Variable, mixed.LossScale]]:
-        """Floating state that forward passes write, with the scale of the group it belongs to."""
+        """Floating-point state that forward passes change, with the loss scale of its group."""
         return [
             (v.value, self.loss_scales[group])
             for group, names in self.groups.items()
@@ -189,11 +188,11 @@ class Trainer(Fitting):
                 averages.update(self.ema[name], self.networks[name], applied)
 
     def _distributed_step(self, batch: Any) -> dict[str, tf.Tensor]:
-        """A step on all replicas; logs are their mean."""
+        """A step on all replicas; returns the mean of their logs."""
 
         def step(batch: Batch) -> Logs:
-            # Where reading fails there is no batch, and nothing of the step may happen: what does
-            # not depend on the data (a generator's BN statistics, the counts) would run ahead.
+            # If reading fails, no part of the step may run: parts that do not depend on the data (a
+            # generator's BN statistics, the counts) would run all the same.
             with tf.control_dependencies(list(batch.values())):
                 return self._replica_step(batch)
 
@@ -207,7 +206,7 @@ class Trainer(Fitting):
         return logs
 
     def loop(self, iterator: Any, steps: tf.Tensor) -> dict[str, tf.Tensor]:
-        """`steps` steps in one graph call, without a sync with the host: their mean logs."""
+        """Runs `steps` steps in one graph call; returns the means of their logs."""
         if self._loop is None:
             self._loop = self._make_loop()
         try:
@@ -216,9 +215,9 @@ class Trainer(Fitting):
             raise checks.running(error) from error
 
     def _make_loop(self) -> Callable[..., dict[str, tf.Tensor]]:
-        # Grappler's dependency pass drops edges that keep a read of a weight before its update
-        # (TensorFlow 2.21): once in some hundred steps a critic's forward pass then saw a weight of
-        # the next step.
+        # Grappler's dependency pass drops edges that keep the read of a weight before its update
+        # (TensorFlow 2.21): once in a few hundred steps a critic's forward pass then saw a weight
+        # of the next step.
         tf.config.optimizer.set_experimental_options({"dependency_optimization": False})
         one_step = tf.function(self._distributed_step)
 
@@ -241,6 +240,6 @@ class Trainer(Fitting):
 
 
 def part(x: tf.Tensor, i: int, n: int) -> tf.Tensor:
-    """Part i of n of a batch; the whole batch where n is 1."""
+    """Part i of n equal parts of a batch."""
     size = x.shape[0] // n
     return x if n == 1 else x[i * size : (i + 1) * size]

@@ -1,4 +1,4 @@
-"""A trainer's state saved, restored and rolled back; one that is damaged is passed over."""
+"""Saves, restores and rolls back a trainer's state; damaged checkpoints are skipped."""
 
 import os
 from collections.abc import Mapping
@@ -16,9 +16,9 @@ from trainers.workdir.paths import Workdir
 from trainers.workdir.saves import Saves, write_state
 from trainers.workers import restore_as_chief
 
-# How often a reader looks again where a training dropped what it was about to read.
+# How often a reader tries again if a training deletes the checkpoints that it is reading.
 _LISTINGS = 20
-# What reading a damaged checkpoint, or one that goes meanwhile, raises.
+# Errors from reading a checkpoint that is damaged or deleted meanwhile.
 _UNREADABLE = (
     tf.errors.OpError, OSError, ValueError, LookupError, AssertionError, TypeError, AttributeError,
     OverflowError, RecursionError,
@@ -29,9 +29,9 @@ class Checkpoints:
     """The checkpoints of one workdir: the newest `keep`, and the best by a metric.
 
     Args:
-        workdir: of the run; they live in its `checkpoints/`.
-        keep: how many of the newest are kept.
-        best_by: key of the metric that says which is best; None is the first that decides.
+        workdir: the run's folder; they are in its `checkpoints/`.
+        keep: number of newest checkpoints to keep.
+        best_by: key of the metric that decides which is best; None is the first that can decide.
     """
 
     def __init__(
@@ -47,18 +47,18 @@ class Checkpoints:
         return self._saves.steps()
 
     def path(self, step: int) -> Path:
-        """Folder of one checkpoint, or what it would be called."""
+        """Folder of a checkpoint, whether it exists or not."""
         return self._saves.path(step)
 
     def save(self, trainer: Trainer, judged: Judged | Mapping[str, float] | None = None) -> Path:
-        """Writes the trainer's state, then drops the oldest beyond `keep`.
+        """Writes the trainer's state, then deletes the oldest checkpoints beyond `keep`.
 
-        Every worker calls it, since reading distributed variables is a common act; the chief's
-        files stay.
+        All workers must call it, since all take part in reading distributed variables; only the
+        chief's files are kept.
 
         Args:
-            trainer: whose state to write.
-            judged: what an evaluation of just this state found; `best` goes by it.
+            trainer: the trainer whose state to write.
+            judged: the metrics of an evaluation of this very state, which `best` compares.
         """
         step, strategy = trainer.step, trainer.distribute_strategy
         chief = is_chief(strategy)
@@ -78,14 +78,14 @@ class Checkpoints:
         return final
 
     def judged(self) -> list[Judged]:
-        """What the checkpoints' evaluations found, by step; damaged ones found nothing."""
-        found = []
+        """The metrics of the checkpoints that can be read, ascending by step."""
+        judged = []
         for step in self.steps():
             try:
-                found.append(Judged.read(step, self._saves.state(step)))
+                judged.append(Judged.read(step, self._saves.state(step)))
             except _UNREADABLE:
-                continue  # `restore` will say so.
-        return found
+                continue  # `restore` warns of it.
+        return judged
 
     def best(self) -> dict[str, Any] | None:
         """{"step", "metric", "value"} of the best checkpoint, see `best_of`."""
@@ -94,17 +94,17 @@ class Checkpoints:
     def restore(self, trainer: Trainer, which: str = "latest") -> int | None:
         """Puts a checkpoint's state into a trainer built with the same options.
 
-        Every worker calls it, and all restore what the chief finds.
+        All workers must call it, and all restore the chief's choice.
 
         Args:
-            trainer: to restore into.
-            which: "latest" (a damaged one is passed over with a warning), "best", or a step.
+            trainer: the trainer to restore.
+            which: "latest" (a damaged one is skipped with a warning), "best", or a step.
 
         Returns:
-            The step, or None where there is no checkpoint yet.
+            The step, or None if there is no checkpoint yet.
 
         Raises:
-            UserError: the one asked for is not there, all are damaged, or workers see different
+            UserError: there is no such checkpoint, all are damaged, or workers see different
                 folders.
         """
         strategy = trainer.distribute_strategy
@@ -123,7 +123,7 @@ class Checkpoints:
                     raise
                 except _UNREADABLE as error:
                     reason = str(error).splitlines()[0][:200]
-                # A training that goes on drops and replaces checkpoints while they are read.
+                # A running training deletes and replaces checkpoints while they are read.
                 if before is None or self._saves.identity(step) != before:
                     changed = True
                 elif not reason:
@@ -146,10 +146,10 @@ class Checkpoints:
         return None
 
     def _wanted(self, which: str) -> list[int]:
-        """The steps to try for `restore`, in this order, as the folder is now.
+        """The steps that `restore` tries, in this order, by the folder's present content.
 
         Raises:
-            UserError: the one asked for is not there.
+            UserError: there is no such checkpoint.
         """
         steps = self.steps()
         if which == "latest":
@@ -167,7 +167,7 @@ class Checkpoints:
         )
 
     def _no_best(self) -> str:
-        """Why no checkpoint is best."""
+        """A sentence on why no checkpoint is the best."""
         declared = [key for judged in self.judged() for key in judged.keys.values()]
         keys = sorted({key.name for key in declared if key.better})
         if self.best_by and keys:
@@ -181,13 +181,13 @@ class Checkpoints:
         )
 
     def roll_back(self, trainer: Trainer) -> int | None:
-        """Restores the best, forgets what came after it, and goes on with other random numbers.
+        """Restores the best checkpoint, deletes later ones, and changes the random numbers.
 
-        The count of rollbacks is saved with the best, so that a run killed later resumes on this
-        side. One killed in here may resume where it was, and has then used up a rollback.
+        The count of rollbacks is saved with the best checkpoint, so that a run that is killed later
+        resumes from it. A run that is killed during this call may resume from before the rollback.
 
         Returns:
-            The step, or None, with nothing changed, where no evaluation has named a best.
+            The step, or None, with nothing changed, if there is no best checkpoint.
         """
         best = self.best()
         if best is None:
@@ -214,10 +214,10 @@ class Checkpoints:
         trainer.set_host_state(host)
 
     def _check_shapes(self, trainer: Trainer, path: Path) -> None:
-        """Raises UserError for the state of other networks, which is whole, but not this one's."""
+        """Raises UserError for a checkpoint that is not damaged, but of other networks."""
         everything = [v for variables in trainer.state().values() for v in variables]
         if len({id(v) for v in everything}) < len(everything):
-            return  # What networks share is saved under the name of one of them.
+            return  # Variables that networks share are saved under the name of one of them.
         saved = tf.train.load_checkpoint(str(path / "variables")).get_variable_to_shape_map()
         for name, variables in trainer.state().items():
             suffix = "/.ATTRIBUTES/VARIABLE_VALUE"
@@ -234,9 +234,9 @@ class Checkpoints:
                 )
 
     def _drop_old(self, saved: int) -> None:
-        """Leaves the best and the newest up to what was just saved.
+        """Deletes all but the best and the newest up to the one that was just saved.
 
-        Later ones are damaged, or the run would have gone on from there; they count for nothing.
+        Later ones are damaged, or the run would have resumed from them; they stay, uncounted.
         """
         best = self.best()
         for step in [step for step in self.steps() if step <= saved][: -self.keep]:

@@ -1,6 +1,6 @@
-"""A trainer of one's own that is wrong says so when its step is first traced: where, and the mend.
+"""Checks of a user's trainer as its step is traced: errors name the line and the remedy.
 
-Nothing of this is in the graph: it looks at shapes, and at what was called, while it is traced.
+The checks add nothing to the graph: they look at shapes and calls while it is traced.
 """
 
 import functools
@@ -18,28 +18,28 @@ from gan.errors import CodeError, UserError, from_graph
 from gan.losses import Loss
 from trainers.logs import is_path
 
-# The groups that the step being traced, on this replica's thread, has handed to `minimize`.
+# The groups passed to `minimize` by the step being traced, on this replica's thread.
 _minimized: ContextVar[set[str] | None] = ContextVar("minimized", default=None)
 
-# A line of the traceback in a graph error's message, and where in the graph it was.
+# Parts of a graph error's message: a line of a traceback, and the name of a node.
 _FRAME = re.compile(r'File "([^"]+)", line (\d+), in (\S+)')
 _NODE = re.compile(r"\[\[.*?\]\]|\[Op:\S+\]")
 
 
 class MistakeError(Exception):
-    """What is wrong in a line that calls the trainer; `step` adds which line that is."""
+    """A mistake in a line that calls the trainer; `step` adds file and line to the message."""
 
 
 def step(trainer: Any, batch: Mapping[str, tf.Tensor]) -> dict[str, tf.Tensor]:
-    """`train_step`, and its logs as scalars.
+    """Calls `train_step`; returns its logs as scalars.
 
     Args:
-        trainer: whose step is traced.
-        batch: of one replica.
+        trainer: the trainer whose step is traced.
+        batch: one replica's batch.
 
     Raises:
-        CodeError: `train_step` raised something, never minimised a group that isn't in `frozen`,
-            or returned something else than scalars by name.
+        CodeError: `train_step` raised an error, never minimised a group that isn't in `frozen`, or
+            returned anything else than scalars by name.
     """
     minimized: set[str] = set()
     before = _minimized.set(minimized)
@@ -58,10 +58,10 @@ def step(trainer: Any, batch: Mapping[str, tf.Tensor]) -> dict[str, tf.Tensor]:
 
 @tf.autograph.experimental.do_not_convert
 def loss(trainer: Any, value: Any, group: str) -> None:
-    """Checks what `minimize` was given.
+    """Checks the arguments of `minimize`.
 
     Raises:
-        MistakeError: an unknown group, or a loss that is no scalar.
+        MistakeError: the group is unknown, or the loss is no scalar.
     """
     if group not in trainer.groups:
         raise MistakeError(registry.unknown("minimize: group", str(group), list(trainer.groups)))
@@ -82,10 +82,10 @@ def loss(trainer: Any, value: Any, group: str) -> None:
 def connected(
     trainer: Any, group: str, gradients: Sequence[Any], variables: Sequence[Any]
 ) -> list[Any]:
-    """Gradients with zeros for the weights that a loss does not reach.
+    """The gradients, with zeros for weights that the loss does not depend on.
 
     Raises:
-        MistakeError: it reaches none.
+        MistakeError: it depends on none.
     """
     if variables and all(g is None for g in gradients):
         networks = " or ".join(repr(name) for name in trainer.groups[group])
@@ -98,10 +98,10 @@ def connected(
 
 @contextmanager
 def taping() -> Iterator[None]:
-    """Says how several losses share a tape, where one was asked twice and keeps nothing.
+    """Explains the error of a tape that is asked for gradients twice, but isn't persistent.
 
     Raises:
-        MistakeError: it was.
+        MistakeError: in place of TensorFlow's error.
     """
     try:
         yield
@@ -115,14 +115,14 @@ def taping() -> Iterator[None]:
 
 
 def losses(given: Loss) -> Loss:
-    """The same objectives; a user's are looked at for being scalars."""
+    """The same loss; a user's functions are checked to return scalars."""
     return given._replace(
         discriminator=scalar(given.discriminator), generator=scalar(given.generator)
     )
 
 
 def scalar(function: Callable[..., Any]) -> Callable[..., Any]:
-    """The same function; one of a user's raises CodeError where it returns no scalar."""
+    """The same function; a user's raises CodeError if it returns no scalar."""
     where = origin.place(function)
     if where is not None and origin.is_project(where.file):
         return function
@@ -159,7 +159,7 @@ def _scalars(trainer: Any, logs: Any) -> dict[str, tf.Tensor]:
     if not isinstance(logs, Mapping):
         kind = "nothing" if logs is None else f"a {type(logs).__name__}"
         raise CodeError(f"{where} {kind}; return its logs, as in {{'loss/generator': loss}}.")
-    found = {}
+    scalars = {}
     for name, value in logs.items():
         if not is_path(str(name)):
             raise CodeError(
@@ -177,8 +177,8 @@ def _scalars(trainer: Any, logs: Any) -> dict[str, tf.Tensor]:
                 f"{where} {name!r} of shape {tuple(tensor.shape)}; logs are scalars, such as "
                 "tf.reduce_mean of it."
             )
-        found[str(name)] = tf.ensure_shape(tensor, ())  # a py_function's is not known
-    return found
+        scalars[str(name)] = tf.ensure_shape(tensor, ())  # a py_function's shape is unknown
+    return scalars
 
 
 def _is_number(dtype: tf.DType) -> bool:
@@ -191,7 +191,7 @@ def _train_step(trainer: Any) -> str:
 
 @tf.autograph.experimental.do_not_convert
 def _explained(error: Exception) -> CodeError:
-    """An error that was raised while a step was traced."""
+    """The CodeError for an error that was raised while a step was traced."""
     where = origin.raised_at(error)
     if isinstance(error, MistakeError):
         return CodeError(f"{where}: {error}")
@@ -205,11 +205,11 @@ def _explained(error: Exception) -> CodeError:
 
 
 def running(error: tf.errors.OpError) -> UserError:
-    """An error of the running graph, in terms of the line that made the operation."""
-    ours = from_graph(error)
-    if ours:
-        return ours
-    # A Python function in the graph gives its own traceback too.
+    """The UserError for an error of the running graph; names the line that made the operation."""
+    known = from_graph(error)
+    if known:
+        return known
+    # The message of a Python function in the graph includes its own traceback.
     text = (error.message or "").partition("Traceback (most recent call last):")[0]
     frames = [origin.Place(file, int(line), name) for file, line, name in _FRAME.findall(text)]
     text = _NODE.sub("", _FRAME.split(text)[-1].removeprefix("Graph execution error:"))
@@ -222,10 +222,10 @@ def running(error: tf.errors.OpError) -> UserError:
 
 @contextmanager
 def _quiet_lambdas() -> Iterator[None]:
-    """Keeps AutoGraph from printing a page on each lambda that shares its line with another.
+    """Silences AutoGraph's long warning about each lambda that shares its line with another.
 
-    It runs them as they are, which is right unless they hold Python control flow on tensors; then
-    the error says so.
+    AutoGraph does not convert these, which matters only if they hold Python control flow on
+    tensors; then the error says so.
     """
 
     def other(record: logging.LogRecord) -> bool:

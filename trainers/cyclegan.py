@@ -44,18 +44,19 @@ class CycleGAN(Trainer):
         """See `Trainer` for the other options.
 
         Args:
-            architecture: makes a translator and a discriminator, its options bound.
-            spec: of the data to train on; two domains, "a" and "b".
-            loss: name, import path or `Loss` of the two adversarial games.
-            cycle_lambda: weight of cycle consistency. The paper's 10 (lambda, equation 3) stands
-                beside a least-squares game without the 1/2 that lsgan carries, so 5 is its equal.
+            architecture: makes a translator and a discriminator, with its options filled in.
+            spec: description of the data to train on, with the domains "a" and "b".
+            loss: adversarial loss: a name, an import path or a `Loss`.
+            cycle_lambda: weight of cycle consistency. The paper's 10 (lambda, equation 3) goes with
+                a least-squares loss without lsgan's factor 1/2, so that it equals 5 here.
             identity_lambda: weight of the identity loss, as a share of cycle_lambda (section 5.2).
-            pool_size: past fakes that a discriminator may be shown again (section 4); 0 keeps none.
+            pool_size: number of past fakes that a discriminator may see again (section 4); 0 keeps
+                none.
             batch_size: images of each domain in an update, over all replicas.
-            **options: of `Trainer`.
+            **options: options of `Trainer`.
 
         Raises:
-            UserError: the data has not two domains, or a negative weight.
+            UserError: the data lacks two domains, or a weight is negative.
         """
         if tuple(spec.domains) != ("a", "b"):
             raise UserError(
@@ -82,7 +83,7 @@ class CycleGAN(Trainer):
         self.pools = {domain: ImagePool(pool_size, spec.shape, domain) for domain in spec.domains}
 
     def build_networks(self) -> dict[str, keras.Model]:
-        """Two of each."""
+        """Two generators and two discriminators."""
         ab, ba = self.architecture(self.spec), self.architecture(self.spec)
         return {
             "generator_ab": _translates(ab.generator, "a", "b"),
@@ -102,19 +103,19 @@ class CycleGAN(Trainer):
 
         with self.tape() as tape:
             fake_b, fake_a = g_ab(a), g_ba(b)
-            # Adversarial: each translation should pass for the other domain (equation 1).
+            # Adversarial: each translation should look like the other domain (equation 1).
             adversarial_ab = self.loss_functions.generator(d_b(fake_b))
             adversarial_ba = self.loss_functions.generator(d_a(fake_a))
-            # Cycles, a -> b -> a and b -> a -> b; both reach both generators (equation 2).
+            # Cycles, a -> b -> a and b -> a -> b, each through both generators (equation 2).
             cycle = _l1(g_ba(fake_b), a) + _l1(g_ab(fake_a), b)
             loss = adversarial_ab + adversarial_ba + self.cycle_lambda * cycle
-            # Identity: what is in the target domain already stays as it is (section 5.2).
+            # Identity: images of the target domain stay as they are (section 5.2).
             if self.identity_lambda:
                 identity = _l1(g_ab(b), b) + _l1(g_ba(a), a)
                 loss += self.cycle_lambda * self.identity_lambda * identity
         self.minimize(loss, "generator", tape)
 
-        # Discriminators see fakes of now and then (Shrivastava et al. 2017).
+        # Discriminators see present and past fakes (Shrivastava et al. 2017).
         past_a = self.pools["a"].exchange(tf.stop_gradient(fake_a), self.pool_seed("a"))
         past_b = self.pools["b"].exchange(tf.stop_gradient(fake_b), self.pool_seed("b"))
         with self.tape() as tape:
@@ -142,17 +143,18 @@ class CycleGAN(Trainer):
         return {"a_b_a": SideBySide(a, there, back), "b_a_b": SideBySide(b, back, there)}
 
     def pool_seed(self, domain: str) -> tf.Tensor:
-        """The same on every replica, since they all keep the same pool."""
+        """Seed of a pool, the same on every replica, since all keep the same pool."""
         return self.rng(f"pool/{domain}", shared=True)
 
 
 def _translates(generator: keras.Model, source: str, target: str) -> keras.Model:
-    """Says from which domain to which a translator goes: an architecture cannot know."""
-    found = interface_of(generator)
-    if found.image is None:
-        raise CodeError(f"network {generator.name!r} takes {found.names}; expected x, an image.")
-    image = dataclasses.replace(found.image, domain=source)
-    return declare(generator, Interface((image,), dataclasses.replace(found.output, domain=target)))
+    """Declares the domains of a translator, which its architecture does not know."""
+    before = interface_of(generator)
+    if before.image is None:
+        raise CodeError(f"network {generator.name!r} takes {before.names}; expected x, an image.")
+    image = dataclasses.replace(before.image, domain=source)
+    output = dataclasses.replace(before.output, domain=target)
+    return declare(generator, Interface((image,), output))
 
 
 def _l1(x: tf.Tensor, y: tf.Tensor) -> tf.Tensor:

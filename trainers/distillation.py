@@ -1,8 +1,8 @@
-"""Distillation: a small generator learns from a trained one, beside a discriminator.
+"""Distillation: a small generator learns from a trained one and against a discriminator.
 
-The student draws what the teacher draws for the same z (Aguinaldo et al., 2019, arXiv:1902.00159),
-as the discriminator's features see it (Larsen et al., 2016, arXiv:1512.09300, equation 7), and goes
-on playing against the discriminator, which keeps its samples sharp and varied.
+The student's images should equal the teacher's for the same z (Aguinaldo et al., 2019,
+arXiv:1902.00159), also by the discriminator's features (Larsen et al., 2016, arXiv:1512.09300,
+equation 7). The adversarial loss keeps them sharp and varied.
 """
 
 import os
@@ -22,9 +22,9 @@ from trainers.state import Architecture, Logs
 
 
 class Distillation(GAN):
-    """A GAN whose generator is a student.
+    """A GAN whose generator is the student.
 
-    Its networks are `generator`, the student; `discriminator`; and `teacher`, which stays as it is.
+    The networks are `generator` (the student), `discriminator` and `teacher`, which is not trained.
     """
 
     def __init__(
@@ -42,20 +42,21 @@ class Distillation(GAN):
         """See `GAN` and `Trainer` for the other options.
 
         Args:
-            architecture: makes the student and the discriminator, its options bound.
-            spec: of the data to train on.
-            teacher: file of the trained generator, .keras, or the generator itself.
-            output_weight: of the mean absolute difference between the student's and the teacher's
-                images for the same z.
-            feature_weight: of the same difference between the discriminator's features of them,
-                each layer's relative to the teacher's.
-            adversarial_weight: of the generator's loss; 0 leaves the discriminator as it is.
+            architecture: makes the student and the discriminator, with its options filled in.
+            spec: description of the data to train on.
+            teacher: .keras file of the trained generator, or the generator itself.
+            output_weight: weight of the mean absolute difference between the student's and the
+                teacher's images for the same z.
+            feature_weight: weight of the mean absolute difference between the discriminator's
+                features of these images, relative to the teacher's in each layer.
+            adversarial_weight: weight of the student's adversarial loss; with 0 the discriminator
+                is not trained either.
             quantization_aware: round the student's weights and activations in training as its
                 int8 file does.
-            **options: of `GAN`.
+            **options: options of `GAN`.
 
         Raises:
-            UserError: no teacher, or one with other inputs or images than the student.
+            UserError: there is no teacher, or its inputs or images differ from the student's.
         """
         for name, value in (
             ("output_weight", output_weight),
@@ -81,27 +82,27 @@ class Distillation(GAN):
         return {**super().build_networks(), "teacher": _load(self._teacher)}
 
     def train_step(self, batch: Batch) -> Logs:
-        """One update of D, if it plays along, then one of the student."""
+        """One update of D, if the game counts, then one of the student."""
         inputs = self.draw(batch)
-        plays = self.adversarial_weight > 0
+        adversarial = self.adversarial_weight > 0
         with self.tape() as tape:
-            # The student and its teacher draw for the same z.
+            # The student and the teacher draw images for the same z.
             fake = self.student(inputs, training=True)
         target = self.networks["teacher"](inputs, training=False)
-        logs = self.update_discriminator(batch, fake) if plays else {}
+        logs = self.update_discriminator(batch, fake) if adversarial else {}
         target_features, _ = self.criticize(target, batch)
         with tape:
             features, fake_logits = self.criticize(fake, batch)
-            # What both draw, pixel by pixel and as D sees it.
+            # The difference of their images, by pixels and by D's features.
             output = tf.reduce_mean(tf.abs(tf.cast(fake, tf.float32) - tf.cast(target, tf.float32)))
             feature = tf.add_n([_relative(f, t) for f, t in zip(features, target_features)])
             feature /= len(features)
             loss = self.output_weight * output + self.feature_weight * feature
-            # The generator's own loss: the updated D on the fakes.
-            if plays:
-                adversarial = self.adversarial_loss(fake_logits, batch)
-                logs["loss/generator/adversarial"] = adversarial
-                loss += self.adversarial_weight * adversarial
+            # The adversarial loss, by the updated D on the fakes.
+            if adversarial:
+                game = self.adversarial_loss(fake_logits, batch)
+                logs["loss/generator/adversarial"] = game
+                loss += self.adversarial_weight * game
         self.minimize(loss, "generator", tape)
         terms = {"loss/generator/output_l1": output, "loss/generator/feature_l1": feature}
         return {"loss/generator": loss} | terms | logs

@@ -1,4 +1,4 @@
-"""Where a trainer's variables live and how its data is split."""
+"""Distribution strategies: where variables are placed and how data is split."""
 
 import functools
 import json
@@ -18,21 +18,21 @@ _ADDRESS = re.compile(r".+:[0-9]{1,5}")
 
 
 def make_strategy(name: str = "auto", *, worker_timeout: float = 600.0) -> tf.distribute.Strategy:
-    """The `tf.distribute` strategy a name stands for.
+    """The `tf.distribute` strategy of a name.
 
     Args:
         name: "auto" (mirrored on two or more GPUs, else one), "one" (the default device),
-            "mirrored" (all GPUs, or all logical CPUs where there is none), "multi_worker"
-            (one process a worker, described by the TF_CONFIG variable).
-        worker_timeout: seconds to wait at most for the other workers.
+            "mirrored" (all GPUs, or all logical CPUs without any), "multi_worker" (one process
+            per worker, described by the environment variable TF_CONFIG).
+        worker_timeout: seconds to wait for the other workers at most.
 
     Raises:
-        UserError: an unknown name, multi_worker without a usable TF_CONFIG, or workers that do not
-            come in time.
+        UserError: the name is unknown, TF_CONFIG is missing or wrong, or other workers do not
+            start in time.
     """
     if name not in STRATEGIES:
         raise UserError(f"--strategy={name!r}: expected one of {', '.join(STRATEGIES)}.")
-    # Before anything lists devices: collectives must be configured at the program's start.
+    # First of all: collectives must be configured before anything lists devices.
     if name == "multi_worker":
         return _multi_worker(worker_timeout)
     gpus = tf.config.list_logical_devices("GPU")
@@ -61,7 +61,7 @@ def _multi_worker(timeout: float) -> tf.distribute.Strategy:
         raise UserError(f"--worker_timeout={timeout:g}: expected more than 0 seconds.")
     wait_for_workers(workers, index, timeout=timeout)
     strategy = tf.distribute.MultiWorkerMirroredStrategy()
-    # TensorFlow has taken SIGTERM for itself, to tell of preemptions; the process would ignore it.
+    # TensorFlow now handles SIGTERM, to learn of preemptions, so that it would not end the process.
     if threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGTERM, signal.getsignal(signal.SIGTERM) or signal.SIG_DFL)
     return strategy
@@ -69,7 +69,7 @@ def _multi_worker(timeout: float) -> tf.distribute.Strategy:
 
 @functools.lru_cache
 def _mirrored(devices: tuple[str, ...]) -> tf.distribute.Strategy:
-    """One for the whole process: a second one would reuse the first one's collective keys."""
+    """One strategy for the whole process: a second would reuse the first one's collective keys."""
     return tf.distribute.MirroredStrategy(devices)
 
 
@@ -80,7 +80,7 @@ def is_chief(strategy: tf.distribute.Strategy) -> bool:
 
 
 def any_worker(strategy: tf.distribute.Strategy, flag: bool) -> bool:
-    """Whether the flag is set in any worker; all workers must ask, and all get one answer."""
+    """Whether the flag is set in any worker; all workers must call it and get the same answer."""
     if _workers(strategy) < 2:
         return flag
     votes = strategy.run(lambda: tf.constant(float(flag)))
@@ -88,11 +88,11 @@ def any_worker(strategy: tf.distribute.Strategy, flag: bool) -> bool:
 
 
 def of_workers(strategy: tf.distribute.Strategy, value: int) -> list[int]:
-    """Each worker's value, in their order; all workers must ask, and all get one answer.
+    """The values of all workers, in their order; all must call it and get the same answer.
 
     Args:
-        strategy: of the trainer.
-        value: this worker's, of 63 bits.
+        strategy: the trainer's strategy.
+        value: this worker's value, of 63 bits.
     """
     workers = _workers(strategy)
     if workers < 2:
@@ -112,10 +112,10 @@ def distribute(
     """The source's endless pipeline, each step's batch split over replicas in order.
 
     Args:
-        strategy: from `make_strategy`.
-        source: what to read.
-        batch_size: examples a step over all replicas; divisible by the replica count.
-        seed: of the order.
+        strategy: a strategy of `make_strategy`.
+        source: the data to read.
+        batch_size: examples per step over all replicas; divisible by the replica count.
+        seed: seed of the order.
         start: position of the first example in the endless order.
 
     Returns:

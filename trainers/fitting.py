@@ -22,7 +22,7 @@ class Fitting(State):
     """A trainer's state, and the explicit loop that trains it."""
 
     def loop(self, iterator: Any, steps: tf.Tensor) -> dict[str, tf.Tensor]:
-        """`steps` steps in one graph call: their mean logs. `Trainer` says how."""
+        """Runs `steps` steps in one graph call; returns the means of their logs."""
         raise NotImplementedError
 
     def fit(
@@ -36,11 +36,11 @@ class Fitting(State):
     ) -> keras.callbacks.History:
         """Trains until `total_kimg` thousand images were seen, counted from the run's beginning.
 
-        SIGINT, SIGTERM and SIGHUP end it after the current graph call, callbacks' `on_train_end`
-        included; `interrupted` then holds the signal. A second signal acts as it did before `fit`,
-        and so does a first one while there is nothing to save: no graph call has ended yet. Where a
-        callback asked for a `rewind`, training begins again from the state that it puts back:
-        callbacks' `on_train_end` and `on_train_begin` run between, as at a resume.
+        SIGINT, SIGTERM and SIGHUP end training after the current graph call, with the callbacks'
+        `on_train_end`; `interrupted` then holds the signal. A second signal acts as it did before
+        `fit`, and so does the first one before any graph call has ended, when there is nothing to
+        save. If a callback sets `rewind`, training goes on from the state that it restores, with
+        the callbacks' `on_train_end` and `on_train_begin` between, as when a run is resumed.
 
         Args:
             source: the data; its order continues at the trainer's image count.
@@ -64,12 +64,12 @@ class Fitting(State):
         check_steps(strategy, self.step)
         with Interrupts(self):
             self._fit_on(source, callbacks, total, epoch_images, steps_per_loop)
-            # As if the process had died and been resumed from another checkpoint.
+            # As if the run had been killed and resumed from another checkpoint.
             while self.rewind and not any_worker(strategy, self.interrupted is not None):
                 rewind, self.rewind = self.rewind, None
                 rewind()
                 self._fit_on(source, callbacks, total, epoch_images, steps_per_loop)
-            # One worker's signal has ended the run of all.
+            # A signal to one worker has ended the run in all.
             self.interrupted = max(of_workers(strategy, self.interrupted or 0)) or None
         return self.history
 
@@ -81,7 +81,7 @@ class Fitting(State):
         epoch_images: int,
         steps_per_loop: int,
     ) -> None:
-        """From the image count to `total`, or to where a callback or a signal stops it."""
+        """Trains up to `total` images, unless a callback or a signal stops it."""
         self.stop_training = self.interrupted is not None
         history = keras.callbacks.CallbackList(
             list(callbacks),
@@ -94,7 +94,7 @@ class Fitting(State):
         )
         history.on_train_begin()
         self._vote()
-        # Only now: a callback may have put an earlier state back, BackupAndRestore for one.
+        # Only now, since a callback such as BackupAndRestore may have restored another state.
         data = distribute(
             self.distribute_strategy,
             source,
@@ -107,12 +107,12 @@ class Fitting(State):
         try:
             while self.images < total and not self.stop_training:
                 self._run_epoch(iterator, history, total, epoch_images, steps_per_loop)
-        except (ReadError, tf.errors.OpError) as error:  # The latter from callbacks, which read it.
+        except (ReadError, tf.errors.OpError) as error:  # The latter from callbacks that read data.
             lost = error if isinstance(error, ReadError) else from_graph(error)
-            # Other workers wait for the rest of the step, not for a save.
+            # With several workers nothing can be saved: the others wait in the middle of the step.
             if lost is None or self.distribute_strategy.cluster_resolver:
                 raise (lost or error) from None
-        history.on_train_end()  # Of whole steps: none begins before its batch is there.
+        history.on_train_end()  # The state is whole: no step begins before its batch is read.
         if lost:
             raise UserError(
                 f"{lost} The run ended at step {self.step}; the same command goes on from there."
@@ -126,7 +126,7 @@ class Fitting(State):
         epoch_images: int,
         steps_per_loop: int,
     ) -> None:
-        """Graph calls up to the next multiple of `epoch_images`; resumes in the middle of one."""
+        """Trains up to the next multiple of `epoch_images`; resumes in the middle of an epoch."""
         epoch = self.images // epoch_images
         end = min((epoch + 1) * epoch_images, total)
         callbacks.on_epoch_begin(epoch)
@@ -136,7 +136,7 @@ class Fitting(State):
             began = time.monotonic()
             values = self.loop(iterator, tf.constant(steps))
             logs = {name: float(value) for name, value in values.items()}
-            # The least of them: the first one was traced, too.
+            # The shortest call: the first one includes tracing.
             self.call_seconds = min(self.call_seconds or math.inf, time.monotonic() - began)
             logs["loss"] = sum(log_keys.groups(logs).values())  # for Keras' callbacks
             for name, value in logs.items():
@@ -145,18 +145,18 @@ class Fitting(State):
             callbacks.on_train_batch_end(self.step - 1, logs | self.progress_logs())
             self._vote()
         if self.images < end:
-            return  # Stopped inside: the epoch goes on when the run is resumed.
+            return  # The epoch was interrupted; it goes on when the run is resumed.
         logs = {name: total / self._epoch_steps for name, total in self._epoch_sums.items()}
         self._epoch_sums, self._epoch_steps = {}, 0
         callbacks.on_epoch_end(epoch, logs | self.progress_logs())
         self._vote()
 
     def _vote(self) -> None:
-        """A signal reaches one worker, at its own time; all must leave the loop together."""
-        # One that comes during the vote is not undone by it: `interrupted` stands.
+        """Stops all workers if one stops: a signal reaches one, but all must end together."""
+        # A signal that arrives during the vote is kept in `interrupted`.
         stop = self.stop_training or self.interrupted is not None
         self.stop_training = any_worker(self.distribute_strategy, stop)
 
     def _steps_to(self, images: int) -> int:
-        """Steps that see at least so many images."""
+        """The smallest number of steps that see at least `images` images."""
         return -(-images // self.images_per_step)

@@ -20,10 +20,10 @@ Penalty = Callable[..., tf.Tensor]
 
 
 class GAN(Trainer):
-    """Any loss, any penalties, conditional or not, n critics, packed or not.
+    """A GAN with any loss and penalties, conditional or not, packed or not.
 
-    Whether it is conditional is the generator's interface to say; how many samples are packed, the
-    discriminator's first input.
+    It is conditional if the generator's interface has a label; the shape of the discriminator's
+    first input says how many samples are packed.
     """
 
     groups = {"generator": ("generator",), "discriminator": ("discriminator",)}
@@ -43,16 +43,17 @@ class GAN(Trainer):
         """See `Trainer` for the other options.
 
         Args:
-            architecture: makes the generator and the discriminator, its options bound.
-            spec: of the data to train on.
-            loss: name, import path or `Loss`.
-            penalty: names, import paths or functions; several add up.
+            architecture: makes the generator and the discriminator, with its options filled in.
+            spec: description of the data to train on.
+            loss: adversarial loss: a name, an import path or a `Loss`.
+            penalty: penalties of the discriminator, names, import paths or functions; several are
+                added.
             penalty_every: apply penalties every n-th step, n times as strong (lazy, Karras 2020).
-            n_critic: discriminator updates a generator update, each on its own batch.
-            **options: of `Trainer`.
+            n_critic: discriminator updates per generator update, each with its own batch.
+            **options: options of `Trainer`.
 
         Raises:
-            UserError: options that contradict each other or the networks.
+            UserError: options contradict each other or do not fit the networks.
         """
         if spec.is_translation:
             raise UserError(
@@ -101,17 +102,17 @@ class GAN(Trainer):
 
     @property
     def images_per_step(self) -> int:
-        """Each critic update has a batch of its own."""
+        """Real images per step: each of the n_critic updates has its own batch."""
         return self.batch_size * self.n_critic
 
     def train_step(self, batch: Batch) -> Logs:
         """n_critic updates of D, then one of G on D's last fakes (Goodfellow 2014, algorithm 1)."""
         for critic in range(self.n_critic):
-            own = {k: part(v, critic, self.n_critic) for k, v in batch.items()}
+            share = {k: part(v, critic, self.n_critic) for k, v in batch.items()}
             with self.tape() as tape:
-                fake = self.generate(own, critic)
-            logs = self.update_discriminator(own, fake, critic)
-        return logs | self.update_generator(own, fake, tape)
+                fake = self.generate(share, critic)
+            logs = self.update_discriminator(share, fake, critic)
+        return logs | self.update_generator(share, fake, tape)
 
     def update_discriminator(self, batch: Batch, fake: tf.Tensor, critic: int = 0) -> Logs:
         """One update of D on real and generated images, penalties included."""
@@ -134,7 +135,7 @@ class GAN(Trainer):
         }
 
     def update_generator(self, batch: Batch, fake: tf.Tensor, tape: tf.GradientTape) -> Logs:
-        """One update of G on the updated D; `tape` has recorded `fake`, and goes on."""
+        """One update of G against the updated D; `tape` has recorded `fake`."""
         with tape:
             loss = self.generator_loss(fake, batch)
         self.minimize(loss, "generator", tape)
@@ -145,7 +146,7 @@ class GAN(Trainer):
         return self.adversarial_loss(self.discriminate(fake, batch), batch)
 
     def adversarial_loss(self, fake_logits: tf.Tensor, batch: Batch) -> tf.Tensor:
-        """D's logits of the fakes, rated against those of the reals where the loss is relative."""
+        """G's adversarial loss by D's logits of the fakes, and of the reals if it is relative."""
         if self.loss_functions.relative:
             return self.loss_functions.generator(self.discriminate(batch["x"], batch), fake_logits)
         return self.loss_functions.generator(fake_logits)
@@ -153,7 +154,7 @@ class GAN(Trainer):
     def penalize(
         self, real: tf.Tensor, fake: tf.Tensor, batch: Batch, critic: int = 0
     ) -> dict[str, tf.Tensor]:
-        """Each penalty's weighted value on packed images, lazily, by its log key."""
+        """The weighted penalties on packed images by log key, every `penalty_every`-th step."""
         scale = gradient_scale(self.loss_scales["discriminator"].value)
 
         def discriminator(x: tf.Tensor) -> tf.Tensor:
@@ -171,7 +172,7 @@ class GAN(Trainer):
         return {f"penalty/{_name(penalty)}": value(i) for i, penalty in enumerate(self.penalties)}
 
     def generate(self, batch: Batch, critic: int = 0) -> tf.Tensor:
-        """G(z), or G(z, label), with z of its own for each of the n_critic updates."""
+        """G(z), or G(z, label), with another z for each of the n_critic updates."""
         return self.training("generator")(self.draw(batch, critic))
 
     def draw(self, batch: Batch, critic: int = 0) -> Any:
@@ -194,18 +195,17 @@ class GAN(Trainer):
 
 
 def accuracy(real_logits: tf.Tensor, fake_logits: tf.Tensor) -> tf.Tensor:
-    """How well D tells real from fake: the share of pairs in which it rates the real one higher.
+    """D's accuracy: the share of pairs of a real and a fake in which the real's logit is higher.
 
-    Pairs rather than signs, since 0 divides real from fake under some losses only: lsgan's border
-    is 1/2, and wasserstein's and the relativistic critic's logits mean something relative to each
-    other alone.
+    It compares pairs, since not every loss separates real from fake at 0: lsgan does at 1/2, and
+    the logits of wasserstein and relativistic have no fixed border.
 
     Args:
-        real_logits: of any shape.
-        fake_logits: of the same shape; sample i meets sample i.
+        real_logits: logits of any shape.
+        fake_logits: logits of the same shape; sample i is compared with sample i.
 
     Returns:
-        float32 scalar in [0, 1]: 1/2 is chance, a tie counts half, a NaN is no success.
+        float32 scalar in [0, 1]: 1/2 is chance, a tie counts half, a NaN counts as wrong.
     """
     above = tf.cast(real_logits > fake_logits, tf.float32)
     return tf.reduce_mean(0.5 * (above + tf.cast(real_logits >= fake_logits, tf.float32)))

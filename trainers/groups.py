@@ -1,4 +1,4 @@
-"""Each group of networks has its optimizer, and may have options of its own."""
+"""Optimizers and options by group of networks."""
 
 import functools
 from collections.abc import Callable, Collection, Mapping
@@ -24,32 +24,32 @@ def optimizer_of(
     Args:
         optimizer: short name, import path or function; options that are bound to it may be
             `Grouped` in turn.
-        rate: its learning rate, above 0.
-        group: whose.
+        rate: the learning rate, above 0.
+        group: the group's name.
 
     Raises:
-        UserError: a rate or an option that is out of range.
-        CodeError: a function of a user's own that returns something else.
+        UserError: the rate or an option is out of range.
+        CodeError: a user's function returns no optimizer.
     """
-    own, function = of_group(rate, group), of_group(optimizer, group)
-    if not own > 0:
+    group_rate, function = of_group(rate, group), of_group(optimizer, group)
+    if not group_rate > 0:
         raise UserError(f"--learning_rate={options.write(rate)}: expected more than 0.")
     if isinstance(function, str):
         function = registry.resolve("optimizer", function)
     bound = {name: of_group(value, group) for name, value in _bound(function).items()}
     try:
-        made = origin.call(function, own, **bound)
-    except (TypeError, ValueError, AttributeError) as error:  # a library's, of what it was given
+        made = origin.call(function, group_rate, **bound)
+    except (TypeError, ValueError, AttributeError) as error:  # a library refuses an argument
         raise UserError(f"--optimizer of {group!r}: {origin.message_of(error)}") from error
     check_optimizer(made, function)
     return made
 
 
 def check_optimizer(made: Any, function: Callable[..., Any]) -> None:
-    """Checks what a function, perhaps a user's own, made for a group.
+    """Checks the optimizer that a function, such as a user's, made for a group.
 
     Raises:
-        CodeError: it is no optimizer, not a new one, or one that scales losses itself.
+        CodeError: it is no optimizer, is in use already, or scales losses itself.
     """
     where = origin.described(function)
     if not isinstance(made, keras.optimizers.Optimizer):
@@ -68,39 +68,39 @@ def check_optimizer(made: Any, function: Callable[..., Any]) -> None:
 
 
 def learning_rate_of(optimizer: keras.optimizers.Optimizer) -> float:
-    """An optimizer's rate as it was written: 0.0002, not float32's 0.00019999999494757503."""
+    """An optimizer's rate without float32's rounding: 0.0002, not 0.00019999999494757503."""
     return float(str(np.float32(optimizer.learning_rate)))
 
 
 def has_schedule(optimizer: keras.optimizers.Optimizer) -> bool:
-    """Whether an optimizer's rate follows its own steps, so that nobody else can set it."""
+    """Whether an optimizer's rate is a schedule of its own, so that it cannot be set."""
     return not isinstance(optimizer.learning_rate, keras.Variable)
 
 
 def rescale_rate(optimizer: keras.optimizers.Optimizer, before: float, now: float) -> None:
-    """Multiplies a rate by `now / before`, unless a schedule of the optimizer's own says it."""
+    """Multiplies an optimizer's rate by `now / before`, unless it is a schedule."""
     if now != before > 0 and not has_schedule(optimizer):
         optimizer.learning_rate = learning_rate_of(optimizer) * now / before
 
 
 def of_group(value: Any, group: str) -> Any:
-    """What a value is for a group: its own where it is `Grouped`, else the value itself."""
+    """A value for a group: the group's if it is `Grouped`, else the value itself."""
     return value.of(group) if isinstance(value, Grouped) else value
 
 
 def within(value: Any, groups: Collection[str]) -> Any:
-    """A value without what it, or an option bound to it, is for groups that there are not."""
+    """A value, and options bound to it, without the values for groups that are not in `groups`."""
     if isinstance(value, functools.partial):
-        own = {name: within(v, groups) for name, v in value.keywords.items()}
-        return functools.partial(value.func, *value.args, **own)
+        bound = {name: within(v, groups) for name, v in value.keywords.items()}
+        return functools.partial(value.func, *value.args, **bound)
     if not isinstance(value, Grouped):
         return value
-    own = {group: within(v, groups) for group, v in value.own.items() if group in groups}
-    return Grouped(within(value.default, groups), own)
+    by_group = {group: within(v, groups) for group, v in value.own.items() if group in groups}
+    return Grouped(within(value.default, groups), by_group)
 
 
 def check_groups(options: Mapping[str, Any], groups: Collection[str]) -> None:
-    """Raises UserError where an option, or one bound to it, names a group that there is not."""
+    """Raises UserError if an option, or one bound to it, names an unknown group."""
     for name, value in options.items():
         if isinstance(value, Grouped):
             for group in value.own:
@@ -111,12 +111,12 @@ def check_groups(options: Mapping[str, Any], groups: Collection[str]) -> None:
 
 
 def warn_of_idle(optimizer: Any) -> None:
-    """Says where an option is given for a group whose optimizer is another."""
-    own = Grouped.wrap(optimizer)
-    for function in own.values():
+    """Warns of options given for a group whose optimizer does not have them."""
+    optimizers = Grouped.wrap(optimizer)
+    for function in optimizers.values():
         for name, value in _bound(function).items():
             for group in Grouped.wrap(value).own:
-                if _bound(own.of(group)).get(name) != value:
+                if _bound(optimizers.of(group)).get(name) != value:
                     logging.warning(
                         "--%s of %r does nothing: the optimizer of that group is another.",
                         name, group,

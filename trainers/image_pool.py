@@ -6,12 +6,12 @@ import tensorflow as tf
 class ImagePool:
     """Keeps up to `size` fakes of the whole global batch; all replicas hold the same pool.
 
-    While it fills, every fake is stored and shown. Once full, a fake is either shown itself or,
-    with probability 1/2, stored in exchange for a random older one that is shown instead.
+    While the pool fills, every fake is stored and returned. Once it is full, a fake is either
+    returned itself or, with probability 1/2, exchanged for a random older one.
 
     Attributes:
-        images: float32 (size, *shape).
-        count: int32 scalar, how many slots are filled.
+        images: float32 (size, *shape), the fakes.
+        count: int32 scalar, number of fakes stored.
     """
 
     def __init__(self, size: int, shape: tuple[int, ...], name: str) -> None:
@@ -24,14 +24,14 @@ class ImagePool:
 
     @property
     def variables(self) -> list[tf.Variable]:
-        """What a checkpoint holds."""
+        """The variables that a checkpoint holds."""
         return [self.images, self.count]
 
     def exchange(self, fakes: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
-        """Puts fakes in and takes as many out, one after another in the order of the global batch.
+        """Exchanges fakes with the pool, one after another in the order of the global batch.
 
         Args:
-            fakes: float (B, *shape), this replica's.
+            fakes: float (B, *shape), this replica's fakes.
             seed: int32 (2,), the same on all replicas.
 
         Returns:
@@ -50,7 +50,7 @@ class ImagePool:
             full = count >= self.size
             take = tf.logical_and(full, swaps[i] < 0.5)
             slot = tf.where(full, slots[i], count)
-            older = tf.gather(pool, slot)  # XLA would compile pool[slot] anew for every slot.
+            older = tf.gather(pool, slot)  # XLA would compile pool[slot] again for every slot.
             shown.append(tf.where(take, older, everyone[i]))
             stored = tf.where(tf.logical_or(take, tf.logical_not(full)), everyone[i], older)
             pool = tf.tensor_scatter_nd_update(pool, [[slot]], [stored])

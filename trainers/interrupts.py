@@ -1,4 +1,4 @@
-"""Ctrl-C, the scheduler's SIGTERM and a closed terminal's SIGHUP, turned into an orderly end."""
+"""Ends training in order on Ctrl-C, a scheduler's SIGTERM or a closed terminal's SIGHUP."""
 
 import contextlib
 import os
@@ -10,7 +10,7 @@ ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class Stoppable(Protocol):
-    """What `Interrupts` reads and sets."""
+    """The attributes that `Interrupts` reads and sets."""
 
     stop_training: bool
     interrupted: int | None
@@ -18,12 +18,12 @@ class Stoppable(Protocol):
 
 
 class Interrupts:
-    """Sets `stop_training` on a signal, once; a second signal acts as it did before.
+    """Sets `stop_training` at the first signal; a second one acts as it did before.
 
-    So does a first one where no graph call has ended yet: there is nothing to save.
+    So does the first one before any graph call has ended, when there is nothing to save.
     """
 
-    # Whether a thread hears of signals too, and ends the process at a second one.
+    # Whether a thread listens for signals too, and ends the process at a second one.
     listener = False
 
     def __init__(self, trainer: Stoppable) -> None:
@@ -31,9 +31,9 @@ class Interrupts:
         self.before: dict[int, Any] = {}
 
     def __enter__(self) -> None:
-        with contextlib.suppress(ValueError):  # Not the main thread: signals are not ours.
+        with contextlib.suppress(ValueError):  # Only the main thread can handle signals.
             for number in ENDING:
-                # nohup asks us to outlive the terminal.
+                # Under nohup, SIGHUP is to be ignored.
                 if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN:
                     self.before[number] = signal.signal(number, self._stop)
 
@@ -42,15 +42,15 @@ class Interrupts:
             signal.signal(number, handler)
 
     def hear(self) -> bool:
-        """Whether the first signal ends the run in order; says so, once.
+        """Whether the first signal ends the run in order; prints a line if so, once.
 
-        Decided once, by the handler or by a thread that learns of the signal while a graph call
-        holds the handler up.
+        It is decided once, by the handler, or by a thread that hears the signal earlier because a
+        graph call delays the handler.
         """
         seconds = self.trainer.call_seconds
-        # One worker of several cannot leave the others alone in the midst of a step.
+        # With several workers, none may end in the middle of a step, since the others wait for it.
         mine = (seconds > 0 or "TF_CONFIG" in os.environ, object())
-        first = self.__dict__.setdefault("_heard", mine)  # One step, whichever thread comes first.
+        first = self.__dict__.setdefault("_heard", mine)  # Atomic: the first thread decides.
         if first is mine and first[0]:
             say(
                 "Stopping: what is under way ends first (a graph call takes up to "
@@ -63,7 +63,7 @@ class Interrupts:
             self.trainer.stop_training = True
             self.trainer.interrupted = number
         elif self.trainer.interrupted and self.listener:
-            pass  # It ends the process.
+            pass  # The thread ends the process.
         elif callable(self.before[number]):
             self.before[number](number, frame)
         else:
@@ -72,12 +72,12 @@ class Interrupts:
 
 
 def taker(number: int) -> Interrupts | None:
-    """The `Interrupts` that a signal would reach now."""
+    """The `Interrupts` that handles a signal at present, or None."""
     owner = getattr(signal.getsignal(number), "__self__", None)
     return owner if isinstance(owner, Interrupts) else None
 
 
 def say(line: str, descriptor: int = 2) -> None:
-    """Writes a line past Python's buffers, whose lock another thread may hold."""
+    """Writes a line without Python's buffers, whose lock another thread may hold."""
     with contextlib.suppress(OSError):
         os.write(descriptor, f"{chr(10) * os.isatty(descriptor)}{line}\n".encode())

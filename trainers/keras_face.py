@@ -1,4 +1,4 @@
-"""The face that Keras sees of a trainer: one model, one optimizer, one file of weights."""
+"""A trainer as Keras' callbacks see it: one model, one optimizer, one file of weights."""
 
 import json
 from collections.abc import Mapping
@@ -13,19 +13,19 @@ from gan.errors import UserError
 
 
 class KerasFace(keras.Model):
-    """What Keras' callbacks ask of a model, answered out of a trainer's state.
+    """The methods and attributes of a model that Keras' callbacks use.
 
-    `TerminateOnNaN`, `ReduceLROnPlateau`, `ModelCheckpoint`, `BackupAndRestore` and the others know
-    one model with one optimizer and one loss. Nothing of ours goes by this face.
+    `TerminateOnNaN`, `ReduceLROnPlateau`, `ModelCheckpoint`, `BackupAndRestore` and others expect
+    one model with one optimizer and one loss. The project's own code does not use them.
     """
 
-    # Of `State`, to which it belongs.
+    # Defined by `State`.
     optimizers: dict[str, keras.optimizers.Optimizer]
     base_learning_rates: dict[str, float]
 
     @property
     def optimizer(self) -> "OptimizerGroup":
-        """All optimizers behind one face."""
+        """All optimizers as one."""
         return OptimizerGroup(self.optimizers, self.base_learning_rates)
 
     def call(self, inputs: Any, training: bool = False) -> tf.Tensor:
@@ -34,19 +34,19 @@ class KerasFace(keras.Model):
 
     def save(self, filepath: str, overwrite: bool = True, **kwargs: Any) -> None:
         """Saves the inference network as `.keras`: what `ModelCheckpoint` calls."""
-        del overwrite, kwargs  # Keras asks before; a file is written whole or not at all.
+        del overwrite, kwargs  # Keras has asked before; the file is written whole or not at all.
         self.save_generator(filepath)
 
     def save_own_variables(self, store: Any) -> None:
-        """Makes Keras' weights files the whole state: what `BackupAndRestore` goes on from."""
+        """Writes the rest of the state into Keras' weights files, for `BackupAndRestore`."""
         for name, variables in self._own_state().items():
             for i, variable in enumerate(variables):
                 store[f"{name}_{i}"] = variable.numpy()
         store["host"] = np.frombuffer(json.dumps(self.host_state()).encode(), np.uint8)
 
     def load_own_variables(self, store: Any) -> None:
-        """Takes it back; of another seed only weights, with a warning: its noise is not ours."""
-        if "host" not in store:  # Weights files were once written without.
+        """Restores the rest of the state; from another seed's file only weights, with a warning."""
+        if "host" not in store:  # Older weights files lack it.
             return
         host = json.loads(np.asarray(store["host"]).tobytes())
         try:
@@ -59,44 +59,44 @@ class KerasFace(keras.Model):
                 variable.assign(np.asarray(store[f"{name}_{i}"]))
         self.set_host_state(host)
 
-    # Of `State`.
+    # Defined by `State`.
 
     def save_generator(self, path: str, name: str = "") -> None:
         """Writes an inference network as `.keras`."""
         raise NotImplementedError
 
     def inference(self, name: str = "") -> keras.Model:
-        """The network to judge and export."""
+        """The network to evaluate and export."""
         raise NotImplementedError
 
     def _own_state(self) -> dict[str, list[tf.Variable]]:
-        """What of the state is in no network and no optimizer, so that Keras does not see it."""
+        """The state outside of networks and optimizers, which Keras does not know."""
         raise NotImplementedError
 
     def host_state(self) -> dict[str, Any]:
-        """What a checkpoint holds beside variables: JSON."""
+        """The part of a checkpoint that is no variables, as JSON."""
         raise NotImplementedError
 
     def check_host_state(self, state: Mapping[str, Any]) -> None:
-        """Refuses the checkpoint of a trainer that this one cannot continue."""
+        """Raises UserError for a checkpoint that this trainer cannot continue."""
         raise NotImplementedError
 
     def set_host_state(self, state: Mapping[str, Any]) -> None:
-        """Takes back `host_state()`."""
+        """Restores `host_state()`."""
         raise NotImplementedError
 
 
 class OptimizerGroup:
-    """Stands for all optimizers of a trainer, for callbacks that know only `model.optimizer`.
+    """All optimizers of a trainer as one, for callbacks that use `model.optimizer`.
 
-    Its learning rate is the first optimizer's; setting it moves all of them in proportion, so that
-    two-time-scale ratios (Heusel et al. 2017) survive ReduceLROnPlateau and the like. Everything
-    else is the first optimizer's own.
+    Its learning rate is the first optimizer's; setting it changes all in proportion, so that
+    ReduceLROnPlateau and others keep two-time-scale ratios (Heusel et al. 2017). All other
+    attributes are the first optimizer's.
 
     Args:
         optimizers: group -> optimizer.
-        base_rates: group -> learning rate to begin with; their ratios hold where the first
-            optimizer's rate is 0, which says nothing of its ratio to the others.
+        base_rates: group -> initial learning rate; they give the ratios if the first optimizer's
+            rate is 0.
     """
 
     def __init__(

@@ -1,8 +1,8 @@
-"""The names of logged numbers: paths KIND/NAME or KIND/NAME/TERM, which nobody renames on the way.
+"""The keys of logged numbers: paths KIND/NAME or KIND/NAME/TERM.
 
-`train_step` gives them, callbacks add theirs, and metrics.jsonl and TensorBoard hold them as they
-are. Kinds: loss, penalty, logits, accuracy, loss_scale, skipped, learning_rate, eval, alarm,
-progress, and whatever else a trainer calls its own.
+They are the same in the logs of `train_step` and callbacks, in metrics.jsonl and in TensorBoard.
+Kinds: loss, penalty, logits, accuracy, loss_scale, skipped, learning_rate, eval, alarm, progress,
+and any others that a trainer uses.
 """
 
 from collections.abc import Mapping
@@ -20,16 +20,16 @@ def is_path(key: str) -> bool:
 
 
 def groups(logs: Mapping[str, _Value]) -> dict[str, _Value]:
-    """What each group of networks minimises, by group: loss/GROUP, without the terms of it."""
+    """The loss of each group of networks, by group: loss/GROUP, without its terms."""
     parts = {key: key.split("/") for key in logs}
     return {p[1]: logs[key] for key, p in parts.items() if p[0] == "loss" and len(p) == 2}
 
 
 def evaluated(logs: Mapping[str, _Value]) -> dict[str, _Value]:
-    """The metrics among logs by their own names: {"eval/fid": 3.0} -> {"fid": 3.0}."""
+    """The metrics in logs by their names: {"eval/fid": 3.0} -> {"fid": 3.0}."""
     return {key.removeprefix(EVAL): v for key, v in logs.items() if key.startswith(EVAL)}
 
 
 def of_evaluation(metrics: Mapping[str, Any]) -> dict[str, Any]:
-    """The other way: {"fid": 3.0} -> {"eval/fid": 3.0}."""
+    """Metrics as logs: {"fid": 3.0} -> {"eval/fid": 3.0}."""
     return {EVAL + name: value for name, value in metrics.items()}

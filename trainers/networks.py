@@ -1,4 +1,4 @@
-"""What a trainer is built of: networks of the right kind, under the right names."""
+"""Checks of the networks that a trainer is built of, their names and shapes."""
 
 from collections import namedtuple
 from collections.abc import Mapping
@@ -17,14 +17,14 @@ def check_networks(trainer: Any) -> None:
     """Checks the networks of a trainer, and the names in its `groups`, `averaged` and `frozen`.
 
     Raises:
-        CodeError: one is wrong.
+        CodeError: one of them is wrong.
     """
-    own, found = origin.place(type(trainer)), trainer.networks
-    # The project's trainers take what the architecture gives.
+    place, networks = origin.place(type(trainer)), trainer.networks
+    # The networks of the project's trainers are the architecture's.
     where = origin.described(
-        trainer.architecture if own and origin.is_project(own.file) else type(trainer)
+        trainer.architecture if place and origin.is_project(place.file) else type(trainer)
     )
-    _require_models(found, f"{where}: build_networks returned", "a dict of Keras models")
+    _require_models(networks, f"{where}: build_networks returned", "a dict of Keras models")
     for wanted, names, kind in (
         *((f"groups[{group!r}]", n, "network") for group, n in trainer.groups.items()),
         ("averaged", trainer.averaged, "network"),
@@ -32,27 +32,27 @@ def check_networks(trainer: Any) -> None:
     ):
         if isinstance(names, str):
             raise CodeError(f"{where}: {wanted} is the text {names!r}; write ({names!r},).")
-        valid = list(found if kind == "network" else trainer.groups)
+        valid = list(networks if kind == "network" else trainer.groups)
         for name in names:
             if name not in valid:
                 raise CodeError(f"{where}: {registry.unknown(f'{wanted}: {kind}', name, valid)}")
     if not trainer.groups:
         raise CodeError(
             f"{where}: groups is empty; give each optimizer a name and its networks, as in "
-            f"groups = {{'generator': ('generator',)}}. Networks: {', '.join(found)}."
+            f"groups = {{'generator': ('generator',)}}. Networks: {', '.join(networks)}."
         )
     if not trainer.averaged:
         raise CodeError(
             f"{where}: averaged is empty; name the networks to judge and export, as in "
-            f"averaged = ({next(iter(found))!r},)."
+            f"averaged = ({next(iter(networks))!r},)."
         )
 
 
 def declare_interfaces(trainer: Any) -> None:
-    """Says what the networks to be judged and exported take and make, where they do not.
+    """Declares the interfaces of the networks in `averaged` that have none.
 
     Raises:
-        CodeError: nobody says it.
+        CodeError: an interface cannot be inferred.
     """
     for name in trainer.averaged:
         network = trainer.networks[name]
@@ -65,31 +65,31 @@ def declare_interfaces(trainer: Any) -> None:
 
 
 def checked(function: Any) -> Any:
-    """An architecture whose result is looked at: Keras models by name, as `Networks` holds them.
+    """An architecture whose result is checked to be Keras models by name, as in `Networks`.
 
     Args:
         function: Spec -> NamedTuple or mapping of Keras models.
 
     Returns:
-        The same function; a mapping becomes a NamedTuple.
+        The same function; a mapping that it returns becomes a NamedTuple.
     """
 
     def build(spec: Any) -> Any:
-        found = origin.call(function, spec)
-        _require_models(by_name(found), f"{origin.described(function)} returned", _NETWORKS)
-        return namedtuple("Networks", found)(**found) if isinstance(found, Mapping) else found
+        made = origin.call(function, spec)
+        _require_models(by_name(made), f"{origin.described(function)} returned", _NETWORKS)
+        return namedtuple("Networks", made)(**made) if isinstance(made, Mapping) else made
 
     build.__wrapped__ = function  # type: ignore[attr-defined]
     return build
 
 
-def by_name(found: Any) -> Any:
-    """What an architecture returned as name -> network, where it is a NamedTuple."""
-    return found._asdict() if hasattr(found, "_asdict") else found
+def by_name(networks: Any) -> Any:
+    """Networks as a mapping name -> network, if they are a NamedTuple; anything else as it is."""
+    return networks._asdict() if hasattr(networks, "_asdict") else networks
 
 
 def with_features(discriminator: keras.Model) -> keras.Model:
-    """A discriminator that gives the outputs of its hidden activations too, logits last.
+    """A discriminator that also outputs its hidden activations, before the logits.
 
     Raises:
         UserError: it has no activation layer.
@@ -115,14 +115,14 @@ def check_shapes(
     """Checks a network's first input and its output against the data.
 
     Args:
-        trainer: that holds it.
-        name: of the network.
-        inputs: shape of an example that it takes; None: any.
-        outputs: shape of an example that it makes; None: any.
+        trainer: the trainer with the network.
+        name: the network's name.
+        inputs: shape of an example that it should take; None allows any.
+        outputs: shape of an example that it should make; None allows any.
         packs: whether it may take several examples at once, on the last axis.
 
     Raises:
-        CodeError: they differ.
+        CodeError: the shapes differ.
     """
     network = trainer.networks[name]
     for verb, wanted, tensor in (
@@ -141,12 +141,12 @@ def check_shapes(
             )
 
 
-def _require_models(found: Any, what: str, wanted: str) -> None:
-    if not isinstance(found, Mapping) or not found:
-        name = type(found).__name__.replace("TrackedList", "list")  # Keras' own
-        kind = "an empty mapping" if isinstance(found, Mapping) else f"a {name}"
+def _require_models(networks: Any, what: str, wanted: str) -> None:
+    if not isinstance(networks, Mapping) or not networks:
+        name = type(networks).__name__.replace("TrackedList", "list")  # Keras' class of lists
+        kind = "an empty mapping" if isinstance(networks, Mapping) else f"a {name}"
         raise CodeError(f"{what} {kind}; expected {wanted}.")
-    for name, model in found.items():
+    for name, model in networks.items():
         if not isinstance(model, keras.Model):
             raise CodeError(f"{what} a {type(model).__name__} as {name!r}; expected a keras.Model.")
         if not model.built or not getattr(model, "inputs", None):

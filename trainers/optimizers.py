@@ -1,6 +1,6 @@
-"""Optimizers by name, each a function of a learning rate; `--optimizer` takes any of them.
+"""The optimizers that `--optimizer` names, each a function of a learning rate.
 
-Another one is an import path to a function of the same form, or to a class of Keras. Their options
+Other optimizers are given by the import path of such a function, or of a class of Keras. Options
 may differ by group of networks: `--optimizer=adam,encoder=rmsprop --beta_1=0.5,discriminator=0`.
 """
 
@@ -39,7 +39,7 @@ def adamw(
         beta_1: decay of the first moment.
         beta_2: decay of the second moment.
         epsilon: added to the root of the second moment.
-        weight_decay: share of a weight that a step of rate 1 takes away.
+        weight_decay: share of a weight that a step with the learning rate 1 takes off.
     """
     _check_decays(beta_1=beta_1, beta_2=beta_2)
     if weight_decay < 0:
@@ -55,7 +55,7 @@ def lion(
     """The sign of an interpolated momentum (Chen et al., 2023).
 
     Args:
-        learning_rate: step size; a third to a tenth of Adam's.
+        learning_rate: step size, a third to a tenth of Adam's.
         beta_1: share of the momentum in a step.
         beta_2: decay of the momentum.
     """
@@ -66,7 +66,7 @@ def lion(
 def rmsprop(
     learning_rate: float, *, rho: float = 0.9, momentum: float = 0.0, epsilon: float = 1e-7
 ) -> keras.optimizers.Optimizer:
-    """Gradients by their root mean square (Hinton, 2012), as in WGAN and VAE-GAN.
+    """Gradients divided by their root mean square (Hinton, 2012), as in WGAN and VAE-GAN.
 
     Args:
         learning_rate: step size.
@@ -86,7 +86,7 @@ def sgd(
     Args:
         learning_rate: step size.
         momentum: share of the last step in this one.
-        nesterov: whether the gradient is taken where momentum leads (Nesterov, 1983).
+        nesterov: take the gradient at the point to which the momentum leads (Nesterov, 1983).
     """
     _check_decays(momentum=momentum)
     return keras.optimizers.SGD(learning_rate, momentum=momentum, nesterov=nesterov)

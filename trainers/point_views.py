@@ -1,4 +1,4 @@
-"""What pictures show of data that are points rather than images."""
+"""Views of generators that draw points rather than images."""
 
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -8,16 +8,16 @@ import numpy as np
 from gan.sampling import KerasSampler, Sampler
 from gan.scatter import histogram, scatter
 
-COUNT = 2500  # points a picture
+COUNT = 2500  # points per picture
 
 
 class Points:
-    """Samples over the real distribution.
+    """Samples plotted over the real distribution.
 
     Args:
         sampler: the generator.
         z: float32 (N, latent_dim).
-        label: int32 (N,) for a conditional generator.
+        label: int32 (N,) for a conditional generator, else None.
         paint: samples (N, ...) and labels (N,) or None -> uint8 picture.
     """
 
@@ -42,18 +42,17 @@ class Points:
 def points(
     trainer: Any, real: Mapping[str, Any], centers: np.ndarray | None, seed: int
 ) -> tuple[Points, np.ndarray]:
-    """A view of a trainer's points, and the picture of the real ones in the same arrangement.
+    """A view of a trainer's points, and the picture of real ones in the same arrangement.
 
-    In the plane they are scattered as they are. Of more dimensions the plot shows the two leading
-    principal components of the reals, in which the samples are placed too; of one dimension, a
-    histogram over the reals'. A conditional generator is asked for the reals' own labels, and the
-    points of each class have their colour.
+    Points of the plane are plotted as they are; points of more dimensions on the two leading
+    principal components of the reals; points of one dimension as a histogram over that of the
+    reals. A conditional generator draws the reals' labels, and each class has a colour.
 
     Args:
-        trainer: of the generator.
-        real: `COUNT` real examples, "x" (COUNT, ...) and, if they have one, their "label".
-        centers: of the real modes (M, D), to be marked; None marks the reals themselves.
-        seed: of z.
+        trainer: the generator's trainer.
+        real: `COUNT` real examples, "x" (COUNT, ...) and, with classes, "label".
+        centers: centres of the real modes (M, D), to be marked; None marks the reals instead.
+        seed: seed of z.
     """
     sampler = KerasSampler(trainer.inference(), batch_size=COUNT)
     reals = np.asarray(real["x"], np.float32).reshape(COUNT, -1)
@@ -77,10 +76,10 @@ def points(
 
 
 def projection(reals: np.ndarray) -> Callable[[np.ndarray], np.ndarray]:
-    """Onto a plane: points (N, D) -> (N, 2).
+    """A projection to the plane: points (N, D) -> (N, 2).
 
     Args:
-        reals: float32 (M, D), D at least 2; for D above 2 the plane is that of their two leading
+        reals: float32 (M, D), D at least 2; for D above 2 the plane is spanned by their two leading
             principal components, through their mean.
     """
     if reals.shape[1] == 2:
@@ -88,11 +87,11 @@ def projection(reals: np.ndarray) -> Callable[[np.ndarray], np.ndarray]:
     mean = reals.mean(axis=0)
     _, _, components = np.linalg.svd(reals - mean, full_matrices=False)
     axes = components[:2].T
-    # Of the two signs, the one that makes the largest entry positive.
+    # Each axis has the sign that makes its largest entry positive.
     axes = axes * np.sign(axes[np.abs(axes).argmax(axis=0), [0, 1]])
 
     def place(x: np.ndarray) -> np.ndarray:
-        with np.errstate(invalid="ignore", over="ignore"):  # A diverged generator's are left out.
+        with np.errstate(invalid="ignore", over="ignore"):  # Points of a diverged generator.
             return (x - mean) @ axes
 
     return place

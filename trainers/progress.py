@@ -1,10 +1,10 @@
-"""Progress is counted in images: in thousands where people write it, in whole ones in the loop."""
+"""Progress is counted in images: in thousands in options, in whole images in the loop."""
 
 
 def whole_images(kimg: float) -> int:
-    """How many images `kimg` thousand are: to the nearest one, and at least 1 if any.
+    """The number of images in `kimg` thousand, rounded, and at least 1 unless `kimg` is 0.
 
-    Products of floats don't do: 16.1 * 1000 is 16100.000000000002, which begins another step.
+    Without rounding, 16.1 * 1000 is 16100.000000000002, which would take another step.
 
     Args:
         kimg: thousands of images, finite and at least 0.

@@ -1,4 +1,4 @@
-"""Random numbers that are a function of (seed, step, replica, name) and of nothing else."""
+"""Random numbers that depend on (seed, step, replica, name) only."""
 
 import functools
 import zlib
@@ -12,16 +12,16 @@ def step_seed(
     """A seed for TensorFlow's stateless ops.
 
     Args:
-        seed: of the run.
+        seed: the run's seed.
         step: int64 scalar.
-        replica: int32 scalar, which replica asks.
+        replica: int32 scalar, the replica's index.
         name: what the numbers are for; different names give independent numbers.
-        micro: which micro-batch of the step.
+        micro: index of the step's micro-batch.
 
     Returns:
         int32 (2,).
     """
-    # One algorithm everywhere: the default differs between devices and under XLA.
+    # The algorithm is fixed, since the default differs between devices and under XLA.
     fold = functools.partial(tf.random.experimental.stateless_fold_in, alg="philox")
     base = tf.constant([seed, zlib.crc32(name.encode()) & 0x7FFFFFFF], tf.int32)
     base = fold(base, tf.cast(step, tf.int32))

@@ -1,4 +1,4 @@
-"""Several processes that train as one wait for each other."""
+"""Waits for the other processes of a multi-worker training."""
 
 import socket
 import sys
@@ -7,18 +7,18 @@ from collections.abc import Sequence
 
 from gan.errors import UserError
 
-_TELL_EVERY = 10.0  # seconds
+_PRINT_EVERY = 10.0  # seconds
 
 
 def wait_for_workers(workers: Sequence[str], index: int, *, timeout: float) -> None:
-    """Waits until each worker's port answers, and says for whom.
+    """Waits until the ports of all workers answer, and prints which ones are missing.
 
-    TensorFlow waits as well, but in silence, without end, and deaf to signals. So each worker
-    answers on its own port until it has reached all others; from then on TensorFlow does.
+    TensorFlow would wait too, but silently, without end, and ignoring signals. Each worker answers
+    on its port until it has reached all others; then TensorFlow takes over.
 
     Args:
-        workers: host:port of each.
-        index: of this one.
+        workers: host:port of each worker.
+        index: this worker's index.
         timeout: seconds to wait at most.
 
     Raises:
@@ -28,7 +28,7 @@ def wait_for_workers(workers: Sequence[str], index: int, *, timeout: float) -> N
     if not missing:
         return
     with _answering(workers[index]):
-        began = told = time.monotonic()
+        began = printed = time.monotonic()
         while missing := [worker for worker in missing if not _answers(worker)]:
             now = time.monotonic()
             if now - began > timeout:
@@ -36,8 +36,8 @@ def wait_for_workers(workers: Sequence[str], index: int, *, timeout: float) -> N
                     f"worker {index} waited {timeout:g} s for worker(s) {', '.join(missing)}: "
                     "start them, each with its own TF_CONFIG, or raise --worker_timeout."
                 )
-            if now - told >= _TELL_EVERY:
-                told = now
+            if now - printed >= _PRINT_EVERY:
+                printed = now
                 print(
                     f"Worker {index} waits for worker(s) {', '.join(missing)}, {now - began:.0f} s "
                     f"of {timeout:g} so far.",
@@ -53,7 +53,7 @@ def _address(worker: str) -> tuple[str, int]:
 
 
 def _answering(worker: str) -> socket.socket:
-    """A socket on a worker's port; the kernel answers for it, nothing is said."""
+    """A socket on a worker's port; the kernel accepts connections to it, which carry no data."""
     _, port = _address(worker)
     try:
         if socket.has_dualstack_ipv6():

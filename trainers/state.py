@@ -1,4 +1,4 @@
-"""What a trainer owns, from its networks to its image count."""
+"""The state of a trainer, from its networks to its image count."""
 
 import os
 from collections.abc import Callable, Mapping
@@ -40,27 +40,27 @@ Architecture = Callable[[Spec], tuple[keras.Model, ...] | Mapping[str, keras.Mod
 class State(KerasFace):
     """Several networks and an optimizer for each group of them.
 
-    What a subclass needs in `build_networks` or `make_optimizer` it sets before it calls this
-    constructor, which calls both.
+    The constructor calls `build_networks` and `make_optimizer`: a subclass sets what they need
+    before it calls the constructor.
 
     Attributes:
         networks: name -> Keras model, in the order of building.
-        ema: name -> exponential moving average of that network, for those named in `averaged`.
+        ema: name -> exponential moving average of a network, for the names in `averaged`.
         optimizers: group -> optimizer.
         loss_scales: group -> `LossScale`.
-        spec: of the data.
+        spec: description of the data.
         stop_training: set by callbacks to end `fit` after the current graph call.
         interrupted: the signal that ended the last `fit`, or None.
-        call_seconds: the shortest graph call of this `fit` so far; 0 before one has ended.
-        rewind: set by callbacks beside `stop_training`: called once the loop has ended, to put an
-            earlier state back, from which `fit` then goes on.
-        judged: what the last evaluation of this process found, or None.
-        rollbacks: how often the run went back to an earlier state and on from there.
+        call_seconds: duration of the shortest graph call of this `fit`; 0 before one has ended.
+        rewind: set by callbacks, together with `stop_training`, to a function that restores another
+            state; `fit` calls it when the loop has ended, and goes on from there.
+        judged: the metrics of this process' last evaluation, or None.
+        rollbacks: number of times that the run went back to an earlier state.
     """
 
     groups: ClassVar[dict[str, tuple[str, ...]]] = {}
     averaged: ClassVar[tuple[str, ...]] = ()
-    # Groups that `train_step` doesn't hand to `minimize`; any other that it forgets is a mistake.
+    # Groups that `train_step` doesn't pass to `minimize`; to miss any other group is an error.
     frozen: tuple[str, ...] = ()
 
     def __init__(
@@ -81,23 +81,23 @@ class State(KerasFace):
         """Builds networks and optimizers under the current `tf.distribute` strategy.
 
         Args:
-            architecture: makes the networks for a spec, by name, its options bound.
-            spec: of the data to train on.
+            architecture: makes the networks for a spec, by name, with its options filled in.
+            spec: description of the data to train on.
             batch_size: images in each discriminator update, over all replicas and micro-batches.
-            optimizer: of each group of networks: name, import path or function.
-            learning_rate: of each group's optimizer, above 0.
+            optimizer: optimizer of each group of networks: a name, an import path or a function.
+            learning_rate: learning rate of each group's optimizer, above 0.
             ema_half_life_kimg: half-life of the weights' moving average, in thousands of images;
                 none keeps no average.
-            ema_rampup: the half-life is at most this share of the images seen so far (Karras
-                2020); none lets it be as long from the beginning.
-            precision: float32, mixed_float16 or mixed_bfloat16.
-            accumulate: micro-batches whose gradients make one update. All optimizers step at the
-                end, on their means: players move at the same time, not one after another.
-            xla: compile the step with XLA; one replica only.
-            seed: of weights, data order and noise.
+            ema_rampup: largest half-life of the moving average as a share of the images seen so far
+                (Karras 2020); none sets no limit.
+            precision: arithmetic of the networks: float32, mixed_float16 or mixed_bfloat16.
+            accumulate: micro-batches per update. All optimizers step after the last one, by the
+                mean gradients: all groups at the same time, rather than one after another.
+            xla: compile the step with XLA; with one replica only.
+            seed: seed of weights, data order and noise.
 
         Raises:
-            UserError: a value that cannot work, or sizes that do not divide.
+            UserError: a value is out of range, or sizes do not divide.
         """
         super().__init__(name=type(self).__name__.lower())
         strategy = tf.distribute.get_strategy()
@@ -167,35 +167,35 @@ class State(KerasFace):
         self.built = True
 
     def build_networks(self) -> dict[str, keras.Model]:
-        """Makes the networks, called once, under the precision policy and the strategy.
+        """Makes the networks; called once, under the precision policy and the strategy.
 
-        What the architecture makes, by its names; override it for more of them, or others.
+        They are the architecture's; override it to add networks, or to make others.
         """
         return networks.by_name(self.architecture(self.spec))
 
     def make_optimizer(self, group: str) -> keras.optimizers.Optimizer:
-        """Makes a group's optimizer, called once for each; override it for one of your own."""
+        """Makes a group's optimizer; called once per group, and may be overridden."""
         return optimizer_of(self._optimizer, self._learning_rate, group)
 
     @property
     def images_per_step(self) -> int:
-        """Real images a step consumes, over all replicas."""
+        """Real images per step, over all replicas."""
         return self.batch_size
 
     @property
     def stream(self) -> int:
-        """Seed of data order and noise: another after each rollback, or all would come again."""
+        """Seed of data order and noise; it changes with each rollback, so that they differ."""
         return (self.seed + 7919 * self.rollbacks) % 2**31
 
     def extra_state(self) -> dict[str, list[tf.Variable]]:
-        """State of the algorithm beyond networks and optimizers, such as an image pool."""
+        """Further state of a subclass, such as an image pool."""
         return {}
 
     def variables_of(self, group: str) -> list[keras.Variable]:
-        """The trainable variables an optimizer steps."""
+        """The trainable variables of a group, which its optimizer updates."""
         return [v for name in self.groups[group] for v in self.networks[name].trainable_variables]
 
-    # What callbacks, checkpoints and scripts use.
+    # For callbacks, checkpoints and scripts.
 
     @property
     def step(self) -> int:
@@ -204,16 +204,16 @@ class State(KerasFace):
 
     @property
     def images(self) -> int:
-        """Real images seen so far: the position in the endless data order."""
+        """Real images seen so far, which is the position in the endless data order."""
         return int(self._images.numpy())
 
     @property
     def latent_dim(self) -> int:
-        """Dimensions of z; 0 of a translator."""
+        """Dimensions of z; 0 for a translator."""
         return self.sampler().latent_dim
 
     def progress_logs(self) -> Logs:
-        """Image count, and under float16 the loss scales and how often each skipped."""
+        """The image count, and under float16 each group's loss scale and skipped steps."""
         logs: Logs = {"images": self.images}
         for group, scale in self.loss_scales.items():
             if scale.dynamic:
@@ -222,33 +222,33 @@ class State(KerasFace):
         return logs
 
     def inference(self, name: str = "") -> keras.Model:
-        """The network to judge and export: the EMA copy where there is one.
+        """The network to evaluate and export: the EMA copy if there is one.
 
         Args:
-            name: of the network; empty for the first of `averaged`.
+            name: name of the network; empty for the first of `averaged`.
         """
         name = name or self.averaged[0]
         return self.ema.get(name, self.networks[name])
 
     def sampler(self, name: str = "") -> KerasSampler:
-        """Draws from `inference(name)`; kept, so that it is traced once."""
+        """A sampler of `inference(name)`; it is kept, so that it is traced once."""
         name = name or self.averaged[0]
         if name not in self._samplers:
             self._samplers[name] = KerasSampler(self.inference(name))
         return self._samplers[name]
 
     def save_generator(self, path: str | os.PathLike[str], name: str = "") -> None:
-        """Writes an inference network as `.keras`, with its interface and where it comes from.
+        """Writes an inference network as `.keras`, with its interface and `about(name)`.
 
         Args:
-            path: ends in .keras; the file is written whole or not at all.
-            name: of the network; empty for the first of `averaged`.
+            path: path that ends in .keras; the file is written whole or not at all.
+            name: name of the network; empty for the first of `averaged`.
         """
         about = {"run": Path(path).resolve().parent.name, **self.about(name)}
         generators.save(self.inference(name), path, about)
 
     def about(self, name: str = "") -> dict[str, Any]:
-        """Where an inference network comes from, for its file: data, run, step, version."""
+        """Where an inference network comes from, for its file: version, data, trainer and step."""
         name = name or self.averaged[0]
         return {
             "tapestry": __version__,
@@ -272,12 +272,12 @@ class State(KerasFace):
         return state | self._own_state()
 
     def _own_state(self) -> dict[str, list[tf.Variable]]:
-        """What of `state` is in no network and no optimizer, so that Keras does not see it."""
+        """The state outside of networks and optimizers, which Keras does not know."""
         scales = {f"{group}_loss_scale": s.variables for group, s in self.loss_scales.items()}
         return scales | {"progress": [self._step, self._images]} | self.extra_state()
 
     def host_state(self) -> dict[str, Any]:
-        """What a checkpoint holds beside variables: JSON."""
+        """The part of a checkpoint that is no variables, as JSON."""
         return {
             "seed": self.seed,
             "rollbacks": self.rollbacks,
@@ -287,10 +287,10 @@ class State(KerasFace):
         }
 
     def check_host_state(self, state: Mapping[str, Any]) -> None:
-        """Refuses the checkpoint of a trainer that this one cannot continue.
+        """Checks that this trainer can continue a checkpoint.
 
         Raises:
-            UserError: its noise and data order came from another seed.
+            UserError: the checkpoint is of another seed.
         """
         if state["seed"] != self.seed:
             raise UserError(
@@ -298,22 +298,22 @@ class State(KerasFace):
             )
 
     def set_host_state(self, state: Mapping[str, Any]) -> None:
-        """Takes back `host_state()`."""
+        """Restores `host_state()`."""
         self._epoch_sums = dict(state["epoch_sums"])
         self._epoch_steps = int(state["epoch_steps"])
         self.set_rollbacks(int(state.get("rollbacks", 0)))
-        # The optimizers' variables hold the rates as they were; callbacks may have lowered them.
+        # The optimizers' variables hold the saved rates, which callbacks may have lowered.
         for group, rate in state.get("learning_rates", {}).items():
             rescale_rate(self.optimizers[group], rate, self.base_learning_rates[group])
 
     def set_rollbacks(self, count: int) -> None:
-        """Takes the stream of random numbers after so many rollbacks."""
+        """Sets the number of rollbacks, and with it the stream of random numbers."""
         if count != self.rollbacks:
             self.rollbacks = count
-            self.retrace()  # The stream's seed is a constant in its graph.
+            self.retrace()  # The stream's seed is a constant of the graph.
 
     def retrace(self) -> None:
-        """Forgets the traced loop, for those who change what a step does, such as constraints."""
+        """Drops the traced loop; to be called after a change of the step, such as a constraint."""
         self._loop = None
 
 

@@ -25,9 +25,9 @@ class VAEGAN(GAN):
         """See `GAN` for the other options.
 
         Args:
-            *data: as `GAN` takes it.
-            gamma: weight of the distance of D's features in G's loss (section 3.2).
-            **options: of `GAN`.
+            *data: architecture and spec, as of `GAN`.
+            gamma: weight of the distance between D's features in G's loss (section 3.2).
+            **options: options of `GAN`.
         """
         super().__init__(*data, **options)
         if self.conditional or self.pack > 1 or self.n_critic > 1:
@@ -37,11 +37,11 @@ class VAEGAN(GAN):
 
     def build_networks(self) -> dict[str, keras.Model]:
         """Adds E, which gives q's mean and log-variance in place of D's logits."""
-        found = super().build_networks()
-        trunk = keras.models.clone_model(found["discriminator"])
-        head = Dense(2 * found["generator"].inputs[0].shape[-1], dtype="float32")
+        networks = super().build_networks()
+        trunk = keras.models.clone_model(networks["discriminator"])
+        head = Dense(2 * networks["generator"].inputs[0].shape[-1], dtype="float32")
         q = head(trunk.get_layer("logits").input)
-        return {**found, "encoder": keras.Model(trunk.inputs[0], q, name="encoder")}
+        return {**networks, "encoder": keras.Model(trunk.inputs[0], q, name="encoder")}
 
     def train_step(self, batch: Batch) -> Logs:
         """One step of all three, from one forward pass (algorithm 1)."""
@@ -55,7 +55,7 @@ class VAEGAN(GAN):
             kl = tf.reduce_sum(tf.exp(log_variance) + mean**2 - 1.0 - log_variance) / 2 / x.shape[0]
             distance = tf.nn.l2_loss(tf.cast(features - rebuilt_features, tf.float32)) / x.shape[0]
             loss_e = kl + distance
-            # G and D: the game (equation 8), with what was rebuilt and what was drawn as fakes.
+            # G and D: the game (equation 8), with reconstructions and samples as fakes.
             penalties = self.penalize(x, rebuilt, batch)
             loss_g, loss_d = self.gamma * distance, sum(penalties.values())
             for logits in (rebuilt_logits, self.discriminate(self.generate(batch), batch)):

@@ -1,8 +1,7 @@
-"""Pieces of what pictures show of a trainer; `Trainer.views` puts them together.
+"""Views: the pictures that are drawn of a trainer. `Trainer.views` returns them by name.
 
-A view draws in two parts: `sample` runs the networks, in the training loop; `draw` is plain NumPy
-on the result, and runs on another thread. A trainer with something else to show returns more of
-them, under names of its own:
+A view draws in two parts: `sample` runs the networks, in the training loop; `draw` makes a picture
+of the result with NumPy, on another thread. A trainer may return further views:
 
     def views(self, source, layout):
         x = views.reals(source, "x", layout.rows, layout.seed)
@@ -28,26 +27,26 @@ class View(Protocol):
     """One picture, redrawn as training goes on."""
 
     def sample(self) -> np.ndarray:
-        """Runs the networks: float32, of whatever shape `draw` takes."""
+        """Runs the networks; float32, in the shape that `draw` takes."""
         ...
 
     def draw(self, sample: np.ndarray) -> np.ndarray:
-        """The picture: uint8 (H, W, C)."""
+        """The picture, uint8 (H, W, C)."""
         ...
 
 
-# By name; an array, uint8 (H, W, C), is a picture that stays as it is.
+# Name -> view, or a fixed picture: uint8 (H, W, C).
 Views = Mapping[str, View | np.ndarray]
 
 
 @dataclass(frozen=True)
 class Layout:
-    """How a grid of images is laid out.
+    """The layout of a grid of images.
 
     Attributes:
-        rows: of a grid.
-        columns: of a grid, and steps of an interpolation.
-        seed: of z and of the choice of reals.
+        rows: rows of a grid.
+        columns: columns of a grid, and steps of an interpolation.
+        seed: seed of z and of the choice of reals.
     """
 
     rows: int = 8
@@ -56,11 +55,11 @@ class Layout:
 
 
 class Grid:
-    """Images, tiled.
+    """A grid of images.
 
     Args:
         make: runs the networks: () -> float32 (N, H, W, C) in [-1, 1].
-        columns: how many images a row.
+        columns: images per row.
     """
 
     def __init__(self, make: Callable[[], Any], columns: int) -> None:
@@ -76,13 +75,13 @@ class Grid:
 
 
 class SideBySide:
-    """Images beside what networks make of them: x, f(x), g(f(x)), ...
+    """Images beside the images that networks make of them: x, f(x), g(f(x)), ...
 
     Args:
-        x: float32 (N, H, W, C) in [-1, 1], which do not change.
-        *parts: what stands right of it: a function of the images left of it, which runs networks,
-            or images (N, H, W, C) that do not change, such as the ones that were asked for.
-        across: how many examples a row.
+        x: float32 (N, H, W, C) in [-1, 1], fixed images.
+        *parts: images to the right of x: a function of the images to the left, which runs networks,
+            or further fixed images (N, H, W, C), such as targets.
+        across: examples per row.
     """
 
     def __init__(self, x: np.ndarray, *parts: Function | np.ndarray, across: int = 2) -> None:
@@ -90,12 +89,13 @@ class SideBySide:
 
     def sample(self) -> np.ndarray:
         """float32 (N, parts, H, W, C); grey images among coloured ones have three channels."""
-        found = [self._x]
+        row = [self._x]
         for part in self._parts:
-            found.append(np.asarray(part(found[-1]) if callable(part) else part, np.float32))
-        channels = max(x.shape[-1] for x in found)
-        alike = [np.repeat(x, channels, axis=-1) if x.shape[-1] == 1 else x for x in found]
-        return np.stack(alike, axis=1)
+            row.append(np.asarray(part(row[-1]) if callable(part) else part, np.float32))
+        channels = max(x.shape[-1] for x in row)
+        return np.stack(
+            [np.repeat(x, channels, axis=-1) if x.shape[-1] == 1 else x for x in row], axis=1
+        )
 
     def draw(self, sample: np.ndarray) -> np.ndarray:
         """The grid, uint8, example after example; the gap between examples is twice as wide."""
@@ -110,15 +110,16 @@ def samples(trainer: Any, source: Source, layout: Layout, name: str = "") -> Vie
     """`fake`, `interpolation` and `reals` of a generator that draws images from z.
 
     Args:
-        trainer: that has the network.
+        trainer: the trainer with the network.
         source: where real examples come from.
-        layout: when conditional, as many classes as rows, or up to 16 if those are fewer.
-        name: of the network; empty for the first of `averaged`.
+        layout: layout of the grids; a conditional generator has a row for each of up to 16 classes,
+            or `rows` if that is more.
+        name: name of the network; empty for the first of `averaged`.
     """
     rows, columns, seed = layout.rows, layout.columns, layout.seed
     sampler = KerasSampler(trainer.inference(name), batch_size=rows * columns)
     if sampler.num_classes:
-        # The classes evenly spread, when there are more than rows; one z a column, for all classes.
+        # Evenly spaced classes, if there are too many; one z per column, for all classes.
         count = min(sampler.num_classes, max(rows, 16))
         classes = np.linspace(0, sampler.num_classes - 1, count).round().astype(np.int32)
         z = np.tile(sampler.latents(columns, seed), (count, 1))
@@ -127,7 +128,7 @@ def samples(trainer: Any, source: Source, layout: Layout, name: str = "") -> Vie
     else:
         z, label = sampler.latents(rows * columns, seed), None
         real = reals(source, source.spec.domains[-1], rows * columns, seed)
-    # Both ends differ from the fixed z, or the first column would only repeat that picture.
+    # Both ends differ from the fixed z, so that the first column does not repeat that picture.
     ends = sampler.latents(2 * rows, seed + 1)
     paths = slerp(ends[::2], ends[1::2], np.linspace(0.0, 1.0, columns))
     between = paths.reshape(-1, sampler.latent_dim)
@@ -140,13 +141,13 @@ def samples(trainer: Any, source: Source, layout: Layout, name: str = "") -> Vie
 
 
 def translations(trainer: Any, source: Source, layout: Layout, name: str = "") -> Views:
-    """`translation` of a network from images to images: x beside G(x).
+    """`translation` of a translator: x beside G(x).
 
     Args:
-        trainer: that has the network.
+        trainer: the trainer with the network.
         source: where the images come from.
-        layout: two examples a row.
-        name: of the network; empty for the first of `averaged`.
+        layout: layout of the grid, with two examples per row.
+        name: name of the network; empty for the first of `averaged`.
     """
     sampler = KerasSampler(trainer.inference(name), 2 * layout.rows)
     assert sampler.interface.image is not None
@@ -156,7 +157,7 @@ def translations(trainer: Any, source: Source, layout: Layout, name: str = "") -
 
 
 def standard_views(trainer: Any, source: Source, layout: Layout) -> Views:
-    """What a trainer that says nothing of it shows of the first of its `averaged` networks."""
+    """The views of a trainer by default, of the first of its `averaged` networks."""
     interface = trainer.sampler().interface
     if interface.image:
         return translations(trainer, source, layout)
@@ -168,7 +169,7 @@ def standard_views(trainer: Any, source: Source, layout: Layout) -> Views:
 
 
 def examples(source: Source, count: int, seed: int) -> dict[str, np.ndarray]:
-    """The first `count` examples of the order of a seed: key -> (count, ...)."""
+    """The first `count` examples in the order of a seed: key -> (count, ...)."""
     batch = next(iter(source.pipeline(count, seed=seed)))
     return {key: np.asarray(value) for key, value in batch.items()}
 
@@ -179,17 +180,17 @@ def reals(source: Source, domain: str, count: int, seed: int) -> np.ndarray:
 
 
 def reals_by_class(source: Source, classes: np.ndarray, columns: int, seed: int) -> np.ndarray:
-    """`columns` examples of each class; a class short of examples repeats its own."""
+    """`columns` examples of each class; a class with fewer examples repeats them."""
     domain = source.spec.domains[-1]
-    found: dict[int, list[np.ndarray]] = {int(c): [] for c in classes}
+    rows: dict[int, list[np.ndarray]] = {int(c): [] for c in classes}
     for i, batch in enumerate(source.pipeline(256, seed=seed)):
         for x, label in zip(np.asarray(batch[domain]), np.asarray(batch["label"])):
-            if len(found.get(int(label), [None] * columns)) < columns:
-                found[int(label)].append(x)
-        # A rare class must not keep training from starting.
-        if i >= 40 or all(len(row) == columns for row in found.values()):
+            if len(rows.get(int(label), [None] * columns)) < columns:
+                rows[int(label)].append(x)
+        # Training must not wait long for a rare class.
+        if i >= 40 or all(len(row) == columns for row in rows.values()):
             break
     blank = np.ones(source.spec.shape, np.float32)
     return np.stack(
-        [row[j % len(row)] if row else blank for row in found.values() for j in range(columns)]
+        [row[j % len(row)] if row else blank for row in rows.values() for j in range(columns)]
     )

@@ -1,4 +1,4 @@
-"""Several processes that train as one begin with the same state."""
+"""Makes sure that the workers of a training begin with the same state."""
 
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
@@ -18,21 +18,21 @@ def restore_as_chief(
     which: str,
     state: Callable[[], Mapping[str, Sequence[tf.Variable]]],
 ) -> int | None:
-    """Restores in every worker what the chief's `restore(which)` chose.
+    """Restores in every worker the checkpoint that the chief's `restore(which)` chooses.
 
-    Each worker looks into the folder at its own time, and may find another checkpoint the latest.
+    Workers look into the folder at different times, so that their latest checkpoints may differ.
 
     Args:
-        strategy: of the trainer.
-        restore: which -> step; see `Checkpoints.restore`.
-        which: what to restore.
-        state: gives the variables that were restored.
+        strategy: the trainer's strategy.
+        restore: which -> step, see `Checkpoints.restore`.
+        which: the checkpoint to restore.
+        state: returns the variables that were restored.
 
     Returns:
-        The step, or None where the chief has no checkpoint.
+        The step, or None if the chief has no checkpoint.
 
     Raises:
-        UserError: in all workers, where one could not restore that step or has another state.
+        UserError: in all workers, if one of them cannot restore that step or has another state.
     """
     if len(of_workers(strategy, 0)) == 1:
         return restore(which)
@@ -42,12 +42,12 @@ def restore_as_chief(
             step = restore(which)
         except UserError as error:
             refused = error
-    mine = _REFUSED if refused else _NOTHING if step is None else step
-    chosen = of_workers(strategy, mine)[0]
+    answer = _REFUSED if refused else _NOTHING if step is None else step
+    chosen = of_workers(strategy, answer)[0]
     if chosen == _REFUSED:
         raise refused or UserError("worker 0 cannot restore this run; its own error says why.")
     if chosen == _NOTHING:
-        return None  # The chief's initial weights are everybody's.
+        return None  # All workers have the chief's initial weights.
     if not is_chief(strategy):
         try:
             step = restore(str(chosen))
@@ -61,21 +61,21 @@ def restore_as_chief(
 
 
 def check_steps(strategy: tf.distribute.Strategy, step: int) -> None:
-    """Raises UserError, in all workers, unless all are at the same step."""
+    """Raises UserError in all workers unless all are at the same step."""
     steps = of_workers(strategy, step)
     if len(set(steps)) > 1:
         raise UserError(f"workers are at different steps: {_listed(steps)}. {_SHARED}")
 
 
 def _listed(steps: Sequence[int], states: Sequence[int] = ()) -> str:
-    found = [f"at step {s}" if s != _NOTHING else "without a checkpoint" for s in steps]
+    texts = [f"at step {s}" if s != _NOTHING else "without a checkpoint" for s in steps]
     if len(set(steps)) == 1:
-        found = [f"{text} (sum {state:014x})" for text, state in zip(found, states)]
-    return ", ".join(f"worker {i} {text}" for i, text in enumerate(found))
+        texts = [f"{text} (sum {state:014x})" for text, state in zip(texts, states)]
+    return ", ".join(f"worker {i} {text}" for i, text in enumerate(texts))
 
 
 def digest(state: Mapping[str, Sequence[tf.Variable]]) -> int:
-    """56 bits that differ where any bit of this worker's state does."""
+    """A 56-bit checksum of this worker's state."""
     total = hashlib.sha256()
     for name in sorted(state):
         for variable in state[name]:

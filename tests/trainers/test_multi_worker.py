@@ -228,7 +228,7 @@ def test_workers_wait_until_all_answer():
 
 
 def test_a_worker_alone_says_whom_it_waits_for_and_gives_up(monkeypatch, capsys):
-    monkeypatch.setattr(rendezvous, "_TELL_EVERY", 0.3)
+    monkeypatch.setattr(rendezvous, "_PRINT_EVERY", 0.3)
     workers = [f"127.0.0.1:{port}" for port in free_ports(2)]
     with pytest.raises(UserError, match=rf"worker 0 waited 0\.9 s for worker\(s\) {workers[1]}"):
         rendezvous.wait_for_workers(workers, 0, timeout=0.9)
