@@ -13,7 +13,7 @@ from callbacks._cadence import Cadence
 from trainers.groups import learning_rate_of
 from trainers.logs import evaluated, is_path
 from trainers.workdir.judged import Judged
-from trainers.workdir.log import LogEvent, append_line, cut_log
+from trainers.workdir.log import LogEvent, append_line, truncate_log
 from trainers.workdir.paths import Workdir
 
 _RATE = "progress/images_per_second"
@@ -34,8 +34,8 @@ class MetricsLog(keras.callbacks.Callback):
     diverged run.
 
     A run that was killed leaves lines after its last checkpoint. Resuming drops them, so that the
-    file equals that of an unbroken run (see `cut_log`); `seconds` goes on from the last line kept.
-    For the same reason losses are those of one graph call, not means since the line before.
+    file equals that of an unbroken run (see `truncate_log`); `seconds` goes on from the last line
+    kept. For the same reason losses are those of one graph call, not means since the line before.
 
     Args:
         workdir: the run's folder.
@@ -61,7 +61,7 @@ class MetricsLog(keras.callbacks.Callback):
         """Drops lines after the restored step; logs an evaluation made at the start."""
         images = self.model.images
         self._path.parent.mkdir(parents=True, exist_ok=True)
-        before = cut_log(self._path, self.model.step)
+        before = truncate_log(self._path, self.model.step)
         # Such that `seconds` goes on from the time the run had spent at this step.
         self._origin = time.monotonic() - _seconds_at(before, images)
         self._values: dict[str, float] = {}

@@ -23,7 +23,7 @@ from trainers.base import Trainer
 from trainers.checkpoints import Checkpoints
 from trainers.distribution import make_strategy
 from trainers.groups import within
-from trainers.workdir.data import check_data, data_then
+from trainers.workdir.data import check_data, data_before
 
 
 @dataclass
@@ -65,7 +65,7 @@ def build(
     except MissingError:
         raise
     except UserError as error:
-        raise UserError(f"{error}{data_then(workdir)}") from None
+        raise UserError(f"{error}{data_before(workdir)}") from None
     if workdir:
         check_data(workdir, source)
     if values.get("conditional"):

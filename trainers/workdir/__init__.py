@@ -1,6 +1,6 @@
-"""A run's folder: what lies in it, and who writes and reads it.
+"""A run's folder: its files, and the functions that write and read them.
 
-Each kind of file has one writer and one reader, and all have one answer to damage: who reads leaves
-out what is damaged and says so; who writes keeps it beside, as NAME.damaged, and says so too.
-Nothing that a run wrote is lost. Code is the exception: what cannot be trusted is refused.
+Each kind of file has one writer and one reader. All treat damage alike: a reader skips what is
+damaged, with a warning; a writer keeps it as NAME.damaged, with a warning too. Nothing that a run
+wrote is lost. Code is the exception: a damaged copy is refused.
 """

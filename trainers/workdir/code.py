@@ -1,8 +1,8 @@
-"""Code that a run's flags name by import path: whose it is, its copy with the run, who may run it.
+"""Code that a run's flags name by import path: its copy in the run's folder, and when it may run.
 
-Modules of a user's own are copied to RUN/code when training starts, with the modules of their own
-that they import, so that the run can be reopened where they are not. A run may come from anywhere,
-so its code runs only where that was asked for: --trust_code.
+A user's modules are copied to RUN/code when training starts, with the user's modules that they
+import, so that the run can be opened where they are missing. Since a run may come from anywhere,
+its code runs only with --trust_code.
 """
 
 import ast
@@ -25,42 +25,41 @@ _MANIFEST = "manifest.json"
 
 
 def foreign(values: Mapping[str, Any]) -> list[str]:
-    """The import paths among an experiment's values that lead out of the project."""
-    found = [path for path in _paths(values) if not _is_projects(path)]
-    return list(dict.fromkeys(found))
+    """The import paths among an experiment's values of objects outside of the project."""
+    return list(dict.fromkeys(path for path in _paths(values) if not _is_projects(path)))
 
 
 def _paths(values: Mapping[str, Any]) -> Iterator[str]:
-    """The import paths among the values of flags that name parts, whichever part's they are."""
+    """The import paths among the values of all flags that name parts."""
     for flag, value in values.items():
         kind = next((k for k in registry.KINDS if flag == k or flag.endswith(f"_{k}")), "")
         for item in options.write(value).split(",") if kind else ():
-            name = item.rpartition("=")[2]  # of a value by group
-            while name.partition(":")[0] in registry.names(kind):  # stacked:BASE has one within.
+            name = item.rpartition("=")[2]  # without the group of GROUP=NAME
+            while name.partition(":")[0] in registry.names(kind):  # in stacked:BASE, BASE is one
                 name = name.partition(":")[2]
             if registry.is_import_path(name):
                 yield name
 
 
 def _is_projects(path: str) -> bool:
-    """Whether an import path ends at something that the project itself defines."""
+    """Whether the object of an import path is defined in the project."""
     if path.partition(".")[0].partition(":")[0] not in origin.PACKAGES:
         return False
     try:
-        found = registry.import_path(path, what="")
+        value = registry.import_path(path, what="")
     except UserError:
-        return True  # There is nothing to run; who looks it up says so.
-    module = getattr(found, "__module__", None) or type(found).__module__
+        return True  # There is nothing to run; to look it up will raise the error.
+    module = getattr(value, "__module__", None) or type(value).__module__
     return module.partition(".")[0] in origin.PACKAGES
 
 
 def keep_code(workdir: str | os.PathLike[str], values: Mapping[str, Any]) -> None:
-    """Copies the modules behind an experiment's import paths, and their imports, into the run.
+    """Copies the modules of an experiment's import paths, and their imports, into the run's folder.
 
-    A copy that differs is moved to code/replaced first, and a line says so.
+    An earlier copy that differs is moved to code/replaced, and a line printed.
     """
-    found = _modules([path.partition(":")[0] for path in foreign(values)])
-    if not found:
+    modules = _modules([path.partition(":")[0] for path in foreign(values)])
+    if not modules:
         return
     folder = Workdir(workdir).code
     try:
@@ -68,7 +67,7 @@ def keep_code(workdir: str | os.PathLike[str], values: Mapping[str, Any]) -> Non
     except UserError as error:
         set_aside(folder, error)
         kept = {}
-    for name, (source, relative) in found.items():
+    for name, (source, relative) in modules.items():
         content = source.read_bytes()
         before, copy = kept.get(name), folder / relative
         if before and before["sha256"] != _sha256(content) and copy.is_file():
@@ -82,15 +81,15 @@ def keep_code(workdir: str | os.PathLike[str], values: Mapping[str, Any]) -> Non
 
 
 def admit_code(workdir: str | os.PathLike[str], values: Mapping[str, Any], *, trust: bool) -> None:
-    """Lets the code that a run's flags name be imported, from here or else from the run's copy.
+    """Makes the code that a run's flags name importable: as installed, or else the run's copy.
 
     Args:
-        workdir: of the run.
-        values: of its flags.
-        trust: whether the user wants it to run.
+        workdir: the run's folder.
+        values: the values of its flags.
+        trust: whether the user allows the code to run.
 
     Raises:
-        UserError: they do not, with what would run; or the run's copy is damaged.
+        UserError: the user does not, and the message names the code; or the run's copy is damaged.
     """
     paths = foreign(values)
     if not paths:
@@ -139,10 +138,10 @@ def _shown(
 
 
 def _manifest(folder: Path) -> dict[str, dict[str, str]]:
-    """Module -> its copy's name and hash; empty without one.
+    """Module -> file and hash of its copy; empty without copies.
 
     Raises:
-        UserError: it is damaged, or names files elsewhere.
+        UserError: the manifest is damaged, or names files elsewhere.
     """
     path = folder / _MANIFEST
     if not path.is_file():
@@ -162,43 +161,43 @@ def _manifest(folder: Path) -> dict[str, dict[str, str]]:
 
 
 def _modules(names: list[str]) -> dict[str, tuple[Path, str]]:
-    """Modules of the user's own, with all of them they import: name -> (file, its place)."""
-    found: dict[str, tuple[Path, str]] = {}
+    """The user's modules among these and their imports: name -> (file, path of its copy)."""
+    modules: dict[str, tuple[Path, str]] = {}
     waiting = list(names)
     while waiting:
         name = waiting.pop()
         parent = name.rpartition(".")[0]
         if parent:
-            waiting += [parent] if parent not in found else []
-        file = _file(name) if name not in found else None
+            waiting += [parent] if parent not in modules else []
+        file = _file(name) if name not in modules else None
         if file is None or not origin.is_users(file):
             continue
         if not file.endswith(".py"):
             print(f"{printable(file)} is no Python source; the run keeps no copy of it.")
             continue
         package = Path(file).name == "__init__.py"
-        found[name] = (Path(file), _relative(name, package=package))
+        modules[name] = (Path(file), _relative(name, package=package))
         waiting += _imports(Path(file), name if package else parent)
-    return found
+    return modules
 
 
 def _imports(file: Path, package: str) -> set[str]:
-    """The modules that a module's source may import, wherever in it."""
-    found: set[str] = set()
+    """The modules that a module's source may import, also within its functions."""
+    names: set[str] = set()
     try:
         tree = ast.parse(file.read_bytes())
     except SyntaxError:
-        return found
+        return names
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
-            found |= {alias.name for alias in node.names}
+            names |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
             base = package.split(".") if node.level else []
             base = base[: len(base) - node.level + 1] if node.level else base
             base += [node.module] if node.module else []
-            found.add(".".join(base))
-            found |= {".".join([*base, alias.name]) for alias in node.names}
-    return found - {""}
+            names.add(".".join(base))
+            names |= {".".join([*base, alias.name]) for alias in node.names}
+    return names - {""}
 
 
 def _relative(name: str, *, package: bool) -> str:
@@ -207,7 +206,7 @@ def _relative(name: str, *, package: bool) -> str:
 
 
 def _file(name: str) -> str | None:
-    """The file a module would be imported from, the current directory first; imports nothing."""
+    """The file that a module would be imported from, current directory first; imports nothing."""
     search: list[str] | None = [os.getcwd(), *sys.path]
     spec, parts = None, name.split(".")
     for i in range(len(parts)):

@@ -1,4 +1,4 @@
-"""What is done with a damaged file by whoever writes it anew."""
+"""Keeps damaged files before they are written again."""
 
 import os
 from pathlib import Path
@@ -7,11 +7,11 @@ from absl import logging
 
 
 def set_aside(path: Path, why: object) -> Path:
-    """Renames what is damaged to NAME.damaged, or to NAME.damaged.2 and so on, and warns.
+    """Renames a damaged file to NAME.damaged, NAME.damaged.2 and so on, and warns.
 
     Args:
-        path: of a file, or of a folder.
-        why: the damage, as one sentence.
+        path: the file or folder.
+        why: the damage, as a sentence.
     """
     aside, number = path.with_name(f"{path.name}.damaged"), 1
     while os.path.lexists(aside):

@@ -1,4 +1,4 @@
-"""data.json: what a run's data was, and whether it still is."""
+"""data.json: the identity of a run's data, to notice if the data changes."""
 
 import json
 import os
@@ -16,7 +16,7 @@ from trainers.workdir.saves import Saves
 
 
 def record_data(workdir: str | os.PathLike[str], source: Source, *, anew: bool) -> None:
-    """Leaves what `check_data` goes by, once; `anew` where the run begins."""
+    """Writes the data's identity for `check_data`, unless it is there; `anew` always writes it."""
     path = Workdir(workdir).data
     try:
         if _read(path) and not anew:
@@ -27,10 +27,10 @@ def record_data(workdir: str | os.PathLike[str], source: Source, *, anew: bool) 
 
 
 def check_data(workdir: str | os.PathLike[str], source: Source) -> None:
-    """Refuses other data than a run was trained on; nothing was where there is no checkpoint.
+    """Checks that data is what a run was trained on; a run without a checkpoint has no data yet.
 
     Raises:
-        UserError: the data has changed; the message names what.
+        UserError: the data has changed; the message says how.
     """
     before = recorded(workdir) if Saves(Workdir(workdir).checkpoints).steps() else None
     changes = before.changes(source.identity()) if before else ""
@@ -41,20 +41,20 @@ def check_data(workdir: str | os.PathLike[str], source: Source) -> None:
         )
 
 
-def data_then(workdir: str | os.PathLike[str]) -> str:
-    """What to add to a complaint about a run's data: what it was, if that is known."""
-    found = recorded(workdir) if workdir else None
-    return f" When the run began it held {facts(found.spec)}." if found else ""
+def data_before(workdir: str | os.PathLike[str]) -> str:
+    """A sentence for error messages: what a run's data was when it began; "" if unknown."""
+    before = recorded(workdir) if workdir else None
+    return f" When the run began it held {facts(before.spec)}." if before else ""
 
 
 def class_names(workdir: str | os.PathLike[str]) -> tuple[str, ...]:
-    """The classes a run was trained on, as far as its folder says."""
-    found = recorded(workdir)
-    return found.spec.class_names if found else ()
+    """The names of the classes that a run was trained on; empty if unknown."""
+    before = recorded(workdir)
+    return before.spec.class_names if before else ()
 
 
 def recorded(workdir: str | os.PathLike[str]) -> Identity | None:
-    """What a run's data was; None where its folder does not say."""
+    """The identity of a run's data when it began; None if unknown."""
     try:
         return _read(Workdir(workdir).data)
     except UserError as error:

@@ -1,10 +1,10 @@
-"""evaluation.json: what was judged, how, by whom and what came out, an entry each.
+"""evaluation.json: the results of evaluations, one entry per subject and protocol.
 
     {"evaluations": [{"subject", "protocol", "metrics", "keys", "errors", "made"}, ...]}
 
-A run's checkpoints and files or pictures judged beside them share one file; each entry says which
-it is of. Who writes adds: an entry goes only when a newer one of the same subject, judged alike,
-has all of its metrics.
+The entries of a run's checkpoints, of files and of pictures share one file; each names its subject.
+New entries are added: an old one is removed only if a new one of the same subject and protocol has
+all of its metrics.
 """
 
 import dataclasses
@@ -22,20 +22,20 @@ from gan.metrics.keys import Key, from_records, records
 from trainers.workdir.damage import set_aside
 from trainers.workdir.lock import one_at_a_time
 
-# What of a subject tells it from others; the rest says where it lay.
+# The keys that identify a subject; the others say where it was.
 _IDENTITY = ("kind", "step", "images", "ema", "sha256")
 
 
 @dataclass(frozen=True)
 class Entry:
-    """What was found of one subject.
+    """The results of one subject.
 
     Attributes:
         subject: {"kind": "checkpoint", "file" or "images", ...}.
-        protocol: how it was judged, as JSON.
-        metrics: key -> value; one that is not finite is read back as NaN.
-        keys: what the metrics declare of themselves.
-        errors: standard errors by metric; may be empty.
+        protocol: how it was evaluated, as JSON.
+        metrics: key -> value; values that are not finite are read back as NaN.
+        keys: key -> declaration by its metric.
+        errors: key -> standard error; may be empty.
         made: date, command, machine and versions, as JSON.
     """
 
@@ -47,16 +47,16 @@ class Entry:
     made: Mapping[str, Any] = field(default_factory=dict)
 
     def record(self) -> dict[str, Any]:
-        """As it stands in the file."""
+        """The entry as it is written in the file."""
         parts = {f.name: dict(getattr(self, f.name)) for f in dataclasses.fields(self)}
         return parts | {"keys": records(self.keys.values())}
 
     @staticmethod
     def read(record: Mapping[str, Any]) -> "Entry":
-        """Takes back `record`.
+        """The entry of a record.
 
         Raises:
-            ValueError, TypeError, KeyError, AttributeError, OverflowError: it is no such record.
+            ValueError, TypeError, KeyError, AttributeError, OverflowError: the record is damaged.
         """
         parts = {f.name: dict(record[f.name].items()) for f in dataclasses.fields(Entry)}
         if "kind" not in parts["subject"]:
@@ -65,8 +65,8 @@ class Entry:
         return Entry(**parts | numbers | {"keys": from_records(parts["keys"])})
 
     def replaces(self, old: "Entry") -> bool:
-        """Whether an older entry says nothing beyond this one."""
-        # Through JSON, as the old one went: tuples are lists, a NaN is null.
+        """Whether an older entry holds nothing that this one doesn't."""
+        # As JSON gives them back, like the old one: tuples are lists, a NaN is null.
         new, old_ = (json.loads(files.to_json(entry.record())) for entry in (self, old))
         return (
             all(new["subject"].get(key) == old_["subject"].get(key) for key in _IDENTITY)
@@ -77,7 +77,7 @@ class Entry:
 
 
 def _numbers(record: Mapping[str, Any]) -> dict[str, float]:
-    """Numbers by name; null stands for one that was not finite."""
+    """Numbers by name; null is read as NaN."""
     for name, value in record.items():
         if type(value) not in (int, float, type(None)):
             raise ValueError(f"{name} is {value!r}")
@@ -85,7 +85,7 @@ def _numbers(record: Mapping[str, Any]) -> dict[str, float]:
 
 
 def _constants(record: Mapping[str, Any]) -> dict[str, str]:
-    """Of the metrics that were asked for, each in a word that can be compared."""
+    """The constants of each metric, as texts that can be compared."""
     constants = record["protocol"].get("constants", {})
     return {name: json.dumps(value, sort_keys=True) for name, value in constants.items()}
 
@@ -95,10 +95,10 @@ def _without_constants(record: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def read(path: str | os.PathLike[str]) -> list[Entry]:
-    """The entries of a file in the order they were written; none where there is no file.
+    """The entries of a file in the order in which they were written; none if it is missing.
 
     Args:
-        path: of an evaluation.json.
+        path: the evaluation.json.
 
     Raises:
         UserError: the file is damaged.
@@ -106,7 +106,7 @@ def read(path: str | os.PathLike[str]) -> list[Entry]:
     path = Path(path)
     try:
         record = json.loads(path.read_text())
-        return [Entry.read(found) for found in record["evaluations"]]
+        return [Entry.read(entry) for entry in record["evaluations"]]
     except FileNotFoundError:
         return []
     except (
@@ -117,24 +117,24 @@ def read(path: str | os.PathLike[str]) -> list[Entry]:
 
 
 def add(path: str | os.PathLike[str], entry: Entry) -> None:
-    """Adds an entry, whole or not at all, beside a second process that adds its own.
+    """Adds an entry, whole or not at all; several processes may add entries at once.
 
-    Entries that it replaces go. A damaged file is moved aside with a warning.
+    Entries that it replaces are removed. A damaged file is kept under another name, with a warning.
 
     Args:
-        path: of the evaluation.json; missing folders are made.
-        entry: what was found.
+        path: the evaluation.json; missing folders are made.
+        entry: the entry to add.
 
     Raises:
-        OSError: it cannot be written.
+        OSError: the file cannot be written.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     with one_at_a_time(path.parent):
         try:
-            found = read(path)
+            before = read(path)
         except UserError as error:
             set_aside(path, error)
-            found = []
-        kept = [old.record() for old in found if not entry.replaces(old)]
+            before = []
+        kept = [old.record() for old in before if not entry.replaces(old)]
         files.write_json(path, {"evaluations": [*kept, entry.record()]})

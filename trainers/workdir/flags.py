@@ -1,4 +1,4 @@
-"""flags.txt: the version that made a run and the values it was started with, a flag file."""
+"""flags.txt: a flag file with the version that made a run and the values it was started with."""
 
 import os
 import re
@@ -9,7 +9,7 @@ from gan import __version__, files, options
 from gan.errors import UserError
 from trainers.workdir.paths import Workdir
 
-# Its first line.
+# The first line of flags.txt.
 STAMP = f"# Tapestry {__version__}\n"
 
 
@@ -17,7 +17,7 @@ def write_flags(workdir: str | os.PathLike[str], values: Mapping[str, Any]) -> N
     """Writes the version and one line per value.
 
     Raises:
-        UserError: a value has several lines.
+        UserError: a value holds a line break.
     """
     path = Workdir(workdir).flags
     texts = {name: options.write(value) for name, value in sorted(values.items())}
@@ -25,19 +25,19 @@ def write_flags(workdir: str | os.PathLike[str], values: Mapping[str, Any]) -> N
         if "\n" in text or "\r" in text:
             raise UserError(f"--{name}={text!r} holds a line break, which {path} cannot keep.")
     lines = [STAMP, *(f"--{name}={text}\n" for name, text in texts.items())]
-    # Names of files may be bytes that are no text.
+    # File names may hold bytes that are no text.
     files.write_whole(path, "".join(lines).encode(errors="surrogateescape"))
 
 
 def flag_texts(workdir: str | os.PathLike[str], flag: str = "workdir") -> dict[str, str]:
-    """The values of a run as they stand in its flags.txt.
+    """The values of a run's flags, as texts of its flags.txt.
 
     Args:
-        workdir: of the run.
-        flag: that names it; "" for none.
+        workdir: the run's folder.
+        flag: the flag that names the folder, for messages; "" for none.
 
     Raises:
-        UserError: there is none, or it was made by another version.
+        UserError: there is no flags.txt, or it was written by another version.
     """
     path = Workdir(workdir).flags
     check_version(workdir)
@@ -55,10 +55,10 @@ def flag_texts(workdir: str | os.PathLike[str], flag: str = "workdir") -> dict[s
 
 
 def check_version(workdir: str | os.PathLike[str]) -> None:
-    """Refuses a run of another version, whose files mean something else.
+    """Checks that a folder was made by this version, whose files can be read.
 
     Args:
-        workdir: of a run, or of what compress made; one without flags.txt is neither.
+        workdir: folder of a run or of compress; one without flags.txt is neither, and passes.
 
     Raises:
         UserError: its flags.txt was written by a version with another major or minor number.
@@ -68,8 +68,8 @@ def check_version(workdir: str | os.PathLike[str]) -> None:
             first = file.readline().decode(errors="replace")
     except (FileNotFoundError, NotADirectoryError):
         return
-    made, own = (_minor(line) or "0.1" for line in (first, STAMP))  # 0.1 left no stamp.
-    if made != own:
+    made, ours = (_minor(line) or "0.1" for line in (first, STAMP))  # 0.1 wrote no version.
+    if made != ours:
         raise UserError(
             f"{str(workdir)!r} was made by Tapestry {made}, and {__version__} cannot read it: take "
             f"version {made} for it, or another folder. Its .keras and .tflite files can still be "
@@ -78,5 +78,5 @@ def check_version(workdir: str | os.PathLike[str]) -> None:
 
 
 def _minor(stamp: str) -> str:
-    found = re.match(r"# Tapestry (\d+\.\d+)\.", stamp)
-    return found[1] if found else ""
+    match = re.match(r"# Tapestry (\d+\.\d+)\.", stamp)
+    return match[1] if match else ""

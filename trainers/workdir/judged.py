@@ -1,4 +1,4 @@
-"""What an evaluation found of a state, and which of several states is best by it."""
+"""The metrics of a trainer's states, and which state is best by them."""
 
 import json
 import math
@@ -10,19 +10,19 @@ from gan.metrics.declared import declared, key_of
 from gan.metrics.keys import Key, from_records, label, records
 from trainers.logs import evaluated
 
-# Of a protocol: what may differ between figures that are held against each other all the same.
-_NO_MATTER = ("versions",)
+# Keys of a protocol that may differ between metrics that are compared.
+_IGNORED = ("versions",)
 
 
 @dataclass(frozen=True)
 class Judged:
-    """The figures of one state.
+    """The metrics of one state.
 
     Attributes:
-        step: of the state.
-        metrics: key -> value; what is not finite says nothing of what is best.
-        protocol: how they were measured, as JSON holds it.
-        keys: what the metrics declare of them, in the order of the declarations.
+        step: the state's step.
+        metrics: key -> value; values that are not finite are not compared.
+        protocol: how they were measured, as JSON.
+        keys: key -> declaration by its metric, in the order of the declarations.
     """
 
     step: int
@@ -32,9 +32,9 @@ class Judged:
 
     @staticmethod
     def now(trainer: Any, logs: Mapping[str, Any]) -> "Judged":
-        """What was found of a trainer's present state, as far as the logs of its epoch say any.
+        """The metrics of a trainer's present state, which its epoch's logs hold as eval/NAME.
 
-        Found by the `Evaluation` callback, or by one of anyone's that left eval/NAME.
+        They are those of the `Evaluation` callback, or of another one that added them to the logs.
         """
         judged = trainer.judged
         by_evaluation = judged is not None and judged.step == trainer.step and evaluated(logs)
@@ -42,7 +42,7 @@ class Judged:
 
     @staticmethod
     def by_name(step: int, metrics: Mapping[str, Any]) -> "Judged":
-        """What came without declarations: the project's own keys are known by their names."""
+        """Metrics without declarations, which the project's keys get by their names."""
         values = {name: float(value) for name, value in metrics.items()}
         return Judged(step, values, {}, {name: key_of(name) for name in values})
 
@@ -50,14 +50,14 @@ class Judged:
     def by(
         step: int, metrics: Mapping[str, float], protocol: Mapping[str, Any], names: Iterable[str]
     ) -> "Judged":
-        """What metrics of these names (or import paths) found."""
-        kept = {k: v for k, v in protocol.items() if k not in _NO_MATTER}
-        # As a checkpoint will hold it, so that it equals what is read from one.
+        """Values of the metrics of these names or import paths, with their declarations."""
+        kept = {k: v for k, v in protocol.items() if k not in _IGNORED}
+        # As JSON gives it back, so that it equals a protocol read from a checkpoint.
         keys = {name: key for name, key in declared(names).items() if name in metrics}
         return Judged(step, dict(metrics), json.loads(json.dumps(kept)), keys)
 
     def record(self) -> dict[str, Any]:
-        """For a checkpoint's state.json."""
+        """The record for a checkpoint's state.json."""
         return {
             "metrics": dict(self.metrics),
             "protocol": dict(self.protocol),
@@ -66,21 +66,21 @@ class Judged:
 
     @staticmethod
     def read(step: int, record: Mapping[str, Any]) -> "Judged":
-        """Takes back `record`, whatever became of it: what is none of ours is left out."""
+        """The metrics of a record; damaged parts are left out."""
         metrics, protocol = (
-            found if isinstance(found := record.get(name), dict) else {}
+            value if isinstance(value := record.get(name), dict) else {}
             for name in ("metrics", "protocol")
         )
         numbers = {k: float(v) for k, v in metrics.items() if type(v) in (int, float)}
         return Judged(step, numbers, protocol, from_records(record.get("keys")))
 
     def value(self, name: str) -> float:
-        """A metric's, NaN where it was not measured."""
+        """A metric's value; NaN if it was not measured."""
         return self.metrics.get(name, math.nan)
 
     @property
     def feature_net(self) -> str:
-        """That the metrics were measured by; "" for points."""
+        """The feature net that the metrics were measured with; "" for points."""
         return str(self.protocol.get("feature_net", ""))
 
     def text(self, name: str) -> str:
@@ -89,10 +89,10 @@ class Judged:
         return f"{label(name, self.feature_net)} {key.text(self.value(name))}"
 
     def deciding(self, best_by: str | None = None) -> str:
-        """The key that says how good the state is: the one asked for, or the first that decides.
+        """The key that states are compared by: `best_by`, or the first that can decide.
 
         Returns:
-            "" where it was not measured, is not finite, or has no direction.
+            The key; "" if its value was not measured or is not finite, or if it has no direction.
         """
         names = [best_by] if best_by else [n for n, key in self.keys.items() if key.decides]
         ranked = (n for n in names if n in self.keys and self.keys[n].better)
@@ -100,17 +100,16 @@ class Judged:
 
 
 def best_of(states: Iterable[Judged], best_by: str | None = None) -> dict[str, Any] | None:
-    """The best of some states, by the newest of them that can be ranked.
+    """The best of some states, by the key and protocol of the newest one that can be ranked.
 
-    Its key and its protocol decide; those judged otherwise are left out, since their figures mean
-    something else.
+    States with another protocol are left out, since their metrics do not compare.
 
     Args:
-        states: in any order.
-        best_by: the key to go by; None is the first that decides.
+        states: states in any order.
+        best_by: key to compare; None is the first that can decide.
 
     Returns:
-        {"step", "metric", "value"}; of equals the oldest. None where nothing can be ranked.
+        {"step", "metric", "value"}, of equal states the oldest. None if none can be ranked.
     """
     ordered = sorted(states, key=lambda state: state.step)
     newest = next((s for s in reversed(ordered) if s.deciding(best_by)), None)

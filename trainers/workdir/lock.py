@@ -15,25 +15,25 @@ from absl import logging
 from gan.errors import UserError
 from trainers.workdir.paths import Workdir
 
-# A file system that knows no locks says one of these.
+# Errors of file systems without locks.
 _NO_LOCKS = {errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOLCK, errno.ENOSYS, errno.EINVAL}
 
 
 @contextlib.contextmanager
 def locked(folder: str | os.PathLike[str], flag: str = "workdir") -> Iterator[None]:
-    """Holds a folder's `lock`: two that train into it would destroy each other's checkpoints.
+    """Holds a folder's `lock`: two trainings in it would destroy each other's checkpoints.
 
-    The file names host, process, boot and time, and goes at the end. The system lets go of it when
-    the process ends, however it ends: a dead one's is taken over. On file systems without locks the
-    file's content decides: there, what a machine that is not this one left behind has to be removed
-    by hand.
+    The file names host, process, boot and time, and is removed at the end. The system releases the
+    lock when the process ends, however it ends, and another one takes it over. On file systems
+    without locks the file's content decides: there, a file left by another machine has to be
+    removed by hand.
 
     Args:
-        folder: it is made if it is missing, and removed again if nothing was put there.
-        flag: that names it.
+        folder: the folder; it is made if it is missing, and removed again if nothing was put there.
+        flag: the flag that names the folder, for messages.
 
     Raises:
-        UserError: another process has it.
+        UserError: another process has locked the folder.
         OSError: nothing can be written there.
     """
     folder = Path(folder)
@@ -53,7 +53,7 @@ def locked(folder: str | os.PathLike[str], flag: str = "workdir") -> Iterator[No
 
 @contextlib.contextmanager
 def one_at_a_time(folder: str | os.PathLike[str]) -> Iterator[None]:
-    """Waits until no other process is within, beside whoever holds the folder's `lock`.
+    """Lets one process at a time in, whoever holds the folder's `lock`; the others wait.
 
     The folder itself is locked, so that no file is left behind.
     """
@@ -72,7 +72,7 @@ def one_at_a_time(folder: str | os.PathLike[str]) -> Iterator[None]:
 
 
 def _take(path: Path, flag: str) -> int:
-    """The open, locked file, with our name in it."""
+    """The open, locked file, with this process as its owner."""
     while True:
         handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
         try:
@@ -98,7 +98,7 @@ def _take(path: Path, flag: str) -> int:
 
 
 def _flock(handle: int) -> bool | None:
-    """Whether the file is ours now; None where the system cannot say."""
+    """Whether the file could be locked; None if the system has no locks."""
     try:
         import fcntl
     except ImportError:  # not on this system
@@ -130,14 +130,14 @@ def _self() -> dict[str, Any]:
 
 def _read(handle: int) -> dict[str, Any]:
     try:
-        found = json.loads(os.pread(handle, 4096, 0))
-    except ValueError:  # empty, or its writer died in between
+        owner = json.loads(os.pread(handle, 4096, 0))
+    except ValueError:  # empty, or its writer was killed
         return {}
-    return found if isinstance(found, dict) else {}
+    return owner if isinstance(owner, dict) else {}
 
 
 def _may_live(owner: dict[str, Any]) -> bool:
-    """Whether the process that the file names may run still; elsewhere nobody can tell."""
+    """Whether the file's owner may still run; on another machine it may."""
     if not owner:
         return False
     if owner.get("host") != socket.gethostname():
@@ -145,7 +145,7 @@ def _may_live(owner: dict[str, Any]) -> bool:
     pid = owner.get("pid")
     if owner.get("boot") != _boot() or not isinstance(pid, int):
         return False
-    # Another process may have got its number.
+    # Another process may have its number now.
     return owner.get("started") == _started(pid) and _exists(pid)
 
 
@@ -160,7 +160,7 @@ def _exists(pid: int) -> bool:
 
 
 def _boot() -> str:
-    """Differs after a restart; "" where the system does not tell."""
+    """The identity of this boot; "" if the system has none."""
     try:
         return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
     except OSError:
@@ -168,9 +168,9 @@ def _boot() -> str:
 
 
 def _started(pid: int) -> str:
-    """When a process began, in the system's own units; "" where it does not tell."""
+    """The start time of a process in the system's units; "" if unknown."""
     try:
-        # Behind the name, which may hold anything: the 20th field from there.
+        # The 20th field behind the name, which may hold any characters.
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]
     except (OSError, IndexError):
         return ""

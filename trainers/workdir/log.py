@@ -1,4 +1,4 @@
-"""metrics.jsonl: an event's line, and how the log is read whatever happened to it."""
+"""metrics.jsonl: one line per event, read line by line so that damaged lines do no harm."""
 
 import json
 import math
@@ -17,18 +17,17 @@ from trainers.logs import is_path
 
 @dataclass(frozen=True)
 class LogEvent:
-    """What is logged at one moment.
+    """The values that are logged at one moment.
 
     Attributes:
         step: steps taken.
         images: real images seen.
-        seconds: wall time spent training since the run's beginning, over all its resumes; NaN
-            where a line doesn't say.
-        values: every number by its key, KIND/NAME: losses, which are means over the steps of the
-            last graph call, learning rates, ..., and eval/NAME at an evaluation. What was not
-            finite is read back as NaN.
-        keys: what its metrics declare of NAME; empty at other events.
-        feature_net: that they were measured by; "" for points.
+        seconds: wall time of training since the run's beginning, resumed or not; NaN if unknown.
+        values: numbers by key, KIND/NAME: losses, which are means over the steps of the last graph
+            call, learning rates, ..., and eval/NAME at an evaluation. Values that are not finite
+            are read back as NaN.
+        keys: NAME -> declaration by its metric; empty without an evaluation.
+        feature_net: the feature net of the metrics; "" for points.
     """
 
     step: int
@@ -51,21 +50,21 @@ class LogEvent:
 
     @staticmethod
     def read(line: bytes) -> "LogEvent | None":
-        """Takes back `json`, whatever became of it: what is no value or declaration is left out.
+        """The event of a line; damaged parts of it are left out.
 
         Returns:
-            None unless it is an object with whole numbers `step` and `images`.
+            The event; None if the line is no object with whole numbers `step` and `images`.
         """
         try:
-            found = json.loads(line)
-            values = {k: math.nan if v is None else float(v) for k, v in _values(found).items()}
+            record = json.loads(line)
+            values = {k: math.nan if v is None else float(v) for k, v in _values(record).items()}
         except (ValueError, TypeError, AttributeError, OverflowError, RecursionError):
             return None
-        step, images, seconds = (found.get(name) for name in ("step", "images", "seconds"))
+        step, images, seconds = (record.get(name) for name in ("step", "images", "seconds"))
         if not all(type(n) is int and n >= 0 for n in (step, images)):
             return None
         seconds = float(seconds) if type(seconds) in (int, float) else math.nan
-        keys, net = from_records(found.get("keys")), str(found.get("feature_net") or "")
+        keys, net = from_records(record.get("keys")), str(record.get("feature_net") or "")
         return LogEvent(step, images, seconds, values, keys, net)
 
 
@@ -75,13 +74,13 @@ def _values(record: Mapping[str, Any]) -> dict[str, Any]:
 
 @dataclass
 class Log:
-    """What a metrics.jsonl holds.
+    """The content of a metrics.jsonl.
 
     Attributes:
-        events: of the good lines, in their order.
-        lines: these lines themselves.
-        damaged: (number from 1, content) of the other lines, blank ones left out.
-        torn: whether the last line has no end: its writer died, or is just writing it.
+        events: events of the good lines, in their order.
+        lines: the good lines.
+        damaged: (number from 1, content) of the other lines, except blank ones.
+        torn: whether the last line is half-written: its writer was killed, or is writing it.
     """
 
     events: list[LogEvent] = field(default_factory=list)
@@ -90,16 +89,16 @@ class Log:
     torn: bool = False
 
     def notes(self, path: str | os.PathLike[str]) -> list[str]:
-        """A sentence on each kind of line that is left out."""
+        """A sentence about each kind of line that is left out."""
         numbers = [number for number, _ in self.damaged]
         last = numbers.pop() if self.torn and numbers else None
-        found = [f"{path}: its half-written last line is left out"] if last else []
+        notes = [f"{path}: its half-written last line is left out"] if last else []
         if numbers:
             which = f"line {_listed(numbers)} is" if len(numbers) == 1 else (
                 f"lines {_listed(numbers)} are"
             )  # fmt: skip
-            found.insert(0, f"{path}: damaged {which} left out")
-        return found
+            notes.insert(0, f"{path}: damaged {which} left out")
+        return notes
 
 
 def _listed(numbers: list[int]) -> str:
@@ -107,11 +106,11 @@ def _listed(numbers: list[int]) -> str:
 
 
 def append_line(path: str | os.PathLike[str], text: str) -> None:
-    """Adds a line in one write to a file opened for appending: no reader sees half of it.
+    """Appends a line to a file in one write, so that no reader sees half of it.
 
     Args:
-        path: of the file; it is made if it is missing.
-        text: without a line break.
+        path: the file; it is made if it is missing.
+        text: the line, without a line break.
     """
     handle = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
     try:
@@ -121,10 +120,10 @@ def append_line(path: str | os.PathLike[str], text: str) -> None:
 
 
 def read_log(path: str | os.PathLike[str]) -> Log:
-    """Reads a metrics.jsonl line by line: no line's damage reaches another; empty without a file.
+    """Reads a metrics.jsonl line by line; a missing file is an empty log.
 
     Args:
-        path: of the file; it may be written to meanwhile.
+        path: the file; it may be written to meanwhile.
     """
     try:
         content = Path(path).read_bytes()
@@ -138,24 +137,24 @@ def read_log(path: str | os.PathLike[str]) -> Log:
             log.lines.append(line)
         elif line.strip():
             log.damaged.append((number, line))
-    # A last line that is whole but for its end is no loss.
+    # A last line that lacks only its line break is not damaged.
     log.torn = log.torn and bool(log.damaged) and log.damaged[-1][0] == number
     return log
 
 
-def cut_log(path: str | os.PathLike[str], step: int) -> list[LogEvent]:
-    """Makes a metrics.jsonl end at a step, as a run that is resumed there needs it.
+def truncate_log(path: str | os.PathLike[str], step: int) -> list[LogEvent]:
+    """Makes a metrics.jsonl end at the step at which a run is resumed.
 
-    Lines beyond it come again, and go. Damaged ones are moved to a file beside it, and so is the
-    whole log where the run begins at step 0 though it was trained before: its checkpoints are gone,
-    or it died before the first. A warning says so.
+    Lines after it are removed, since training writes them again. Damaged lines are moved to another
+    file, with a warning, and so is the whole log if a run that was trained before begins at step 0:
+    its checkpoints are gone, or it was killed before the first.
 
     Args:
-        path: of the file.
-        step: at which the run goes on.
+        path: the file.
+        step: the step at which the run goes on.
 
     Returns:
-        The events kept.
+        The events that are kept.
     """
     path = Path(path)
     if not path.is_file():
@@ -170,7 +169,7 @@ def cut_log(path: str | os.PathLike[str], step: int) -> list[LogEvent]:
         )  # fmt: skip
         os.replace(path, aside)
         return []
-    # At step 0 nothing was trained yet, and all of it comes again.
+    # At step 0 nothing is kept: all lines will be written again.
     kept = [(e, line) for e, line in zip(log.events, log.lines) if step > 0 and e.step <= step]
     if log.damaged:
         aside = path.with_name(f"{path.name}.damaged")
@@ -185,7 +184,7 @@ def cut_log(path: str | os.PathLike[str], step: int) -> list[LogEvent]:
 
 
 def _unused(path: Path) -> Path:
-    """metrics.1.jsonl, or with the next number that is free."""
+    """metrics.1.jsonl, or the name with the next number that is free."""
     number = 1
     while (aside := path.with_name(f"{path.stem}.{number}{path.suffix}")).exists():
         number += 1

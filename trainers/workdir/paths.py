@@ -1,26 +1,26 @@
-"""Where a run's things lie in its folder."""
+"""The names of the files in a run's folder."""
 
 import os
 from pathlib import Path
 
 
 class Workdir:
-    """The names of what is in a run's folder, whether it is there yet or not.
+    """The paths of the files in a run's folder, whether they exist or not.
 
     Attributes:
-        folder: the run's own.
-        flags: what it was started with, a flag file.
-        data: what its data was.
-        metrics: every number of its training, one line per event.
-        evaluations: what was judged on its own.
-        checkpoints: folder of its states.
+        folder: the run's folder.
+        flags: flag file of the values it was started with.
+        data: identity of its data.
+        metrics: log of its training, one line per event.
+        evaluations: results of scripts.evaluate.
+        checkpoints: folder of its checkpoints.
         samples: folder of its pictures.
         tensorboard: folder of TensorBoard's events.
         code: folder of the user's modules that it was trained with.
-        collapses: the collapse alarms, one line each.
-        lock: of the process that trains in it.
-        device: folder of the exported files, unless another is chosen.
-        drawn: samples of the trained generator, unless another file is chosen.
+        collapses: log of the collapse alarms, one line per alarm.
+        lock: lock of the process that trains in the folder.
+        device: folder of the exported files, unless another one is chosen.
+        drawn: picture of the trained generator's samples, unless another file is chosen.
     """
 
     def __init__(self, folder: str | os.PathLike[str]) -> None:
@@ -43,15 +43,15 @@ class Workdir:
         return self.folder / f"{name}.keras"
 
     def picture(self, name: str, images: int | None = None) -> Path:
-        """A picture of training: of a moment, or the one of what does not change."""
+        """A picture of training, drawn at an image count; a fixed one if that is None."""
         moment = "" if images is None else f"_{kimg_label(images)}kimg"
         return self.samples / f"{name}{moment}.png"
 
     def pictures(self, images: int) -> list[Path]:
-        """Those of a moment that are there, sorted."""
+        """The existing pictures of an image count, sorted."""
         return sorted(self.samples.glob(self.picture("*", images).name))
 
 
 def kimg_label(images: int) -> str:
-    """Thousands of images, `000123.456` for 123,456: exact, and sorts by name."""
+    """Thousands of images in a file name: `000123.456` for 123,456, exact and sorted by name."""
     return f"{images // 1000:06d}.{images % 1000:03d}"

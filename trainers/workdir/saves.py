@@ -1,9 +1,9 @@
-"""The folders of checkpoints: whole or not there.
+"""The folders of checkpoints, which are complete or missing.
 
 A checkpoint is a folder `step-0000001234/` with the trainer's variables (TensorFlow's format, every
-tensor with its checksum), `state.json` and the checksum of that. It is written under another name
-and renamed into place, so a folder with that name is complete. Saved once more at the same step it
-becomes `step-0000001234.1/`, and only then the first one goes: there is no moment without.
+tensor with its checksum), `state.json` and its checksum. It is written under another name and then
+renamed, so that a folder with such a name is complete. A second save at the same step becomes
+`step-0000001234.1/` before the first one is deleted, so that there is always one of them.
 """
 
 import contextlib
@@ -21,51 +21,51 @@ _STATE, _CHECKSUM = "state.json", "state.sha256"
 
 
 class Saves:
-    """The checkpoints' folders of one run.
+    """The folders of one run's checkpoints.
 
     Args:
-        directory: that they are in; it may be missing.
+        directory: the folder that holds them; it may be missing.
     """
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory
 
-    def _found(self) -> dict[int, list[Path]]:
-        """The complete checkpoints by step, ascending; of each the latest save last."""
-        found: dict[int, dict[int, Path]] = {}
+    def _by_step(self) -> dict[int, list[Path]]:
+        """The complete checkpoints by step, ascending; the latest save of a step last."""
+        by_step: dict[int, dict[int, Path]] = {}
         for path in self.directory.iterdir() if self.directory.is_dir() else ():
             match = _NAME.fullmatch(path.name)
             if match and path.is_dir():
-                found.setdefault(int(match[1]), {})[int(match[2] or 0)] = path
-        return {step: [saves[n] for n in sorted(saves)] for step, saves in sorted(found.items())}
+                by_step.setdefault(int(match[1]), {})[int(match[2] or 0)] = path
+        return {step: [saves[n] for n in sorted(saves)] for step, saves in sorted(by_step.items())}
 
     def steps(self) -> list[int]:
         """Steps of the complete checkpoints, ascending."""
-        return list(self._found())
+        return list(self._by_step())
 
     def path(self, step: int) -> Path:
-        """Folder of one checkpoint, or what it would be called."""
-        return self._found().get(step, [self.directory / _name(step)])[-1]
+        """Folder of a checkpoint, whether it exists or not."""
+        return self._by_step().get(step, [self.directory / _name(step)])[-1]
 
     def identity(self, step: int) -> tuple[str, int, int] | None:
-        """Tells a checkpoint from another that took its place; None where it is gone."""
+        """Identity of a checkpoint's folder, which changes if it is replaced; None if missing."""
         path = self.path(step)
         try:
-            found = path.stat()
+            stat = path.stat()
         except OSError:
             return None
-        return path.name, found.st_ino, found.st_mtime_ns
+        return path.name, stat.st_ino, stat.st_mtime_ns
 
     def state(self, step: int) -> dict[str, Any]:
-        """What `write_state` left of a checkpoint.
+        """The state of a checkpoint that `write_state` wrote.
 
         Raises:
-            OSError: it is not there.
-            ValueError: it is damaged, and how.
+            OSError: the checkpoint is missing.
+            ValueError: it is damaged; the message says how.
         """
         path = self.path(step)
         content = (path / _STATE).read_bytes()
-        if (path / _CHECKSUM).exists():  # Checkpoints were once written without.
+        if (path / _CHECKSUM).exists():  # Older checkpoints lack it.
             expected = (path / _CHECKSUM).read_text(errors="replace").split()[:1]
             if expected != [_sha256(content)]:
                 raise ValueError(f"{_STATE} is not what {_CHECKSUM} was made of")
@@ -84,11 +84,11 @@ class Saves:
 
     @contextlib.contextmanager
     def writing(self, step: int, worker: str = "") -> Iterator[Path]:
-        """A folder to write a checkpoint into, which is gone at the end unless it was kept.
+        """A folder to write a checkpoint into, which is deleted at the end unless `keep` took it.
 
         Args:
-            step: of the checkpoint.
-            worker: tells apart those who write at the same time.
+            step: the checkpoint's step.
+            worker: part of the folder's name, for workers that write at the same time.
         """
         temporary = self.directory / f".tmp-{worker}{_name(step)}"
         _remove(temporary)
@@ -99,10 +99,10 @@ class Saves:
             _remove(temporary)
 
     def keep(self, written: Path, step: int) -> Path:
-        """Makes what was written the checkpoint of a step, in one rename; an earlier one goes."""
+        """Renames a written folder to the checkpoint of a step; deletes an earlier one."""
         for path in (*written.iterdir(), written):
             _sync(path)
-        before, final = self._found().get(step, []), self._unused(step)
+        before, final = self._by_step().get(step, []), self._unused(step)
         os.replace(written, final)
         _sync(self.directory)
         for older in before:
@@ -110,23 +110,23 @@ class Saves:
         return final
 
     def drop(self, step: int) -> None:
-        """Removes a checkpoint."""
+        """Deletes a checkpoint."""
         _drop(self.path(step))
 
     def tidy(self, step: int) -> None:
-        """Removes what killed runs left half-written, or saved twice; `step` is being saved."""
+        """Deletes folders that killed runs left half-written or twice; `step` is being saved."""
         name = _name(step)
         for left in self.directory.glob(".tmp-*step-*"):
-            # Another worker may be writing this very step.
+            # Another worker may be writing this step.
             if left.name == f".tmp-{name}" or not left.name.endswith(name):
                 _remove(left)
-        for saves in self._found().values():
+        for saves in self._by_step().values():
             for older in saves[:-1]:
                 _drop(older)
 
     def _unused(self, step: int) -> Path:
-        """The name of the next save at a step: behind all there, and behind what is no save."""
-        saves = self._found().get(step, [])
+        """The folder of the next save at a step, a name that is free."""
+        saves = self._by_step().get(step, [])
         match = _NAME.fullmatch(saves[-1].name) if saves else None
         number = int(match[2] or 0) + 1 if match else 0
         while True:
@@ -137,7 +137,7 @@ class Saves:
 
 
 def write_state(folder: Path, state: Mapping[str, Any]) -> None:
-    """Writes what a checkpoint holds beside its variables, with a checksum."""
+    """Writes the part of a checkpoint that is no variables, with a checksum."""
     content = json.dumps(state).encode()
     (folder / _STATE).write_bytes(content)
     (folder / _CHECKSUM).write_text(f"{_sha256(content)}  {_STATE}\n")
@@ -148,7 +148,7 @@ def _name(step: int) -> str:
 
 
 def _drop(path: Path) -> None:
-    """A checkpoint loses its name before its files, or half of it would pass for a whole one."""
+    """Deletes a checkpoint; it is renamed first, since half of one must not look complete."""
     gone = path.with_name(f".tmp-{path.name}-gone")
     _remove(gone)
     with contextlib.suppress(OSError):
@@ -157,7 +157,7 @@ def _drop(path: Path) -> None:
 
 
 def _remove(path: Path) -> None:
-    """Whatever it is, a stray file too; what cannot be removed stays."""
+    """Deletes a folder or a file; if it cannot be deleted, it stays."""
     if path.is_dir() and not path.is_symlink():
         shutil.rmtree(path, ignore_errors=True)
     else:
@@ -170,7 +170,7 @@ def _sha256(content: bytes) -> str:
 
 
 def _sync(path: Path) -> None:
-    """Onto the disk, so that the rename does not come before the bytes."""
+    """Writes a file or folder to the disk, so that a rename does not come before its content."""
     handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)

@@ -8,7 +8,7 @@ from PIL import Image
 
 from gan.data import load
 from gan.errors import UserError
-from trainers.workdir.data import check_data, class_names, data_then, record_data
+from trainers.workdir.data import check_data, class_names, data_before, record_data
 
 
 @pytest.fixture
@@ -40,10 +40,10 @@ def test_what_was_recorded_stays_until_the_run_begins_anew(photos, tmp_path):
     run = tmp_path / "run"
     (photos / "1.png").unlink()
     record_data(run, load(f"folder:{photos}"), anew=False)
-    assert data_then(run) == " When the run began it held 3 examples of shape 8x8x1."
+    assert data_before(run) == " When the run began it held 3 examples of shape 8x8x1."
     record_data(run, load(f"folder:{photos}"), anew=True)
-    assert data_then(run) == " When the run began it held 2 examples of shape 8x8x1."
-    assert (data_then(tmp_path), class_names(tmp_path)) == ("", ())
+    assert data_before(run) == " When the run began it held 2 examples of shape 8x8x1."
+    assert (data_before(tmp_path), class_names(tmp_path)) == ("", ())
 
 
 @pytest.mark.parametrize("content", ["", "[]", '{"spec": 1}', "\x00", "[" * 100_000])

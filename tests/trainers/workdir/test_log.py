@@ -4,7 +4,7 @@ import json
 import math
 
 from gan.metrics.keys import Key
-from trainers.workdir.log import LogEvent, append_line, cut_log, read_log
+from trainers.workdir.log import LogEvent, append_line, read_log, truncate_log
 
 HOSTILE = [
     b'{"step": 17, "ima',  # half-written
@@ -59,7 +59,7 @@ def test_a_last_line_without_its_end(tmp_path):
     path.write_bytes(path.read_bytes()[:-1])
     log = read_log(path)
     assert (log.events, log.notes(path)) == (events(event(1), event(2)), [])
-    assert cut_log(path, 2) == events(event(1), event(2))
+    assert truncate_log(path, 2) == events(event(1), event(2))
     assert path.read_bytes().endswith(b"\n")
     assert read_log(tmp_path / "none.jsonl").events == []
 
@@ -67,13 +67,13 @@ def test_a_last_line_without_its_end(tmp_path):
 def test_a_cut_keeps_good_lines_behind_damage_and_the_damage_beside(tmp_path, caplog):
     path = tmp_path / "metrics.jsonl"
     write(path, event(1), HOSTILE[2], event(2), event(3))
-    assert cut_log(path, 2) == events(event(1), event(2))
+    assert truncate_log(path, 2) == events(event(1), event(2))
     assert read_log(path).events == events(event(1), event(2))
     assert (tmp_path / "metrics.jsonl.damaged").read_bytes() == HOSTILE[2] + b"\n"
     assert "damaged line 2 is left out, and kept in metrics.jsonl.damaged" in caplog.text
     # What is whole is not written again.
     before = path.stat().st_mtime_ns
-    assert cut_log(path, 2) == events(event(1), event(2))
+    assert truncate_log(path, 2) == events(event(1), event(2))
     assert path.stat().st_mtime_ns == before
 
 
@@ -82,13 +82,13 @@ def test_a_log_without_its_checkpoints_is_kept_aside(tmp_path, caplog):
     for kimg, aside in ((80, "metrics.1.jsonl"), (160, "metrics.2.jsonl")):
         write(path, event(0, fid=9.0), event(kimg * 125))
         content = path.read_bytes()
-        assert cut_log(path, 0) == []
+        assert truncate_log(path, 0) == []
         assert not path.exists()
         assert (tmp_path / aside).read_bytes() == content
         assert f"reaches {kimg} kimg" in caplog.text and aside in caplog.text
     # An evaluation of the untrained generator is no loss: it comes again.
     write(path, event(0, fid=9.0))
-    assert cut_log(path, 0) == []
+    assert truncate_log(path, 0) == []
     assert not (tmp_path / "metrics.3.jsonl").exists()
 
 
@@ -113,5 +113,5 @@ def test_what_is_no_number_of_a_kind_is_left_out_and_the_line_kept(tmp_path):
     write(path, odd, b'{"step":2,"images":16,  "note": [1]}', event(3))
     first = read_log(path).events[0]
     assert (first.values, first.keys, math.isnan(first.seconds)) == ({}, {}, True)
-    cut_log(path, 2)
+    truncate_log(path, 2)
     assert path.read_bytes() == odd + b'\n{"step":2,"images":16,  "note": [1]}\n'
