@@ -1,3 +1,3 @@
-"""What is measured, each a script: `python -m benchmarks.loop`."""
+"""Benchmarks, one script per file: `python -m benchmarks.loop`."""
 
 import scripts  # noqa: F401  # Imports TensorFlow without its start-up chatter.

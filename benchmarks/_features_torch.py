@@ -92,12 +92,12 @@ class Generator(torch_fidelity.GenerativeModelBase):
 
     @property
     def z_type(self) -> str:
-        """See above."""
+        """The distribution of z, which it ignores."""
         return "normal"
 
     @property
     def num_classes(self) -> int:
-        """None."""
+        """No classes."""
         return 0
 
     def forward(self, z: torch.Tensor) -> torch.Tensor:
@@ -150,9 +150,9 @@ def main(weights: str, folder: pathlib.Path, batch_size: int) -> None:
     for name, loop in loops.items():
         loop(WARM_UP)
         began = time.perf_counter(), time.process_time()
-        found = loop(len(images))
+        result = loop(len(images))
         seconds[name] = time.perf_counter() - began[0], time.process_time() - began[1]
-        np.save(folder / f"{name}.npy", found["features"].numpy())
+        np.save(folder / f"{name}.npy", result["features"].numpy())
     print(json.dumps(seconds))
 
 

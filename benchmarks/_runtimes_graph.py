@@ -28,8 +28,8 @@ def save(generator: keras.Model, folder: pathlib.Path) -> None:
     graphs = {"": (nodes, arrays)}
     if any(node["op"] == "transposed" for node in nodes):
         graphs["_conv"] = by_convolution(nodes, arrays)
-    for suffix, (own, weights) in graphs.items():
-        (folder / f"graph{suffix}.json").write_text(json.dumps(own, indent=1))
+    for suffix, (listed, weights) in graphs.items():
+        (folder / f"graph{suffix}.json").write_text(json.dumps(listed, indent=1))
         np.savez(folder / f"weights{suffix}.npz", allow_pickle=False, **weights)
 
 
@@ -95,7 +95,7 @@ def _nodes(layer: Any, before: list[str], after: Any, arrays: Arrays) -> list[No
 
 
 def _activation(function: Any, node: Node) -> list[Node]:
-    """A node of its own for an activation, which takes the output's name over."""
+    """A separate node for an activation, which replaces the value it acts on."""
     name = function.__name__
     if name == "linear":
         return []

@@ -11,7 +11,7 @@ Call = Callable[[np.ndarray], np.ndarray]
 
 
 def models(folder: pathlib.Path, threads: int) -> dict[str, Call]:
-    """By the files' names."""
+    """The files' models, by file name."""
     return {path.stem: _call(path, threads) for path in sorted(folder.glob("*.tflite"))}
 
 

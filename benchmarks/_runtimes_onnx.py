@@ -108,9 +108,9 @@ def models(folder: pathlib.Path, threads: int) -> dict[str, Call]:
     for path in sorted(folder.glob("graph*.json")):
         suffix = path.stem.removeprefix("graph")
         with np.load(folder / f"weights{suffix}.npz") as archive:
-            own = json.loads(path.read_text()), dict(archive)
+            graph = json.loads(path.read_text()), dict(archive)
         files = {n: folder / f"{n}{suffix}.onnx" for n in ("float32", "int8")}
-        onnx.save(to_onnx(own, latent_dim), files["float32"])
+        onnx.save(to_onnx(graph, latent_dim), files["float32"])
         prepared = folder / "prepared.onnx"
         quant_pre_process(files["float32"], prepared)
         quantize_static(

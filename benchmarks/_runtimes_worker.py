@@ -1,4 +1,4 @@
-"""A runtime of benchmarks/runtimes.py, in a process that measures when told to.
+"""A runtime of benchmarks/runtimes.py, in a process that measures on request.
 
 The protocol: FOLDER/z.npy is there before; the images of its z go to FOLDER/SIDE.MODEL.npy; a line
 of JSON says which models there are. Then each line `MODEL CALLS` on stdin is answered by one with

@@ -1,4 +1,4 @@
-"""Features a second of the embedded feature net, and of the same net in torch-fidelity.
+"""Features per second of the embedded feature net, and of the same net in torch-fidelity.
 
     taskset -c 1 .venv/bin/python -m benchmarks.features --torch_python=PATH --rounds=5
 
@@ -14,7 +14,7 @@ dataset     torch-fidelity's loop over a data set of 8-bit images, which are col
 Both sides use one thread, batches of equal size and the same weights, take turns in processes of
 their own and don't count their first 500 images. The features must agree to 1e-4. Ratios are those
 of one round's neighbours, because a machine's speed drifts; look at CPU time where other processes
-share the core. Some 40 s of CPU a round, most of it imports.
+share the core. Some 40 s of CPU per round, most of it imports.
 """
 
 import json
@@ -62,7 +62,7 @@ class FeaturesOptions:
 
 
 def measure(folder: str) -> None:
-    """Ours, in a process of its own: as the other side's script."""
+    """Measures our net, in a separate process as the other side is."""
     tf.config.threading.set_intra_op_parallelism_threads(1)
     tf.config.threading.set_inter_op_parallelism_threads(1)
     net = nets.load("fashion")
@@ -78,9 +78,9 @@ def measure(folder: str) -> None:
 
     loop(WARM_UP)
     began = time.perf_counter(), time.process_time()
-    found = loop(len(images))
+    rows = loop(len(images))
     seconds = {"ours": (time.perf_counter() - began[0], time.process_time() - began[1])}
-    np.save(pathlib.Path(folder, "ours.npy"), found)
+    np.save(pathlib.Path(folder, "ours.npy"), rows)
     print(json.dumps(seconds))
 
 
@@ -92,7 +92,7 @@ def run(command: Sequence[str]) -> Seconds:
     """
     threads = {"OMP_NUM_THREADS": "1", "TF_CPP_MIN_LOG_LEVEL": "2"}
     try:
-        found = subprocess.run(
+        done = subprocess.run(
             command, env=os.environ | threads, capture_output=True, text=True, check=True
         )
     except OSError as error:
@@ -100,7 +100,7 @@ def run(command: Sequence[str]) -> Seconds:
     except subprocess.CalledProcessError as error:
         last = (error.stderr.strip().splitlines() or ["no message"])[-1]
         raise UserError(f"{command[0]} failed: {last}") from None
-    return json.loads(found.stdout.strip().splitlines()[-1])
+    return json.loads(done.stdout.strip().splitlines()[-1])
 
 
 def check(folder: str, names: Sequence[str]) -> float:
@@ -118,7 +118,7 @@ def check(folder: str, names: Sequence[str]) -> float:
 
 
 def main(options: FeaturesOptions) -> int:
-    """Measures in turns, and prints."""
+    """Measures both sides in turns and prints the table."""
     if FLAGS.rounds < 1 or FLAGS.images < WARM_UP:
         raise UserError(f"expected --rounds of at least 1 and --images of at least {WARM_UP}.")
     rounds: list[dict[str, Sequence[float]]] = []
@@ -136,13 +136,13 @@ def main(options: FeaturesOptions) -> int:
         print(f"{'img/s':8}" + "".join(f"{w:>16}" for w in (*names, *ratios, "load average")))
         for i in range(FLAGS.rounds):
             # The other side begins each round, so that a load that rises or falls favours none.
-            found: dict[str, Sequence[float]] = {}
+            seconds: dict[str, Sequence[float]] = {}
             for command in sides if i % 2 == 0 else sides[::-1]:
-                found.update(run(command))
-            rounds.append(found)
+                seconds.update(run(command))
+            rounds.append(seconds)
             difference = check(folder, names)
-            row = [f"{FLAGS.images / found[name][0]:.0f}" for name in names]
-            row += [f"{found[name][0] / found['ours'][0]:.3f}" for name in names[1:]]
+            row = [f"{FLAGS.images / seconds[name][0]:.0f}" for name in names]
+            row += [f"{seconds[name][0] / seconds['ours'][0]:.3f}" for name in names[1:]]
             row += [f"{os.getloadavg()[0]:.2f}"]
             print(f"{i + 1:<8}" + "".join(f"{value:>16}" for value in row), flush=True)
     print(f"\n{'':28}{'min':>10}{'median':>10}{'max':>10}")

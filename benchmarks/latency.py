@@ -14,11 +14,11 @@ from gan.compression.device.runner import latency_ms
 
 _ROUNDS = flags.DEFINE_integer("rounds", 15, "times each file is measured")
 _THREADS = flags.DEFINE_integer("threads", 1, "CPU threads")
-_SECONDS = 0.1  # a measurement
+_SECONDS = 0.1  # per measurement
 
 
 def main(argv: Sequence[str]) -> None:
-    """Measures, prints a row a file."""
+    """Measures and prints one row per file."""
     files = sorted(Path(argv[1]).glob("*.tflite"))
     times: dict[str, list[float]] = {path.stem: [] for path in files}
     for _ in range(_ROUNDS.value):

@@ -143,7 +143,7 @@ class Clock(keras.callbacks.Callback):
 
 
 def trainer_fit(trainer: Trainer, source: Source, workdir: str, null: TextIO, clock: Clock) -> None:
-    """(a)"""
+    """Way (a): `Trainer.fit`."""
     images = trainer.images + (WARM_UP + FLAGS.steps) * trainer.images_per_step
     trainer.fit(
         source,
@@ -156,7 +156,7 @@ def trainer_fit(trainer: Trainer, source: Source, workdir: str, null: TextIO, cl
 
 
 def bare(trainer: Trainer, source: Source, step: Callable[..., Any], clock: Clock) -> None:
-    """(b)"""
+    """Way (b): a bare `tf.function`."""
     iterator = iter(source.pipeline(trainer.batch_size, seed=trainer.seed, start=trainer.images))
     for steps in (WARM_UP, FLAGS.steps):
         for _ in range(steps):
@@ -168,7 +168,7 @@ def bare(trainer: Trainer, source: Source, step: Callable[..., Any], clock: Cloc
 
 
 def model_fit(model: KerasGAN, data: tf.data.Dataset, null: TextIO, clock: Clock) -> None:
-    """(c)"""
+    """Way (c): Keras' `Model.fit`."""
     with contextlib.redirect_stdout(null):
         # Keras warns that it does not shuffle a data set unless told not to.
         steps = WARM_UP + FLAGS.steps
@@ -176,7 +176,7 @@ def model_fit(model: KerasGAN, data: tf.data.Dataset, null: TextIO, clock: Clock
 
 
 def main(_: LoopOptions) -> int:
-    """Measures in turns, and prints."""
+    """Measures the three ways in turns and prints the table."""
     if FLAGS.rounds < 1 or FLAGS.steps < 1:
         raise UserError("--rounds and --steps: expected at least 1.")
     run = experiment.build(VALUES)

@@ -14,9 +14,11 @@ from pathlib import Path
 import numpy as np
 from absl import app, flags
 
-_ROWS = flags.DEFINE_integer("rows", 50_000, "Feature vectors of each set.", lower_bound=1000)
-_DIM = flags.DEFINE_integer("dim", 2048, "Features of each.", lower_bound=2)
-_METRICS = flags.DEFINE_list("metrics", ["fid", "kid", "is", "neighbours", "pr", "dc"], "Which.")
+_ROWS = flags.DEFINE_integer("rows", 50_000, "Feature vectors per set.", lower_bound=1000)
+_DIM = flags.DEFINE_integer("dim", 2048, "Features per vector.", lower_bound=2)
+_METRICS = flags.DEFINE_list(
+    "metrics", ["fid", "kid", "is", "neighbours", "pr", "dc"], "Metrics to measure."
+)
 
 
 def resident_bytes() -> int:
@@ -25,7 +27,7 @@ def resident_bytes() -> int:
 
 
 def measure(name: str, rows: int, dim: int) -> tuple[float, int, int, dict[str, float]]:
-    """Seconds, bytes of the features, bytes that the peak lies above them, and the numbers."""
+    """Seconds, bytes of the features, bytes of the peak above these, and the metric's values."""
     from gan.metrics import scores
     from gan.metrics.features import Features
 
@@ -43,7 +45,7 @@ def measure(name: str, rows: int, dim: int) -> tuple[float, int, int, dict[str, 
 
     reference, samples = features(1), features(2)
     start = time.perf_counter()
-    found = scores.find(name)(reference, samples)
+    values = scores.find(name)(reference, samples)
     seconds = time.perf_counter() - start
     held = sum(
         array.nbytes
@@ -52,7 +54,7 @@ def measure(name: str, rows: int, dim: int) -> tuple[float, int, int, dict[str, 
         if array is not None
     )
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-    return seconds, held, peak - base - held, found
+    return seconds, held, peak - base - held, values
 
 
 def main(argv: list[str]) -> None:
@@ -61,8 +63,8 @@ def main(argv: list[str]) -> None:
     print(f"{_ROWS.value:,} x {_DIM.value:,} features, float32, of each set", flush=True)
     for name in _METRICS.value:
         with multiprocessing.get_context("spawn").Pool(1) as pool:
-            seconds, held, above, found = pool.apply(measure, (name, _ROWS.value, _DIM.value))
-        numbers = ", ".join(f"{key} {value:.4g}" for key, value in found.items())
+            seconds, held, above, values = pool.apply(measure, (name, _ROWS.value, _DIM.value))
+        numbers = ", ".join(f"{key} {value:.4g}" for key, value in values.items())
         print(
             f"{name:11}{seconds:8.1f} s  features {held / 2**20:6.0f} MiB  "
             f"peak above them {above / 2**20:6.0f} MiB  ({numbers})",

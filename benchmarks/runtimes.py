@@ -8,7 +8,7 @@ LiteRT is measured. Without --workdir it is a ResNet generator of random weights
 Weights are copied, batch norm is folded into the layers before it wherever it can be, and each
 float32 model's images must be within 1e-4 of Keras' for the same z. int8 is each runtime's own
 post-training quantization, calibrated on the same z: TensorFlow's converter, and ONNX Runtime's
-static QDQ (uint8 activations, int8 weights a channel). PyTorch is float32: eager, eager in
+static QDQ (uint8 activations, int8 weights per channel). PyTorch is float32: eager, eager in
 channels_last, and TorchScript frozen for inference; its int8 moved to torchao, which is not here,
 and torch.compile needs a C++ compiler at run time, which a device lacks. LiteRT's export writes a
 transposed 4x4 convolution as an ordinary one and depth to space; the others' models called `_conv`
@@ -59,12 +59,12 @@ class RuntimesOptions:
 
     Attributes:
         workdir: folder of a trained run; none takes a ResNet of random weights.
-        width: of that ResNet.
+        width: width multiplier of the ResNet of random weights.
         torch_python: interpreter that has torch, onnx and onnxruntime; none measures only LiteRT.
         rounds: times each model is measured.
         calls: generator calls in a measurement.
-        calibration: z that int8 is calibrated on.
-        threads: CPU threads, one table each.
+        calibration: how many z int8 is calibrated on.
+        threads: numbers of CPU threads, one table for each.
     """
 
     workdir: str | os.PathLike[str] | None = None
@@ -128,17 +128,17 @@ class Worker:
 
 @contextmanager
 def workers(folder: str, threads: int) -> Iterator[dict[str, Worker]]:
-    """By "side model", in order; the first is LiteRT's."""
+    """Starts the runtimes; yields them by "side model", LiteRT's first."""
     sides = [("litert", sys.executable)]
     if FLAGS.torch_python:
         sides += [("onnx", FLAGS.torch_python), ("torch", FLAGS.torch_python)]
     with ExitStack() as stack:
-        found: dict[str, Worker] = {}
+        by_name: dict[str, Worker] = {}
         for side, python in sides:
             worker = Worker(python, side, folder, threads)
             stack.callback(worker.close)
-            found |= {f"{side} {model}": worker for model in worker.models}
-        yield found
+            by_name |= {f"{side} {model}": worker for model in worker.models}
+        yield by_name
 
 
 def load_generator() -> keras.Model:
@@ -165,7 +165,7 @@ def prepare(generator: keras.Model, folder: str) -> np.ndarray:
 
 
 def agreement(name: str, images: np.ndarray, expected: np.ndarray) -> str:
-    """The largest difference of a float32 model; of an int8 one the PSNR.
+    """How near images come to Keras': the largest difference in float32, the PSNR in int8.
 
     Raises:
         UserError: a float32 model is off by 1e-4 or more, so it is another network.
@@ -180,20 +180,20 @@ def agreement(name: str, images: np.ndarray, expected: np.ndarray) -> str:
 
 
 def compare(folder: str, threads: int, expected: np.ndarray) -> None:
-    """Measures all models with so many threads, and prints the table."""
+    """Measures all models with this number of threads and prints the table."""
     load = os.getloadavg()[0]
-    with workers(folder, threads) as found:
+    with workers(folder, threads) as by_name:
         agreements = {
             name: agreement(
                 name, np.load(pathlib.Path(folder, f"{name.replace(' ', '.')}.npy")), expected
             )
-            for name in found
+            for name in by_name
         }
         rounds: list[dict[str, tuple[float, float]]] = []
-        names = list(found)
+        names = list(by_name)
         for i in range(FLAGS.rounds):
             order = names if i % 2 == 0 else names[::-1]
-            rounds.append({n: found[n].measure(n.split()[1], FLAGS.calls) for n in order})
+            rounds.append({n: by_name[n].measure(n.split()[1], FLAGS.calls) for n in order})
     print(f"\n{threads} thread{'s' * (threads > 1)}, load average {load:.2f} before")
     head = ("ms", "from", "to", "CPU ms", "ratio", "from", "to", "CPU ratio", "against Keras")
     print(f"{'':22}" + "".join(f"{word:>10}" for word in head[:-1]) + f"{head[-1]:>16}")

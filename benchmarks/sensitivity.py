@@ -19,7 +19,9 @@ from gan.metrics.evaluation import Evaluator
 _DATASET_DIR = flags.DEFINE_string(
     "dataset_dir", "/usr/share/datasets/fashion-mnist", "Folder of the four IDX files."
 )
-_FEATURE_NET = flags.DEFINE_string("feature_net", "fashion", "As scripts.evaluate takes it.")
+_FEATURE_NET = flags.DEFINE_string(
+    "feature_net", "fashion", "Feature net, as scripts.evaluate takes it."
+)
 
 METRICS = ("fid", "kid", "pr", "dc", "is", "neighbours")
 COUNT = 5000
@@ -61,7 +63,7 @@ def variants(
 
 
 def main(argv: list[str]) -> None:
-    """Judges every variant, prints a row each."""
+    """Judges the variants and prints one row for each."""
     del argv
     source = data.load(f"idx:{_DATASET_DIR.value}")
     train = everything(source)["x"]
@@ -71,11 +73,11 @@ def main(argv: list[str]) -> None:
     for name, make in variants(test["x"], test["label"], train, COUNT).items():
         images = make()
         assert images.shape == (COUNT, *source.spec.shape)
-        found = evaluator.evaluate_images(np.array_split(images, 5))
+        metrics = evaluator.evaluate_images(np.array_split(images, 5))
         if not header:
-            header = [key for key in found if not key.endswith("_std")]
+            header = [key for key in metrics if not key.endswith("_std")]
             print(f"| | {' | '.join(header)} |\n|---|{'---|' * len(header)}")
-        print(f"| {name} | {' | '.join(f'{found[key]:.3g}' for key in header)} |", flush=True)
+        print(f"| {name} | {' | '.join(f'{metrics[key]:.3g}' for key in header)} |", flush=True)
 
 
 if __name__ == "__main__":

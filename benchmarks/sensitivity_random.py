@@ -23,8 +23,8 @@ from gan.images import to_uint8
 from gan.metrics import nets
 from gan.metrics.evaluation import Evaluator
 
-_DATASET = flags.DEFINE_string("dataset", "", "Of RGB images, as scripts.train takes it.")
-_IMAGE_SIZE = flags.DEFINE_integer("image_size", 0, "Size to resize to; 0 keeps it.")
+_DATASET = flags.DEFINE_string("dataset", "", "Data set of RGB images; empty: embedded.")
+_IMAGE_SIZE = flags.DEFINE_integer("image_size", 0, "Side to resize images to; 0: as they are.")
 
 METRICS = ("fid", "pr", "dc")
 
@@ -32,7 +32,7 @@ METRICS = ("fid", "pr", "dc")
 def coloured(grey: np.ndarray) -> np.ndarray:
     """Grey images (N, H, W, 1) as light of a random hue each, (N, H, W, 3); both in [-1, 1]."""
     hue = np.random.default_rng(0).random((len(grey), 1, 1, 1))
-    # HSV's hue at full value and saturation 0.8: a hat function a channel.
+    # HSV's hue at full value and saturation 0.8: one hat function per channel.
     ramp = np.abs((hue * 6 + np.array([0.0, 4.0, 2.0])) % 6 - 3) - 1
     colour = 0.2 + 0.8 * np.clip(ramp, 0, 1)
     return ((grey + 1) * colour - 1).astype(np.float32)
@@ -63,7 +63,7 @@ def patched(images: np.ndarray, share: float) -> np.ndarray:
 
 
 def flat(images: np.ndarray) -> np.ndarray:
-    """Patches of one random colour each."""
+    """Images of one random colour each."""
     colour = np.random.default_rng(0).uniform(-1, 1, (len(images), 1, 1, images.shape[-1]))
     return np.broadcast_to(colour, images.shape).astype(np.float32)
 
@@ -105,7 +105,7 @@ def series(images: np.ndarray, labels: np.ndarray | None) -> dict[str, list[tupl
         ]
 
     pixel = images.shape[1] / 28
-    found: dict[str, list[tuple[str, Callable]]] = {
+    damages: dict[str, list[tuple[str, Callable]]] = {
         "blur, pixels of 28": [(f"{s}", lambda s=s: blurred(images, s * pixel)) for s in (1, 2, 4)],
         "noise": [(f"{s:.0%}", lambda s=s: noisy(images, s)) for s in (0.05, 0.1, 0.2)],
         "colour shift": [(f"{s:.0%}", lambda s=s: shifted(images, s)) for s in (0.1, 0.25, 0.5)],
@@ -117,10 +117,10 @@ def series(images: np.ndarray, labels: np.ndarray | None) -> dict[str, list[tupl
         ],
     }
     if labels is not None:
-        found["one class in place of others"] = [
+        damages["one class in place of others"] = [
             (f"{s:.0%}", lambda s=s: crowded(s)) for s in (0.25, 0.5, 1.0)
         ]
-    return found
+    return damages
 
 
 def halves(images: np.ndarray, name: str) -> tuple[Source, np.ndarray]:
@@ -131,7 +131,7 @@ def halves(images: np.ndarray, name: str) -> tuple[Source, np.ndarray]:
 
 
 def speed(net: str = "random", count: int = 2000) -> float:
-    """64 x 64 images a second of one core's time."""
+    """64 x 64 images per second of one core's time."""
     images = np.random.default_rng(0).uniform(-1, 1, (count, 64, 64, 3)).astype(np.float32)
     loaded = nets.load(net)
     loaded(images[: loaded.batch_size])
@@ -141,7 +141,7 @@ def speed(net: str = "random", count: int = 2000) -> float:
 
 
 def main(argv: list[str]) -> None:
-    """Judges every variant, prints a row each."""
+    """Judges the variants and prints one row for each."""
     del argv
     tf.config.threading.set_intra_op_parallelism_threads(1)
     tf.config.threading.set_inter_op_parallelism_threads(1)
@@ -164,12 +164,12 @@ def main(argv: list[str]) -> None:
         ("flat patches", "", lambda: flat(rest)),
     ]
     for kind, amount, make in rows:
-        found = evaluator.evaluate_images(np.array_split(make(), 5))
+        metrics = evaluator.evaluate_images(np.array_split(make(), 5))
         if not header:
-            header = [key for key in found if not key.endswith("_std")]
+            header = [key for key in metrics if not key.endswith("_std")]
             names = " | ".join(evaluator.label(key) for key in header)
             print(f"| | | {names} |\n|---|---|{'---|' * len(header)}")
-        figures = " | ".join(f"{found[key]:.3g}" for key in header)
+        figures = " | ".join(f"{metrics[key]:.3g}" for key in header)
         print(f"| {kind} | {amount} | {figures} |", flush=True)
     print(f"\n{speed():.0f} images of 64x64 a second on one core.")
 

@@ -1,4 +1,4 @@
-"""Keras layers, one a file.
+"""Keras layers, one per file.
 
 Importing the package registers them all, which is what loading a saved model with safe mode on
 needs: `import layers; keras.saving.load_model("generator.keras")`.

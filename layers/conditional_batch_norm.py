@@ -13,7 +13,7 @@ class ConditionalBatchNorm(keras.layers.Layer):
     y = (1 + c G) (x - mean) / sqrt(variance + epsilon) + c B. With a one-hot c the rows of G and B
     are a gamma and a beta per class, as in Miyato & Koyama, 2018 (arXiv:1802.05637); a longer c is
     BigGAN's. G and B start at 0. At inference the moving statistics are folded into G and B, so
-    that an exported graph holds one multiplication and one addition an image.
+    that an exported graph holds one multiplication and one addition per image.
 
     Called on a pair: x (B, H, W, C) and c (B, conditions).
 

@@ -87,7 +87,7 @@ class KernelLayer(keras.layers.Layer):
             )
         shape = self.kernel_shape(inputs)
         self.fan_in = math.prod(shape) // self.outputs
-        # No autocast: equalizing and sigma are float32's work, whatever the policy.
+        # No autocast: equalizing and sigma are computed in float32, whatever the policy.
         self.kernel = self.add_weight(
             name="kernel",
             shape=shape,

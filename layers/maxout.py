@@ -15,7 +15,7 @@ class Maxout(keras.layers.Layer):
     the time of one over neighbours.
 
     Args:
-        pieces: linear pieces a unit, at least 1.
+        pieces: linear pieces per unit, at least 1.
         **kwargs: Keras' own: name, dtype.
 
     Raises:

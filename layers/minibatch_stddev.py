@@ -13,7 +13,7 @@ class MinibatchStddev(keras.layers.Layer):
     The standard deviation of each feature over the group is averaged over all features, and this
     one number is appended to each sample of the group: (B, ..., C) -> (B, ..., C + 1). A group is
     the largest divisor of the batch that is at most `group_size`; with G groups, sample i is in
-    group i mod G, as in the paper's code. Statistics are float32's work.
+    group i mod G, as in the paper's code. Statistics are computed in float32.
 
     Args:
         group_size: most samples in a group, at least 1.

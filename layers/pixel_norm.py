@@ -10,8 +10,8 @@ import tensorflow as tf
 class PixelNorm(keras.layers.Layer):
     """Scales each feature vector to unit mean square: b = a / sqrt(mean_j(a_j^2) + epsilon).
 
-    Works on the last axis, of images (B, H, W, C) and of latents (B, C); the mean is float32's
-    work, so that squares can't overflow in float16.
+    Works on the last axis, of images (B, H, W, C) and of latents (B, C); the mean is taken
+    in float32, so that squares can't overflow in float16.
 
     Args:
         epsilon: keeps the root away from 0.

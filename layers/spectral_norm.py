@@ -1,7 +1,7 @@
 """Spectral normalisation as Miyato et al. state it (arXiv:1802.05957, algorithm 1).
 
-The layers of this package take it as an option, `spectral_norm=True`: the stored kernel stays the
-optimizer's own, and only what the layer multiplies with is divided by sigma.
+The layers of this package take it as an option, `spectral_norm=True`: the stored kernel is what
+the optimizer updates, and only what the layer multiplies with is divided by sigma.
 """
 
 import keras
@@ -46,7 +46,7 @@ def spectral_sigma(
 def initial_u(weight: tf.Tensor, *, power_iterations: int = 15) -> tf.Tensor:
     """A start for u that is already near the left singular vector.
 
-    From a random u one step a pass falls far short of sigma for the first dozens of updates, and
+    From a random u one step per pass falls far short of sigma for the first dozens of updates, and
     layer by layer the logits are that much too large.
 
     Args:

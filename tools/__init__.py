@@ -1,1 +1,1 @@
-"""What makes the data that is embedded here; run once, its output is in the repository."""
+"""Scripts that made the embedded data; each was run once, its output is in the repository."""

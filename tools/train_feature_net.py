@@ -29,10 +29,10 @@ _DATASET_DIR = flags.DEFINE_string(
 )
 _OUT = flags.DEFINE_string("out", "gan/metrics/nets/weights/fashion.npz", "Weights file to write.")
 _EPOCHS = flags.DEFINE_integer("epochs", 8, "Passes over the training images.", lower_bound=1)
-_BATCH_SIZE = flags.DEFINE_integer("batch_size", 128, "Images a step.", lower_bound=1)
-_LEARNING_RATE = flags.DEFINE_float("learning_rate", 4e-3, "Adam's highest, after the warm-up.")
+_BATCH_SIZE = flags.DEFINE_integer("batch_size", 128, "Images per step.", lower_bound=1)
+_LEARNING_RATE = flags.DEFINE_float("learning_rate", 4e-3, "Adam's highest rate, after warm-up.")
 _AUGMENT = flags.DEFINE_enum(
-    "augment", "flip", ["flip", "shift"], "Mirror images, or move them: digits have a handedness."
+    "augment", "flip", ["flip", "shift"], "Mirror images, or move them (digits)."
 )
 _SEED = flags.DEFINE_integer("seed", 0, "Seed of the weights, the order and the augmentation.")
 
