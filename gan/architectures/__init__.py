@@ -1,4 +1,4 @@
-"""Families of networks, one a file. An architecture is a function of a `Spec` to `Networks`."""
+"""Families of networks, one per file. An architecture is a function: `Spec` -> `Networks`."""
 
 from gan.architectures._common import Networks
 

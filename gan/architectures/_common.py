@@ -72,10 +72,10 @@ def halvings(architecture: str, spec: Spec) -> int:
 def generator(
     spec: Spec, inputs: list[keras.KerasTensor], output: keras.KerasTensor
 ) -> keras.Model:
-    """The network that draws one of the data's examples from z, and its label if that is asked for.
+    """A generator that draws examples of the data from z and, if `inputs` holds it, the label.
 
     Args:
-        spec: of the data.
+        spec: the data.
         inputs: z (B, latent_dim), and perhaps `label_input`.
         output: (B, *spec.shape).
     """
@@ -86,7 +86,7 @@ def generator(
 
 
 def translator(spec: Spec, x: keras.KerasTensor, output: keras.KerasTensor) -> keras.Model:
-    """The network that translates images of the data's first domain into its last."""
+    """A generator that translates images of the data's first domain into its last."""
     model = keras.Model(x, output, name="generator")
     source = Image(spec.shape, spec.domains[0])
     return declare(model, Interface((source,), made(spec.shape, spec)))

@@ -32,11 +32,12 @@ def dcgan(
         width: multiplies the number of channels of every hidden layer.
         latent_dim: dimensions of z.
         conditional: whether the networks also see the label.
-        conditioning: how the discriminator sees it: "concat" (a learned map of the class as one
-            more channel of the image) or "projection" (Miyato & Koyama, 2018, arXiv:1802.05637).
+        conditioning: how a conditional discriminator sees the label: "concat" (a learned map of
+            the class as one more channel of the image) or "projection" (Miyato & Koyama, 2018,
+            arXiv:1802.05637).
         pack: samples the discriminator judges at once (PacGAN), concatenated on the channels.
         spectral_norm: whether the discriminator's layers are spectrally normalised (SNGAN).
-        discriminator_norm: "none", or "batch" for DCGAN's own batch norm, on all layers but the
+        discriminator_norm: "none", or "batch" for DCGAN's batch norm, on all layers but the
             first and the last; gradient penalties assume "none".
         minibatch_stddev: whether the discriminator sees how much a batch's samples differ.
 

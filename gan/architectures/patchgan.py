@@ -26,7 +26,7 @@ def patchgan(
     Args:
         spec: the data; images of 1 to 4 channels.
         width: multiplies the number of channels of every hidden layer.
-        discriminator_layers: layers of stride 2; None for 2 below 96 pixels and 3 from there on.
+        discriminator_layers: layers of stride 2; None is 2 below 96 pixels, 3 from there on.
         spectral_norm: whether to normalise spectrally, in place of instance norm.
         extra_channels: channels of an image to condition on (pix2pix), concatenated to x.
         name: the model's name.

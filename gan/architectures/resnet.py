@@ -36,7 +36,7 @@ def resnet(
         pack: samples the discriminator judges at once (PacGAN), concatenated on the channels.
         spectral_norm: whether the discriminator's layers are spectrally normalised.
         attention_resolution: side of the features that self-attention looks over, in both networks
-            (Zhang et al., 2019, arXiv:1805.08318); None for none of it.
+            (Zhang et al., 2019, arXiv:1805.08318); None for no attention.
 
     Returns:
         Generator z -> (B, H, W, C) in [-1, 1]; discriminator (B, H, W, C * pack) -> (B, 1) logits.
