@@ -108,14 +108,14 @@ class _Graph:
         return math.prod(self.shape(index))
 
     def stored(self, indices: Iterable[int]) -> set[int]:
-        """The constants that tensors are, or are restored from, without those computed."""
-        found = set()
+        """The constants among these tensors, or behind them; computed tensors are left out."""
+        constants = set()
         for index in indices:
             while index in self._writers and self._writers[index].name in _RESTORING:
                 index = self._writers[index].inputs[0]
             if index >= 0 and flatbuffer.is_constant(self._model, self._tensors[index]):
-                found.add(index)
-        return found
+                constants.add(index)
+        return constants
 
     def is_weight(self, index: int) -> bool:
         """Floats and what was quantized; integers without a scale are shapes, axes and such."""
@@ -125,7 +125,7 @@ class _Graph:
         return tensor.type in _FLOATS or (scales is not None and len(scales) > 0)
 
     def value(self, index: int) -> np.ndarray:
-        """A constant, its zero point taken off: 0 where the real number is."""
+        """A constant less its zero point, so that 0 stands for the real number 0."""
         tensor = self._tensors[index]
         value = flatbuffer.constant(self._model, tensor)
         zero_points = None if tensor.quantization is None else tensor.quantization.zeroPoint

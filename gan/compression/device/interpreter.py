@@ -18,7 +18,7 @@ class Op:
     """A node of the loaded graph: its name and the tensors it reads and writes.
 
     Attributes:
-        name: as LiteRT calls it, CONV_2D or DELEGATE for two.
+        name: as LiteRT calls it, such as CONV_2D or DELEGATE.
         inputs: numbers of tensors; -1 for one that is left out.
         outputs: numbers of tensors.
     """
@@ -72,9 +72,9 @@ def open_interpreter(
 
 
 def ops(interpreter: Interpreter) -> list[Op]:
-    """The loaded graph's ops: the file's own in its order, then one DELEGATE for each group taken.
+    """The loaded graph's ops: the file's in its order, then one DELEGATE per delegated group.
 
-    The ops that a delegate took stay in the list.
+    The ops that a delegate runs stay in the list.
     """
     return [
         Op(op["op_name"], tuple(map(int, op["inputs"])), tuple(map(int, op["outputs"])))

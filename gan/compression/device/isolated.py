@@ -59,7 +59,7 @@ def peak_mb(path: str | os.PathLike[str]) -> float:
         FileNotFoundError: there is no such file.
         UserError: LiteRT cannot load it, or the process failed.
     """
-    open_interpreter(path, accelerated=False)  # its mistakes are told best from here
+    open_interpreter(path, accelerated=False)  # reports a bad file better than a child process can
     done = _child("peak", path)
     if done.returncode:
         raise UserError(

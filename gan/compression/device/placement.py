@@ -17,7 +17,7 @@ from gan.errors import UserError
 class Placement:
     """Which ops of a loaded file XNNPACK runs, and which fall back to LiteRT's reference kernels.
 
-    After loading, LiteRT lists the file's own ops followed by one DELEGATE op for each group that
+    After loading, LiteRT lists the file's ops followed by one DELEGATE op for each group that
     XNNPACK took over. A delegate replaces the ops between its outputs and its inputs.
 
     Attributes:
@@ -30,20 +30,20 @@ class Placement:
         inputs = interpreter.get_input_details()
         self._inputs = {int(d["index"]) for d in inputs}
         self._labels = {int(d["index"]) for d in inputs if d["dtype"] is np.int32}
-        own = [op for op in loaded if op.name != "DELEGATE"]
+        plain = [op for op in loaded if op.name != "DELEGATE"]
         self.delegates = [op for op in loaded if op.name == "DELEGATE"]
-        writer = {t: i for i, op in enumerate(own) for t in op.outputs}
-        taken: set[int] = set()
+        writer = {t: i for i, op in enumerate(plain) for t in op.outputs}
+        delegated: set[int] = set()
         for delegate in self.delegates:
             front = list(delegate.outputs)
             while front:
                 tensor = front.pop()
                 i = writer.get(tensor)
-                if i is None or i in taken or tensor in delegate.inputs:
+                if i is None or i in delegated or tensor in delegate.inputs:
                     continue
-                taken.add(i)
-                front.extend(own[i].inputs)
-        self.outside = [op for i, op in enumerate(own) if i not in taken]
+                delegated.add(i)
+                front.extend(plain[i].inputs)
+        self.outside = [op for i, op in enumerate(plain) if i not in delegated]
 
     @cached_property
     def lookup(self) -> list[Op]:
@@ -51,13 +51,13 @@ class Placement:
         beyond = self._inputs - self._labels
         for delegate in self.delegates:
             beyond.update(delegate.outputs)
-        found = []
+        lookups = []
         for op in self.outside:
             if self._labels and not beyond.intersection(op.inputs):
-                found.append(op)
+                lookups.append(op)
             else:
                 beyond.update(op.outputs)
-        return found
+        return lookups
 
     @cached_property
     def partitions(self) -> int:
@@ -87,7 +87,7 @@ def partitions(path: str | os.PathLike[str]) -> int:
 
 
 def require_one_partition(path: str | os.PathLike[str]) -> int:
-    """As `partitions`, but anything other than one accelerated partition is an error.
+    """Checks that a file runs as one accelerated partition; returns 1.
 
     Raises:
         UserError: names the ops that leave XNNPACK and the layers that make them.
@@ -112,22 +112,22 @@ def require_one_partition(path: str | os.PathLike[str]) -> int:
 
 
 def layer_names(interpreter: Interpreter, made: Iterable[Op]) -> list[str]:
-    """The Keras layers that made these ops, as far as the file tells, in the ops' order.
+    """The Keras layers that made these ops, in the ops' order, where tensors' names say so.
 
     The converter keeps a tensor's scope, model/layer/op. Export ends a layer's with a dot, behind
-    which TensorFlow may count: `generator_1/enlarge._1/Tile`. Without one the number is taken off.
+    which TensorFlow may count: `generator_1/enlarge._1/Tile`. Without a dot the number is removed.
     """
     names = {t["index"]: t["name"] for t in interpreter.get_tensor_details()}
-    found: dict[str, None] = {}
+    unique: dict[str, None] = {}
     for op in made:
         # Where the graph ends, the output is called after the signature: what it reads must do.
         for tensor in (*op.outputs, *op.inputs):
             parts = names.get(tensor, "").split(";")
             layers = [layer for part in parts if (layer := _layer(part))]
             if layers:
-                found.update(dict.fromkeys(layers))
+                unique.update(dict.fromkeys(layers))
                 break
-    return list(found)
+    return list(unique)
 
 
 def _layer(scope: str) -> str:

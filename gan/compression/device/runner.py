@@ -19,12 +19,12 @@ OUTPUT = "image"
 
 
 class LiteRTSampler(Sampler):
-    """An exported generator or translator, as every `Sampler`.
+    """A `Sampler` that runs an exported generator or translator.
 
     Attributes:
         path: the file.
-        interface: as the file's metadata say; of a file without, as its inputs' names do.
-        batch_size: the file's own static batch.
+        interface: from the file's metadata or, without any, from its inputs' names.
+        batch_size: the file's static batch size.
     """
 
     def __init__(self, path: str | os.PathLike[str], num_threads: int = 1) -> None:
@@ -75,7 +75,7 @@ class LiteRTSampler(Sampler):
 
         Raises:
             UserError: it computes in 8 bits. A `dynamic` file does, too: it rounds what goes into a
-                kernel, by a range of its own in each call.
+                kernel, by a range found anew in each call.
         """
         tensors = self._interpreter.get_tensor_details()
         if any(tensor["dtype"] is np.int8 for tensor in tensors):
@@ -87,27 +87,27 @@ class LiteRTSampler(Sampler):
 
 
 def _interface(path: Path, inputs: dict[str, Any], output: tuple[int, ...]) -> Interface:
-    """What a file says it takes and makes, which must be what it does.
+    """The interface that a file declares, checked against its inputs and output.
 
     Raises:
-        UserError: it is not, or the record is damaged.
+        UserError: they differ, or the record is damaged.
     """
     again = "export it again with scripts.compress."
     try:
         record = flatbuffer.metadata(path.read_bytes())
         if not record:
             return from_shapes(inputs, output, None, f"{os.fspath(path)!r}")
-        found = Interface.from_record(record)
+        interface = Interface.from_record(record)
     except ValueError as error:
         raise UserError(
             f"{os.fspath(path)!r}: its metadata is damaged ({error}); {again}"
         ) from None
-    said = {i.name: tuple(i.shape) for i in found.inputs}
-    if said != {n: s for n, (s, _) in inputs.items()} or tuple(found.output.shape) != output:
+    said = {i.name: tuple(i.shape) for i in interface.inputs}
+    if said != {n: s for n, (s, _) in inputs.items()} or tuple(interface.output.shape) != output:
         raise UserError(
             f"{os.fspath(path)!r}: its metadata tell of other inputs than it has; {again}"
         )
-    return found
+    return interface
 
 
 def latency_ms(
@@ -121,7 +121,7 @@ def latency_ms(
     """Median milliseconds of one call on the file's static batch.
 
     The clock costs below a microsecond, and the median is of up to a thousand calls, so that
-    models of some microseconds are told apart too.
+    models of some microseconds can be compared too.
 
     Args:
         path: a `.tflite` generator.

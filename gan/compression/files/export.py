@@ -51,8 +51,8 @@ def save_savedmodel(
 
     Args:
         generator: inputs z, and label when conditional, or x; float32.
-        directory: where to.
-        batch_size: samples a call, fixed for ever.
+        directory: the folder to write.
+        batch_size: samples per call; the file takes no other number.
     """
     specs = [_input_spec(x, batch_size) for x in generator.inputs]
 
@@ -86,21 +86,21 @@ def to_tflite(
     Args:
         generator: with an interface (`gan.interface`), in any precision.
         precision: one of `PRECISIONS`. float16: float16 weights, float32 arithmetic. dynamic: int8
-            weights, and activations made int8 as they come, each call by its own range. int8: int8
+            weights, and activations made int8 as they come, by each call's range. int8: int8
             weights (a scale for each output channel of a convolution, one for a Dense layer) and
             activations.
         data: what sets the ranges of int8 activations; None draws z (and labels).
-        batch_size: samples a call, static.
+        batch_size: samples per call, static.
         calibration: batches of z, if `data` is None.
-        seed: of those z; not evaluation's.
+        seed: of the calibration's z; evaluation uses another.
         keep_float: names of layers that stay float32 in an int8 file.
-        quantizer: "converter", TensorFlow's own, or "litert", the package litert-quantizer; both
+        quantizer: "converter", TensorFlow's, or "litert", the package litert-quantizer; both
             for int8 only.
         about: where the generator comes from, ready for JSON, for the file's metadata.
 
     Raises:
-        UserError: an option that is not known or fits no other; inputs of no meaning; a side of
-            unknown length; a non-finite output; an op that LiteRT lacks.
+        UserError: an unknown option, or options that exclude each other; an input of unknown
+            meaning; a side of unknown length; a non-finite output; an op that LiteRT lacks.
     """
     _check_options(precision, keep_float, quantizer)
     generator = as_float32(generator)
@@ -139,8 +139,8 @@ def check_growth(name: str, content: bytes, float32_content: bytes) -> None:
 
     Args:
         name: of the variant.
-        content: its file.
-        float32_content: that of the same network in float32.
+        content: of its file.
+        float32_content: of the same network's float32 file.
     """
     if len(content) >= len(float32_content):
         raise UserError(
@@ -151,14 +151,14 @@ def check_growth(name: str, content: bytes, float32_content: bytes) -> None:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Holds back what SavedModel and converter tell about their own progress."""
+    """Silences the progress messages of SavedModel and the converter."""
     logger, verbosity = tf.get_logger(), logging.get_verbosity()
     level = logger.level
     logger.setLevel("WARNING")
     logging.set_verbosity(min(verbosity, logging.WARNING))
     try:
         with warnings.catch_warnings():
-            # The converter's own calibration warns that its interpreter will move to LiteRT.
+            # The converter's calibration warns that its interpreter will move to LiteRT.
             warnings.simplefilter("ignore")
             yield
     finally:

@@ -55,7 +55,7 @@ def read(content: bytes) -> schema.ModelT:
 
 
 def write(model: schema.ModelT) -> bytes:
-    """What `read` read, as a content again, without tensors that nothing uses any more."""
+    """A file's content from what `read` returned, without tensors that nothing uses any more."""
     graph = model.subgraphs[0]
     ends = [int(t) for t in (*graph.inputs, *graph.outputs)]
     used = {int(t) for op in graph.operators for t in (*op.inputs, *op.outputs)} | {*ends}
@@ -77,12 +77,12 @@ def write(model: schema.ModelT) -> bytes:
 
 
 def pack(model: schema.ModelT) -> bytes:
-    """What `read` read, as a content again, just as it is."""
+    """A file's content from what `read` returned, unchanged."""
     return bytes(flatbuffer_utils.convert_object_to_bytearray(model))
 
 
 def metadata(content: bytes) -> dict[str, Any]:
-    """What `add_metadata` left in a file; empty if it never was there.
+    """The values that `add_metadata` stored in a file; empty if there are none.
 
     Raises:
         ValueError: it is damaged.
@@ -99,7 +99,7 @@ def metadata(content: bytes) -> dict[str, Any]:
 
 
 def add_metadata(model: schema.ModelT, values: Mapping[str, Any]) -> None:
-    """Leaves values in a file, as JSON, in place of those that are there."""
+    """Stores values in a file as JSON, replacing any that are there."""
     ours = (METADATA, METADATA.encode())  # as it was set, and as it is read
     others = [entry for entry in model.metadata or [] if entry.name not in ours]
     entry = schema.MetadataT()
@@ -116,14 +116,14 @@ def with_metadata(content: bytes, values: Mapping[str, Any]) -> bytes:
 
 
 def op_name(model: schema.ModelT, op: schema.OperatorT) -> str:
-    """What LiteRT calls an op, CONV_2D for one."""
+    """What LiteRT calls an op, such as CONV_2D."""
     return _OP_NAMES[code(model, op)]
 
 
 def code(model: schema.ModelT, op: schema.OperatorT) -> int:
     """Which of `schema.BuiltinOperator` an op is."""
-    found = model.operatorCodes[op.opcodeIndex]
-    return int(max(found.builtinCode, found.deprecatedBuiltinCode))  # old files: 7 bits
+    operator = model.operatorCodes[op.opcodeIndex]
+    return int(max(operator.builtinCode, operator.deprecatedBuiltinCode))  # old files: 7 bits
 
 
 def is_constant(model: schema.ModelT, tensor: schema.TensorT) -> bool:
@@ -133,10 +133,10 @@ def is_constant(model: schema.ModelT, tensor: schema.TensorT) -> bool:
 
 
 def constant(model: schema.ModelT, tensor: schema.TensorT) -> np.ndarray:
-    """What a constant tensor holds, in its own shape.
+    """The values of a constant tensor, in its shape.
 
     Raises:
-        UserError: of a type that generators have no weights of.
+        UserError: a type that no generator's weights have.
     """
     if tensor.type not in _DTYPES:
         kind = flatbuffer_utils.type_to_name(tensor.type)
@@ -152,7 +152,7 @@ def shape(tensor: schema.TensorT) -> tuple[int, ...]:
 
 
 def add_buffer(model: schema.ModelT, value: np.ndarray) -> int:
-    """Stores an array; the number of its buffer."""
+    """Stores an array; returns the number of its buffer."""
     buffer = schema.BufferT()
     buffer.data = np.frombuffer(value.tobytes(), np.uint8)
     model.buffers.append(buffer)
@@ -160,7 +160,7 @@ def add_buffer(model: schema.ModelT, value: np.ndarray) -> int:
 
 
 def add_tensor(model: schema.ModelT, like: schema.TensorT, name: str, shape: list[int]) -> int:
-    """A tensor of another tensor's type and scales, without a value."""
+    """Adds a tensor of another's type and scales, without a value; returns its number."""
     tensor = copy.copy(like)
     tensor.name, tensor.shape, tensor.shapeSignature = name.encode(), shape, None
     tensor.buffer = 0
@@ -169,7 +169,7 @@ def add_tensor(model: schema.ModelT, like: schema.TensorT, name: str, shape: lis
 
 
 def add_constant(model: schema.ModelT, value: np.ndarray) -> int:
-    """An int32 constant called by its value, which may be there already."""
+    """The number of an int32 constant, named by its value; added unless it is there."""
     name = "_".join(map(str, ("constant", *value.shape, *value.flat))).encode()
     tensors = model.subgraphs[0].tensors
     for i, tensor in enumerate(tensors):
@@ -183,7 +183,7 @@ def add_constant(model: schema.ModelT, value: np.ndarray) -> int:
 
 
 def opcode(model: schema.ModelT, code: int, version: int) -> int:
-    """The number an op of this kind is called by, at least of this version."""
+    """The number of an op's code in the file, at least of this version; added if missing."""
     for i, known in enumerate(model.operatorCodes):
         if known.builtinCode == code and known.version >= version:
             return i

@@ -26,8 +26,8 @@ def ops(content: bytes) -> list[tuple[str, str]]:
 
 def keras_layers(tensor_name: str) -> list[str]:
     """The Keras layers whose work a tensor of an exported file holds, the last first."""
-    found = (_SCOPE.search(part) for part in tensor_name.split(";"))
-    return list(dict.fromkeys(match.group(1) for match in found if match))
+    matches = (_SCOPE.search(part) for part in tensor_name.split(";"))
+    return list(dict.fromkeys(match.group(1) for match in matches if match))
 
 
 def keras_layer(tensor_name: str) -> str:
@@ -44,14 +44,14 @@ def tensors_of(content: bytes, layers: Sequence[str]) -> list[str]:
     """The names of the tensors that ops of these Keras layers write, and reshapes of them."""
     model = flatbuffer.read(content)
     tensors = model.subgraphs[0].tensors
-    found: dict[int, str] = {}
+    names: dict[int, str] = {}
     for op in model.subgraphs[0].operators:
-        reshaped = flatbuffer.op_name(model, op) == "RESHAPE" and int(op.inputs[0]) in found
+        reshaped = flatbuffer.op_name(model, op) == "RESHAPE" and int(op.inputs[0]) in names
         for t in map(int, op.outputs):
             name = tensors[t].name.decode()
             if reshaped or set(keras_layers(name)) & set(layers):
-                found[t] = name
-    return list(found.values())
+                names[t] = name
+    return list(names.values())
 
 
 def name_output(content: bytes, layer: str) -> bytes:

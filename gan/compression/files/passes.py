@@ -46,7 +46,7 @@ def narrow_tanh(content: bytes) -> bytes:
 
 
 def _moved(model: schema.ModelT, graph: schema.SubGraphT, tensor: int) -> list[int]:
-    """A tensor and those before it that hold the same values elsewhere: they share a scale.
+    """A tensor and those before it that hold its values in other places: they share a scale.
 
     A tanh that stays float32 reads what was dequantized: then they are those before that.
     """
@@ -78,7 +78,7 @@ def label_first(content: bytes) -> bytes:
             beyond |= made
             rest.append(op)
         elif labels & read_here:
-            # Before even the weights are dequantized, or these would be a part of their own.
+            # Before even the weights are dequantized: these would be a separate partition.
             labels |= {t for t in made if graph.tensors[t].type == _INT32}
             integers.append(op)
         else:
@@ -88,7 +88,7 @@ def label_first(content: bytes) -> bytes:
 
 
 def _undo_float16_tables(model: schema.ModelT) -> None:
-    """Makes what is looked up float32: its DEQUANTIZE would be a partition of its own."""
+    """Makes what is looked up float32: its DEQUANTIZE would be a separate partition."""
     graph = model.subgraphs[0]
     gathers = (op for op in graph.operators if flatbuffer.code(model, op) == _OPS.GATHER)
     tables = {int(op.inputs[0]) for op in gathers}
@@ -108,7 +108,7 @@ def widen_addends(content: bytes) -> bytes:
     """
     model = flatbuffer.read(content)
     graph = model.subgraphs[0]
-    # From the end, for an addend's own addends may follow it.
+    # From the end: an addend may itself be a sum, whose addends follow.
     for op in reversed(graph.operators):
         total = graph.tensors[op.outputs[0]]
         if flatbuffer.code(model, op) != _OPS.ADD or total.type != schema.TensorType.INT8:

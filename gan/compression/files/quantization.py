@@ -28,10 +28,10 @@ def convert(
     keep_float: Sequence[str] = (),
     output_layer: str = "",
 ) -> bytes:
-    """Converts with TensorFlow's own quantizer.
+    """Converts with TensorFlow's quantizer.
 
     Args:
-        converter: of the generator, as it was made.
+        converter: of the generator, unchanged since it was made.
         precision: one of `export.PRECISIONS`.
         data: what int8 is calibrated on.
         keep_float: names of Keras layers that stay float32 in an int8 file.
@@ -90,7 +90,7 @@ def require_litert() -> None:
 def litert(content: bytes, data: Representative) -> bytes:
     """Full-integer int8 of a float32 file by the package litert-quantizer.
 
-    Ranges are the least and the greatest value seen; the package's own moving average clips.
+    Ranges are the least and the greatest value seen; the package's moving average would clip.
 
     Args:
         content: the float32 file.

@@ -41,7 +41,7 @@ def lower(content: bytes) -> bytes:
 def _fuse_relu(model: schema.ModelT) -> None:
     """Takes a ReLU into the transposed convolution before it.
 
-    The converter does so only where there is a bias, and XNNPACK runs no int8 ReLU of its own.
+    The converter does so only where there is a bias, and XNNPACK runs no separate int8 ReLU.
     """
     graph = model.subgraphs[0]
     for relu in list(graph.operators):
@@ -197,7 +197,7 @@ def _tiled(model: schema.ModelT, bias: int, times: int) -> int:
 
 
 def _no_bias(model: schema.ModelT, x_index: int, kernel_index: int) -> int:
-    """Zeros: LiteRT's own CONV_2D, which reads every tensor, insists on a bias."""
+    """Zeros: LiteRT's reference CONV_2D, which reads every tensor, insists on a bias."""
     graph = model.subgraphs[0]
     x, kernel = graph.tensors[x_index], graph.tensors[kernel_index]
     int8 = kernel.type == x.type == schema.TensorType.INT8

@@ -11,7 +11,7 @@ from PIL import Image, ImageDraw, ImageFont
 from gan import images, plots
 from gan.metrics import keys
 
-# The colours of precisions, of what is none, and of what is marked.
+# A colour for each precision, one for other variants and one for the marked variant.
 _COLOURS = {
     "float32": plots.BLACK,
     "float16": plots.PURPLE,
@@ -45,7 +45,7 @@ def front(points: Sequence[tuple[float, float]]) -> list[int]:
 
 
 def png(variants: Sequence[Mapping[str, Any]], *, chosen: str = "", feature_net: str = "") -> bytes:
-    """Draws FID against gzip kB and against latency, a numbered point a variant.
+    """Draws FID against gzip kB and against latency, one numbered point per variant.
 
     Args:
         variants: what `report.judge` returned; those without a finite FID are left out. They are
@@ -131,7 +131,7 @@ def _key() -> list[Any]:
 
 
 def _scale(ax: Any, points: Sequence[tuple[float, float]]) -> None:
-    """Costs on a logarithmic axis; FIDs too, where one that fell apart would press the others."""
+    """Costs on a logarithmic axis; FIDs too, where one far off would squeeze the others."""
     if not points:
         ax.text(0.5, 0.5, "no finite FID", transform=ax.transAxes, ha="center", color="0.4")
         return
@@ -152,12 +152,12 @@ def _number(
 ) -> None:
     """Writes each number beside its point, at the first place where it hides nothing."""
     pixels = [tuple(p) for p in ax.transData.transform(points)] if points else []
-    unit = ax.figure.dpi / 72  # pixels a typographic point
-    taken = [(x, y, 5.0 * unit, 5.0 * unit) for x, y in pixels]
+    unit = ax.figure.dpi / 72  # pixels per typographic point
+    occupied = [(x, y, 5.0 * unit, 5.0 * unit) for x, y in pixels]
     for (number, variant), (x, y), point in zip(numbered, pixels, points):
         half = (3.2 * len(str(number)) * unit, 4.5 * unit)
-        dx, dy = place((x, y), half, taken, unit)
-        taken.append((x + dx, y + dy, *half))
+        dx, dy = place((x, y), half, occupied, unit)
+        occupied.append((x + dx, y + dy, *half))
         far = dx**2 + dy**2 > (21 * unit) ** 2
         ax.annotate(
             str(number),
@@ -178,7 +178,7 @@ def _number(
 def place(
     point: tuple[float, float],
     half: tuple[float, float],
-    taken: Sequence[tuple[float, float, float, float]],
+    occupied: Sequence[tuple[float, float, float, float]],
     unit: float = 1.0,
 ) -> tuple[float, float]:
     """Where a label goes: the nearest of places around a point that overlaps nothing.
@@ -186,8 +186,8 @@ def place(
     Args:
         point: (x, y) in pixels.
         half: half the label's width and height.
-        taken: (x, y, half width, half height) of what must stay visible.
-        unit: pixels a typographic point.
+        occupied: (x, y, half width, half height) of what must stay visible.
+        unit: pixels per typographic point.
 
     Returns:
         (dx, dy) from the point to the label's middle; the first place if none is free.
@@ -200,7 +200,7 @@ def place(
     ]
     for dx, dy in places:
         x, y = point[0] + dx, point[1] + dy
-        if all(abs(x - a) >= w + half[0] or abs(y - b) >= h + half[1] for a, b, w, h in taken):
+        if all(abs(x - a) >= w + half[0] or abs(y - b) >= h + half[1] for a, b, w, h in occupied):
             return dx, dy
     return places[0]
 

@@ -27,7 +27,7 @@ class LayerLoss:
         op: the LiteRT op that ends it.
         snr_db: signal to noise of its output against the float32 file, with all that was lost
             before it.
-        lost_db: how much less that is than at its worst input: the layer's own share.
+        lost_db: how much lower that is than at its worst input: the layer's share.
     """
 
     layer: str
@@ -47,7 +47,7 @@ def layer_losses(
 ) -> list[LayerLoss]:
     """Runs the float32 and the int8 file on the same inputs and compares every layer.
 
-    The noise of a channel is set against that channel's own signal: next to one loud channel a
+    The noise of a channel is set against that channel's signal: next to one loud channel a
     quiet one may be lost whole, which their sum would not show.
 
     Args:
@@ -56,10 +56,10 @@ def layer_losses(
         count: how many of its batches are compared.
         keep_float: layers that stay float32 in the int8 file.
         calibration: batches of z, if `data` is None.
-        seed: of those z.
+        seed: of the calibration's z.
 
     Returns:
-        Largest own loss first.
+        Largest `lost_db` first.
 
     Raises:
         UserError: see `export.to_tflite`.
@@ -113,7 +113,7 @@ def table(losses: Sequence[LayerLoss]) -> str:
 
 
 def _seen(file: "_Watched", tensor: int) -> np.ndarray:
-    """What a tensor holds; of what enters a tanh, what tells in its output."""
+    """A tensor's values; what enters a tanh is clipped to the range that changes its output."""
     value = file.value(tensor)
     return np.clip(value, -TANH_RANGE, TANH_RANGE) if tensor in file.into_tanh else value
 
@@ -131,7 +131,7 @@ class _Noise:
         self.noise = self.noise + np.sum((value.reshape(exact.shape) - exact) ** 2, axis=0)
 
     def snr_db(self) -> float:
-        """Of the mean share of noise over the channels that are not silent; at least 0."""
+        """Signal to noise: of the mean share of noise over channels that are not silent; >= 0."""
         signal, noise = np.atleast_1d(self.signal), np.atleast_1d(self.noise)
         shares = np.minimum(noise[signal > 0] / signal[signal > 0], 1.0)
         share = float(np.mean(shares)) if len(shares) else 0.0
@@ -143,7 +143,8 @@ class _Watched:
 
     Attributes:
         layers: Keras layer -> its last op's name, in the file's order.
-        tensors: Keras layer -> the tensor it ends with; input's name -> what enters of it.
+        tensors: Keras layer -> its last tensor; input's name -> the last tensor that only
+            quantizes it.
         into_tanh: the tensors that a tanh reads.
     """
 
@@ -175,21 +176,21 @@ class _Watched:
                 self.into_tanh.update(reads)
 
     def shape(self, name: str) -> tuple[int, ...]:
-        """Of the tensor of a layer or input; () if there is none."""
+        """The shape of a layer's or input's tensor; () if there is none."""
         return tuple(self._details[self.tensors[name]]["shape"]) if name in self.tensors else ()
 
     def before(self, layer: str, known: Container[str]) -> set[str]:
         """The known layers and inputs that a layer reads from."""
-        found: set[str] = set()
+        names: set[str] = set()
         front = [self.tensors[layer]]
         while front:
             tensor = front.pop()
             name = self._made_by.get(tensor, "")
             if name != layer and name in known:
-                found.add(name)
+                names.add(name)
             else:
                 front.extend(self._reads.get(tensor, ()))
-        return found
+        return names
 
     def run(self, row: Mapping[str, np.ndarray]) -> None:
         """One call."""

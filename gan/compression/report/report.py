@@ -21,7 +21,7 @@ from gan.files import write_json, write_whole
 from gan.metrics.evaluation import Evaluator
 from gan.sampling import KerasSampler, Sampler
 
-# What an Evaluator with metrics=METRICS finds, and what of it the report shows.
+# What the Evaluator measures, and which of its numbers the report shows.
 METRICS = ("fid", "kid", "pr")
 _QUALITY = ("fid", "kid", "precision", "recall")
 _PSNR_SAMPLES = 256
@@ -33,7 +33,7 @@ def psnr_db(image: np.ndarray, reference: np.ndarray) -> float:
 
     Args:
         image: float, any shape, in [-1, 1]: the peak-to-peak signal is 2.
-        reference: of the same shape.
+        reference: float, of the shape of `image`.
 
     Returns:
         10 log10(2^2 / MSE); infinity where both are equal.
@@ -97,7 +97,7 @@ def judge(
         "latency_ms": runner.latency_ms(path, 1),
         "latency_2_threads_ms": runner.latency_ms(path, 2),
         "peak_mb": isolated.peak_mb(path),
-        **_found(
+        **_quality(
             evaluator.evaluate(generator)
             if inputs is None
             else evaluator.evaluate_images([generator(inputs)])
@@ -108,7 +108,7 @@ def judge(
 
 def judge_keras(generator: KerasModel, evaluator: Evaluator) -> dict[str, Any]:
     """fid, kid, precision and recall of the Keras model that the files come from."""
-    return _found(evaluator.evaluate(KerasSampler(generator)))
+    return _quality(evaluator.evaluate(KerasSampler(generator)))
 
 
 def write_report(
@@ -133,7 +133,7 @@ def write_report(
         files: variant name -> `.tflite` file, all of the variants'.
         keras: what `judge_keras` returned.
         evaluator: the one that judged.
-        generator: the Keras model the float32 file was made from, for a row of its own among the
+        generator: the Keras model the float32 file was made from, for one more row of
             samples.
         columns: samples of each variant in `comparison.png`.
         chosen: {"name": of a variant, "why": a line}, or None.
@@ -170,8 +170,8 @@ def write_report(
 def read(path: str | os.PathLike[str]) -> dict[str, Any] | None:
     """What a `report.json` holds; None where there is none, or, with a warning, a damaged one."""
     try:
-        found = json.loads(Path(path).read_text())
-        table.render(found)
+        report = json.loads(Path(path).read_text())
+        table.render(report)
     except FileNotFoundError:
         return None
     # What a table makes of a damaged report is no finite list.
@@ -179,13 +179,13 @@ def read(path: str | os.PathLike[str]) -> dict[str, Any] | None:
         reason = f"{type(error).__name__}: {error}".splitlines()[0][:200]
         logging.warning("%s is damaged (%s); it is made anew.", path, reason)
         return None
-    return dict(found)
+    return dict(report)
 
 
 def _same_inputs(
     generator: Sampler, evaluator: Evaluator, count: int, inputs: np.ndarray | None = None
 ) -> np.ndarray:
-    """What any generator makes of the same z, or any translator of the same images."""
+    """Samples of a generator from fixed z, or of a translator from fixed images."""
     if generator.interface.image is None:
         return generator.draw(count, seed=evaluator.seed)
     if inputs is None:
@@ -193,7 +193,7 @@ def _same_inputs(
     return generator(inputs[:count])
 
 
-def _found(metrics: Mapping[str, float]) -> dict[str, float | None]:
+def _quality(metrics: Mapping[str, float]) -> dict[str, float | None]:
     return {name: _finite(metrics[name]) if name in metrics else None for name in _QUALITY}
 
 
@@ -217,7 +217,7 @@ def _samples(
     generator: KerasModel | None,
     count: int,
 ) -> dict[str, np.ndarray]:
-    """What every file makes of the same inputs, and the inputs of translators."""
+    """Samples of every file from the same inputs, and a translator's inputs."""
     rows: dict[str, np.ndarray] = {}
     opened = {name: runner.LiteRTSampler(path) for name, path in files.items()}
     if opened["float32"].interface.image:

@@ -218,11 +218,11 @@ def free_groups(graph: Graph) -> list[np.ndarray]:
     writers: dict[int, set[str]] = {}
     for channel, writer in enumerate(graph.writers):
         writers.setdefault(graph.root(channel), set()).add(writer)
-    found: dict[frozenset[str], list[int]] = {}
+    groups: dict[frozenset[str], list[int]] = {}
     for root, names in writers.items():
         if root not in graph.fixed:
-            found.setdefault(frozenset(names), []).append(root)
-    return [np.asarray(roots) for roots in found.values()]
+            groups.setdefault(frozenset(names), []).append(root)
+    return [np.asarray(roots) for roots in groups.values()]
 
 
 def members(graph: Graph, roots: np.ndarray) -> list[int]:

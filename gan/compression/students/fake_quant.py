@@ -20,7 +20,7 @@ from layers.kernel_layer import KernelLayer
 
 
 class FakeQuantized:
-    """Calls a generator as its int8 file computes; its variables stay its own.
+    """Calls a generator with the rounding of its int8 file; its variables are not touched.
 
     Attributes:
         model: the functional model that is called.
@@ -77,10 +77,10 @@ def round_kernel(kernel: tf.Tensor, axis: int | None) -> tf.Tensor:
 
     Args:
         kernel: float32.
-        axis: of the output channels, each with a scale of its own; None for one scale.
+        axis: of the output channels, for one scale per channel; None for a single scale.
 
     Returns:
-        The same shape; its gradient is the kernel's.
+        The rounded kernel, same shape; gradients pass straight through.
     """
     others = None if axis is None else [a for a in range(kernel.shape.rank) if a != axis]
     scale = tf.reduce_max(tf.abs(kernel), axis=others, keepdims=True) / 127.0
@@ -94,7 +94,7 @@ def round_activation(x: tf.Tensor, low: float, high: float) -> tf.Tensor:
     Args:
         x: float, any shape and dtype.
         low: the range never goes below it.
-        high: nor above it.
+        high: the range never goes above it.
 
     Returns:
         As x; the gradient is 1 inside the range and 0 outside.
@@ -144,5 +144,5 @@ def _is_tanh(layer: Any) -> bool:
 
 
 def _activation(layer: Any) -> str:
-    found = isinstance(layer, keras.layers.Activation)
-    return str(getattr(layer.activation, "__name__", "")) if found else ""
+    is_activation = isinstance(layer, keras.layers.Activation)
+    return str(getattr(layer.activation, "__name__", "")) if is_activation else ""

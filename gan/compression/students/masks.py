@@ -67,14 +67,14 @@ def input_axes(model: keras.Model) -> dict[int, int]:
     """The input channels' axis in each kernel of a Dense, Conv2D or Conv2DTranspose layer.
 
     Args:
-        model: built; layers in layers and nested models are found too.
+        model: built; layers inside layers and nested models count too.
 
     Returns:
         `id` of the kernel's variable -> axis, counted from the front. Kernels of other layers,
         depthwise ones among them, sum over no such axis and are left out.
     """
-    found = (layer for layer in keras_graph.all_layers(model) if has_kernel(layer))
-    return {id(layer.kernel): axes(layer)[0] for layer in found}
+    layers = (layer for layer in keras_graph.all_layers(model) if has_kernel(layer))
+    return {id(layer.kernel): axes(layer)[0] for layer in layers}
 
 
 def allocate(weights: Sequence[Any], sparsity: float) -> list[float]:

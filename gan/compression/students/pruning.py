@@ -1,6 +1,6 @@
 """Magnitude pruning of a Keras 3 model by TensorFlow Model Optimization's schedule and engine.
 
-TFMOT's own wrappers take only tf_keras models, but its schedules know nothing of Keras and its
+TFMOT's wrappers take only tf_keras models, but its schedules know nothing of Keras and its
 engine works on plain tf.Variables, so both drive Keras 3 kernels here. The engine is a private
 module of version 0.8.1: this file is the only one that imports it, and
 tests/gan/compression/students/test_pruning_engine.py holds it to its contract.
@@ -46,15 +46,15 @@ def kernels(model: keras.Model, *, keep_output_dense: bool = False) -> list[kera
     Returns:
         In the order of the model's variables, which clones share.
     """
-    found = [v for v in model.variables if v.name == "kernel" and len(v.shape) >= 2]
-    return found[:-1] if keep_output_dense else found
+    variables = [v for v in model.variables if v.name == "kernel" and len(v.shape) >= 2]
+    return variables[:-1] if keep_output_dense else variables
 
 
 def sparsity(model: keras.Model, *, keep_output_dense: bool = False) -> float:
     """The share of exact zeros among the model's kernels, in [0, 1]."""
-    found = kernels(model, keep_output_dense=keep_output_dense)
-    zeros = sum(int(tf.reduce_sum(tf.cast(tf.equal(v.value, 0), tf.int64))) for v in found)
-    return zeros / max(sum(int(np.prod(v.shape)) for v in found), 1)
+    variables = kernels(model, keep_output_dense=keep_output_dense)
+    zeros = sum(int(tf.reduce_sum(tf.cast(tf.equal(v.value, 0), tf.int64))) for v in variables)
+    return zeros / max(sum(int(np.prod(v.shape)) for v in variables), 1)
 
 
 def strip(model: keras.Model) -> keras.Model:
@@ -93,7 +93,7 @@ def polynomial(
 
 
 def constant(sparsity: float) -> Any:
-    """TFMOT's ConstantSparsity: the same share at every mask update.
+    """TFMOT's ConstantSparsity: one share of zeros at every mask update.
 
     Raises:
         UserError: a sparsity outside [0, 1).
@@ -154,8 +154,8 @@ class Pruner:
             )
         self._copies = [kernels(copy, keep_output_dense=keep_output_dense) for copy in copies]
         shapes = [tuple(v.shape) for v in self.kernels]
-        for copy, found in zip(copies, self._copies):
-            if [tuple(v.shape) for v in found] != shapes:
+        for copy, variables in zip(copies, self._copies):
+            if [tuple(v.shape) for v in variables] != shapes:
                 raise ValueError(f"{copy.name!r} is no copy of {model.name!r}: its kernels differ.")
         value = self.kernels[0].value
         self._strategy = getattr(value, "distribute_strategy", None) or tf.distribute.get_strategy()
@@ -189,9 +189,9 @@ class Pruner:
             from tensorflow_model_optimization.python.core.sparsity.keras import pruning_impl
         return [
             pruning_impl.Pruning(
-                lambda: self._step, [(v.value, mask, threshold)], own, (1, 1), "AVG"
+                lambda: self._step, [(v.value, mask, threshold)], schedule, (1, 1), "AVG"
             )
-            for v, mask, threshold, own in zip(
+            for v, mask, threshold, schedule in zip(
                 self.kernels, self.masks, thresholds, schedules, strict=True
             )
         ]
@@ -213,8 +213,8 @@ class Pruner:
                     if axis is not None:
                         mask.assign(two_of_four(tf.convert_to_tensor(kernel.value), axis))
                         _multiply(kernel, mask)
-            for found in self._copies:
-                for kernel, mask in zip(found, self.masks):
+            for variables in self._copies:
+                for kernel, mask in zip(variables, self.masks):
                     _multiply(kernel, mask)
 
     @property
@@ -234,8 +234,8 @@ class Pruner:
     def strip(self) -> None:
         """Takes the masks off: the zeros are in the kernels, and in those of the copies."""
         with self._strategy.scope():
-            for found in [self.kernels, *self._copies]:
-                for kernel, mask in zip(found, self.masks):
+            for variables in [self.kernels, *self._copies]:
+                for kernel, mask in zip(variables, self.masks):
                     _multiply(kernel, mask)
         for kernel in self.kernels:
             if isinstance(kernel.constraint, PruningMask):

@@ -67,7 +67,7 @@ def candidates(
 ) -> tuple[list[Candidate], Candidate]:
     """The students worth training: at each width the fewest zeros that keep the limits.
 
-    Size and speed do not depend on training, so they are measured on the untrained files. Zeros
+    Size and speed do not depend on training, so they are measured before it. Zeros
     only make files smaller, so that without a limit on size there are none.
 
     Args:
@@ -77,7 +77,7 @@ def candidates(
     Returns:
         Those that fit, the widest first; and the smallest of all that were measured.
     """
-    found: list[Candidate] = []
+    fitting: list[Candidate] = []
     smallest: Candidate | None = None
     for width in WIDTHS:
         # If not even the most zeros do, it takes fewer channels.
@@ -92,29 +92,29 @@ def candidates(
             if not fits and (i == 0 or not in_time):
                 break
             if fits and (i or limits.kb is None):
-                found.append(candidate)
+                fitting.append(candidate)
                 break
     assert smallest is not None
-    return found, smallest
+    return fitting, smallest
 
 
 def explore(
-    found: Sequence[Candidate], limits: Limits, ratio: Callable[[Student], float], trials: int
+    fitting: Sequence[Candidate], limits: Limits, ratio: Callable[[Student], float], trials: int
 ) -> None:
     """Trains students, at most `trials` of them; the trained generator itself is no trial.
 
     Under a limit on time the widest come first. Under one on size, few dense channels compete with
     many sparse ones: it starts in the middle and goes on, narrower first, while FID gets better.
-    With a limit on FID alone widths are halved in, FID being taken to fall as they grow, and the
+    With a limit on FID alone widths are halved in, assuming that FID falls as they grow, and the
     narrowest that keeps it is given zeros until it does not.
 
     Args:
-        found: those that fit by size and speed, the widest first.
-        limits: what for.
+        fitting: those that fit by size and speed, the widest first.
+        limits: to keep.
         ratio: trains and judges one: FID by float32's.
         trials: at most.
     """
-    students = [candidate.student for candidate in found]
+    students = [candidate.student for candidate in fitting]
     left = trials
 
     def affordable(student: Student) -> bool:

@@ -16,7 +16,7 @@ _FLOOR = 0.125
 
 
 @dataclass(frozen=True)
-class Group:
+class ChannelGroup:
     """Channels that are kept or dropped one by one, by the layers that write them.
 
     Attributes:
@@ -39,7 +39,7 @@ def slim(
     Args:
         generator: a functional model.
         width: share of each group's channels that stays, in (0, 1], rounded, at least one.
-        target_macs: or the multiply-accumulates of one image, as the exported file counts them:
+        target_macs: in place of `width`, multiply-accumulates of one image in the exported file:
             the channels that matter least for what they cost go first, wherever they are, though
             no group below an eighth. None goes by width.
 
@@ -57,11 +57,13 @@ def slim(
     return _sliced(generator, graph, kept)
 
 
-def groups(generator: keras.Model) -> list[Group]:
+def groups(generator: keras.Model) -> list[ChannelGroup]:
     """The channels that slimming may drop, in the order of the layers."""
     graph = trace(generator)
     return [
-        Group(tuple(dict.fromkeys(graph.writers[c] for c in members(graph, roots))), len(roots))
+        ChannelGroup(
+            tuple(dict.fromkeys(graph.writers[c] for c in members(graph, roots))), len(roots)
+        )
         for roots in free_groups(graph)
     ]
 

@@ -25,9 +25,9 @@ class Student:
 
     Attributes:
         width: share of the channels it keeps.
-        macs: or the multiply-accumulates it may take; None goes by width.
+        macs: multiply-accumulates it may take, in place of `width`; None goes by width.
         sparsity: share of zeros.
-        two_of_four: or two zeros in every four weights.
+        two_of_four: whether two of every four weights are zero, in place of `sparsity`.
         aware: whether it is trained with int8's rounding.
     """
 
@@ -77,14 +77,14 @@ def parse(
     Args:
         name: see the module.
         width: what `slim` without a number stands for.
-        target_macs: or by how many multiply-accumulates, unless None.
+        target_macs: multiply-accumulates of `slim` without a number, in place of `width`.
         sparsity: what `pruned` without a number stands for.
 
     Raises:
         UserError: a name of another form, or a number out of range.
     """
     *words, precision = name.split("_")
-    found: dict[str, float | int | bool] = {}
+    options: dict[str, float | int | bool] = {}
     for word in words:
         if word == "qat":
             one: dict[str, float | int | bool] = {"aware": True}
@@ -99,12 +99,12 @@ def parse(
             one = {"sparsity": _number(name, word, "pruned", sparsity)}
         else:
             raise UserError(f"--variants={name!r}: {word!r} is not known; expected {_FORM}.")
-        if set(one) & set(found):
+        if set(one) & set(options):
             raise UserError(f"--variants={name!r}: {word!r} comes twice; expected {_FORM}.")
-        found |= one
+        options |= one
     if precision not in PRECISIONS:
         raise UserError(f"--variants={name!r} ends in {precision!r}; expected {_FORM}.")
-    student = Student(**found)  # type: ignore[arg-type]
+    student = Student(**options)  # type: ignore[arg-type]
     if not 0 < student.width <= 1:
         raise UserError(f"--variants={name!r}: slim takes more than 0 and at most 1.")
     if not 0 <= student.sparsity < 1:
