@@ -53,7 +53,7 @@ def load(
         flip: mirror images left to right at random.
         channels: 1, 3 or 4 to convert images to; None keeps them.
         split: part of the data set.
-        **options: the source's own options.
+        **options: the source's options.
 
     Raises:
         UserError: an unknown name, option or split, or data that is not there or is damaged.
@@ -62,30 +62,30 @@ def load(
     transform = Transform(
         image_size=image_size, center_crop=center_crop, channels=channels, flip=flip
     )
-    taken = inspect.signature(function).parameters
-    own = [k for k, p in taken.items() if p.kind is p.KEYWORD_ONLY and k != "transform"]
+    parameters = inspect.signature(function).parameters
+    names = [k for k, p in parameters.items() if p.kind is p.KEYWORD_ONLY and k != "transform"]
     for option in options:
-        if option not in own:
-            raise UserError(registry.unknown(f"{name}: option", option, own))
-    if "split" in taken:
+        if option not in names:
+            raise UserError(registry.unknown(f"{name}: option", option, names))
+    if "split" in parameters:
         options["split"] = split
     elif split != "train":
         raise UserError(f"split={split!r}: {name} has only 'train'.")
     if "memory_mb" in options and options["memory_mb"] < 0:
         raise UserError(f"memory_mb={options['memory_mb']}: give MiB, or 0 to keep nothing.")
-    if "transform" in taken:
+    if "transform" in parameters:
         options["transform"] = transform
     source = origin.call(function, *arguments, **options)
     if not isinstance(source, Source):
         raise UserError(
             f"--dataset={name!r} gives a {type(source).__name__}, not a gan.data.Source."
         )
-    done = "transform" in taken or transform == Transform()
+    done = "transform" in parameters or transform == Transform()
     return source if done else source.transformed(transform)
 
 
 def absolute(name: str) -> str:
-    """A data set's name with its path, if it holds one, made absolute; `~` is the user's own."""
+    """A data set's name with its path, if it holds one, made absolute; `~` is the user's home."""
     return _with_path(name, lambda path: os.path.abspath(os.path.expanduser(path)))
 
 

@@ -1,4 +1,4 @@
-"""The image files of a folder, as far as their names and headers tell."""
+"""Lists the image files of a folder and reads their headers."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def list_files(root: pathlib.Path, skipped: Skipped) -> list[pathlib.Path]:
         root: the folder.
         skipped: takes the folders that cannot be read.
     """
-    found: list[pathlib.Path] = []
+    files: list[pathlib.Path] = []
     seen: dict[tuple[int, int], pathlib.Path] = {}
     folders = [root]
     links: list[pathlib.Path] = []
@@ -51,16 +51,16 @@ def list_files(root: pathlib.Path, skipped: Skipped) -> list[pathlib.Path]:
                     elif entry.is_symlink() and os.path.isdir(path):
                         heapq.heappush(links, path)
                     elif entry.name.lower().endswith(SUFFIXES):
-                        found.append(path)
+                        files.append(path)
         except OSError as error:
             skipped.add_folder(folder, error)
-    return sorted(found)
+    return sorted(files)
 
 
 class Header(NamedTuple):
     """What a file's header says: (height, width) when upright, and the channels it needs.
 
-    Beside it, the file's size in bytes and its time of change in nanoseconds.
+    Also the file's size in bytes and its modification time in nanoseconds.
     """
 
     size: tuple[int, int]
@@ -115,7 +115,7 @@ class Skipped:
             )
 
     def warn(self, total: int) -> None:
-        """Names every one, a line each: whoever mends the data needs all of them."""
+        """Logs one line per file or folder: whoever mends the data needs all of them."""
         for problem in (*self.folders, *self.problems):
             LOG.warning("%s: cannot read %s.", printable(self.name), printable(problem))
         if self.problems:

@@ -1,4 +1,4 @@
-"""The endless order: a permutation an epoch, computed at any position without replaying a thing.
+"""The endless order: one permutation per epoch, computed at any position without replaying.
 
 Everything here maps a vector of positions to a vector of results, so a batch that straddles two
 epochs costs the same as any other.
@@ -62,9 +62,9 @@ def _ranks(positions: tf.Tensor, count: tf.Tensor, seed: int, stream: int) -> tf
     place = positions % count
     every = tf.range(count)
     hashes = _hash((positions - place)[:, None] + every, seed, 2 * stream)
-    own = _hash(positions, seed, 2 * stream)[:, None]
-    tie = (hashes == own) & (every < place[:, None])
-    return tf.reduce_sum(tf.cast((hashes < own) | tie, tf.int64), axis=1)
+    position_hash = _hash(positions, seed, 2 * stream)[:, None]
+    tie = (hashes == position_hash) & (every < place[:, None])
+    return tf.reduce_sum(tf.cast((hashes < position_hash) | tie, tf.int64), axis=1)
 
 
 def coin(positions: tf.Tensor, seed: int, stream: int = 0) -> tf.Tensor:

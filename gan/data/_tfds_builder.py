@@ -1,4 +1,4 @@
-"""tensorflow-datasets' builders: of what is prepared on disk, or else fetched, or else a line."""
+"""Builders of tensorflow-datasets: of data prepared on disk, or downloaded now."""
 
 from __future__ import annotations
 
@@ -96,7 +96,7 @@ def _configs(name: str) -> str:
 def unreachable(urls: Iterable[str]) -> str:
     """What is wrong with the first host that does not answer in time, or an empty string.
 
-    The library itself retries for minutes. One address a host is asked for, all at once, in
+    The library itself retries for minutes. One address per host is asked for, all at once, in
     threads that are left behind: looking up a name cannot be given a time limit.
     """
     import requests

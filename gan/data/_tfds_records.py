@@ -30,8 +30,8 @@ class Records:
         self._files = [str(instruction.filename) for instruction in part.file_instructions]
         places = []
         for number, instruction in enumerate(part.file_instructions):
-            found = _places(self._files[number])[instruction.skip :][: instruction.take]
-            places.append(np.column_stack([np.full(len(found), number), found]))
+            spans = _places(self._files[number])[instruction.skip :][: instruction.take]
+            places.append(np.column_stack([np.full(len(spans), number), spans]))
         self._places = np.concatenate(places)
         if len(self._places) != part.num_examples:
             raise UserError(
@@ -73,11 +73,11 @@ def _places(path: str) -> np.ndarray:
     """Start and length, int64 (N, 2), of the data of each record of a file."""
     if not os.path.getsize(path):
         return np.zeros((0, 2), np.int64)
-    found = []
+    spans = []
     with open(path, "rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as view:
         at = 0
         while at < len(view):
             (length,) = struct.unpack_from("<Q", view, at)
-            found.append((at + 12, length))
+            spans.append((at + 12, length))
             at += 12 + length + 4
-    return np.array(found, np.int64).reshape(-1, 2)
+    return np.array(spans, np.int64).reshape(-1, 2)

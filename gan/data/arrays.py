@@ -26,7 +26,7 @@ class ArraySource(IndexedSource):
 
     Args:
         spec: what they are.
-        arrays: one array a domain of the spec, uint8 images (N, H, W, C) or float32 (N, ...) that
+        arrays: one array per domain of the spec, uint8 images (N, H, W, C) or float32 (N, ...) that
             is used as it is, and "label" (N,) if there are classes.
         flip: whether the endless pipeline mirrors images at random.
         origin: identity of what the examples were made of; the arrays themselves by default.

@@ -1,4 +1,4 @@
-"""Classes are those that have examples: an empty one would leave a conditional generator untrained.
+"""Classes are those that have examples: a conditional generator never learns an empty one.
 
 Sources number them 0, 1, ... by `compact`, and keep the numbers or names that they had as names, by
 which `aligned` gives another split the numbers of the data that was trained on.
@@ -26,8 +26,8 @@ def compact(labels: np.ndarray, names: Sequence[str] = ()) -> tuple[np.ndarray, 
     Returns:
         Labels int32 (N,), and a name for each class.
     """
-    kept, found = np.unique(labels, return_inverse=True)
-    return found.astype(np.int32), tuple(names[i] if names else str(i) for i in kept)
+    kept, numbers = np.unique(labels, return_inverse=True)
+    return numbers.astype(np.int32), tuple(names[i] if names else str(i) for i in kept)
 
 
 def aligned(source: Source, class_names: Sequence[str]) -> Source:
@@ -40,17 +40,17 @@ def aligned(source: Source, class_names: Sequence[str]) -> Source:
     Raises:
         UserError: it has a class that the other data does not have.
     """
-    own = source.spec.class_names
-    if not own or not class_names or own == tuple(class_names):
+    names = source.spec.class_names
+    if not names or not class_names or names == tuple(class_names):
         return source
-    foreign = [name for name in own if name not in class_names]
+    foreign = [name for name in names if name not in class_names]
     if foreign or not isinstance(source, IndexedSource):
         raise UserError(
-            f"{source.spec.name} holds examples of class {foreign[0] if foreign else own[0]!r}, "
+            f"{source.spec.name} holds examples of class {foreign[0] if foreign else names[0]!r}, "
             f"of which there were none in training ({', '.join(map(repr, class_names[:8]))}"
             f"{', ...' if len(class_names) > 8 else ''})."
         )
-    return source.relabelled([class_names.index(name) for name in own], class_names)
+    return source.relabelled([class_names.index(name) for name in names], class_names)
 
 
 def require_examples(source: Source) -> None:
@@ -66,5 +66,5 @@ def require_examples(source: Source) -> None:
             few = ", ".join(map(str, empty[:8])) + (", ..." if len(empty) > 8 else "")
             raise UserError(
                 f"--conditional: {source.spec.name} has no example of {len(empty):,} of its "
-                f"{len(every):,} classes ({few}), which would stay untrained."
+                f"{len(every):,} classes ({few}), which would never be learnt."
             )

@@ -9,7 +9,7 @@ from gan.data.spec import Spec
 
 
 def fashion_mnist_small(*, split: str = "train") -> Source:
-    """6,000 training images of Fashion-MNIST (Xiao, Rasul and Vollgraf 2017), 600 a class, 28x28x1.
+    """Fashion-MNIST (Xiao, Rasul and Vollgraf 2017): 600 training images per class, 28x28x1.
 
     Args:
         split: train; the embedded set has no other, so an evaluation refers to it too.

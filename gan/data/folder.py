@@ -24,7 +24,7 @@ _SPLITS = frozenset({"train", "test", "val", "valid", "validation"})
 # Files tried in a row in place of one that cannot be read. They are spread over the folder, so that
 # all of them fail only where most files do.
 _TRIES = 50
-# Files whose damage is told in training: where a disk goes away, all of them are.
+# Damaged files that are named in training; where a disk goes away, all are damaged.
 _NAMED = 100
 
 
@@ -40,7 +40,7 @@ def folder(
 
     The sub-folders right below are the classes, in alphabetical order, if there are at least two
     and every file lies in one of them; otherwise there are no labels. A folder that holds nothing
-    but `train`, `test`, `val`, ... has these as splits, each with class folders of its own. Links
+    but `train`, `test`, `val`, ... has these as splits, each with class folders inside. Links
     are followed, each folder is read once.
 
     What fits into memory is read at once; a larger set is read as training goes, in the same
@@ -167,7 +167,7 @@ def _classes(
 
 
 class _Reader:
-    """Reads a file by index; in place of one that cannot be read another, always the same."""
+    """Reads files by index; for one that cannot be read, always the same other file stands in."""
 
     def __init__(
         self,

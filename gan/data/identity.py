@@ -1,4 +1,4 @@
-"""What tells one data set from another: kept with a run, so that one resumed sees a change."""
+"""What tells one data set from another: kept with a run, so that a resumed run notices changes."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from gan.errors import printable
 
 # Of more files than this only the fingerprint is recorded, and not each name.
 _MOST_FILES = 100_000
-# What of a spec must stay, beside what a message tells.
+# Fields of a spec that must not change, beside those in `facts`.
 _KIND = ("domains", "paired", "channel_classes")
 # Names that a message holds.
 _FEW = 3
@@ -21,7 +21,7 @@ _FEW = 3
 
 @dataclass(frozen=True)
 class Identity:
-    """A data set's facts and fingerprint; where it lies is none of them, so a copy is the same.
+    """A data set's facts and fingerprint; its path is not part of it, so a copy is equal.
 
     Attributes:
         spec: the facts.
@@ -36,24 +36,24 @@ class Identity:
 
     @classmethod
     def of_files(cls, spec: Spec, files: Mapping[str, int]) -> Identity:
-        """By names and sizes: costs nothing, and times of change would make every copy another."""
+        """An identity by names and sizes: cheap, and equal for copies, unlike change times."""
         digest = hashlib.sha256()
         for name, size in sorted(files.items()):
             digest.update(f"{name}\0{size}\n".encode(errors="surrogateescape"))
         return cls(spec, digest.hexdigest(), files)
 
     def record(self) -> dict[str, Any]:
-        """As JSON."""
+        """The identity as a dict ready for JSON."""
         few = self.files if self.files is not None and len(self.files) <= _MOST_FILES else None
         spec = dataclasses.asdict(self.spec)
         return {"spec": spec, "fingerprint": self.fingerprint, "files": few and dict(few)}
 
     @classmethod
     def from_record(cls, record: Mapping[str, Any]) -> Identity:
-        """What `record` gave.
+        """The identity from what `record` returned.
 
         Raises:
-            ValueError, TypeError, KeyError: it is no such record.
+            ValueError, TypeError, KeyError: the record is not one.
         """
         known = {field.name for field in dataclasses.fields(Spec)}
         spec: dict[str, Any] = {
@@ -92,16 +92,16 @@ class Identity:
             folder, slash, rest = name.partition("/")
             before[f"{renamed.get(folder, folder)}{slash}{rest}"] = size
         after = now.files
-        found = {
+        differences = {
             "gone": sorted(before.keys() - after.keys()),
             "new": sorted(after.keys() - before.keys()),
             "of another size": sorted(n for n in before.keys() & after if before[n] != after[n]),
         }
-        return [f"{what}: {_some(names)}" for what, names in found.items() if names]
+        return [f"{what}: {_some(names)}" for what, names in differences.items() if names]
 
 
 def facts(spec: Spec) -> str:
-    """How much of what."""
+    """Size, shape and classes of a data set, in words."""
     size = f"{spec.size:,} examples of shape {'x'.join(map(str, spec.shape))}"
     return f"{size} in {spec.num_classes:,} classes" if spec.num_classes else size
 

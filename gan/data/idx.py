@@ -91,14 +91,14 @@ def read_split(path: str, split: str) -> tuple[np.ndarray, np.ndarray | None]:
 def _find(folder: pathlib.Path, split: str, what: str) -> pathlib.Path | None:
     """The one file of a split that holds its images or labels; raw before gzipped."""
     pattern = re.compile(rf"(.*[-_.])?({_PREFIXES[split]})[-_]{what}[-_.]idx\d[-_.]ubyte(\.gz)?")
-    found = sorted(file for file in folder.iterdir() if pattern.fullmatch(file.name))
-    plain = {file.name.removesuffix(".gz") for file in found}
+    files = sorted(file for file in folder.iterdir() if pattern.fullmatch(file.name))
+    plain = {file.name.removesuffix(".gz") for file in files}
     if len(plain) > 1:
         raise UserError(
             f"idx:{folder}: which {split} {what}? It holds {', '.join(sorted(plain))}; "
             "give a folder with one data set."
         )
-    return found[0] if found else None
+    return files[0] if files else None
 
 
 def read_file(path: str | pathlib.Path) -> np.ndarray:

@@ -44,7 +44,7 @@ class IndexedSource(Source):
 
     @abc.abstractmethod
     def relabelled(self, numbers: Sequence[int], class_names: Sequence[str]) -> IndexedSource:
-        """The same with class i as `numbers[i]` of other `class_names`, some of them empty."""
+        """This source with class i numbered `numbers[i]` of `class_names`, some of them empty."""
 
     @abc.abstractmethod
     def fetch(self, index: tf.Tensor) -> dict[str, tf.Tensor]:

@@ -14,7 +14,7 @@ from gan.data.source import Source
 from gan.data.spec import Spec
 
 SIZE = 100_000
-# The samples are a data set: the same for every seed of a run.
+# The samples are a data set, so they do not depend on a run's seed.
 _DATA_SEED = 20180101
 
 

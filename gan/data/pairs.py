@@ -23,7 +23,7 @@ def edges2fashion(*, split: str = "train") -> Source:
 
 
 def edges2fashion_unpaired(*, split: str = "train") -> Source:
-    """Edges "a" and images "b", each domain in an order of its own, 28x28x1.
+    """Edges "a" and images "b", each domain in a separate order, 28x28x1.
 
     Args:
         split: train; the embedded set has no other.

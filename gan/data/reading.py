@@ -27,7 +27,7 @@ def open_regular(path: str | os.PathLike[str]) -> io.BufferedReader:
 
 
 def existing_folder(path: str, name: str) -> pathlib.Path:
-    """The folder a data set's name holds; `~` is the user's own.
+    """The folder that a data set's name holds; `~` is the user's home.
 
     Args:
         path: of the folder.

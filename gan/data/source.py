@@ -67,7 +67,7 @@ class Source(abc.ABC):
         return ""
 
     def identity(self) -> Identity:
-        """What tells it from another; a run records it, and refuses to go on with other data.
+        """What tells it from other data; a run records it, and refuses to go on if it differs.
 
         Cheap for large data: of names and sizes, not of pixels. By default the spec alone.
         """

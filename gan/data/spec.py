@@ -20,7 +20,7 @@ class Spec:
         channel_classes: classes of a single channel, where the channels are grey images in their
             own right and num_classes is channel_classes ** channels; else 0.
         feature_net: name or import path of the net that was made for these images (of the last
-            domain), by which evaluations judge them unless told otherwise; "" where none is known.
+            domain); evaluations judge by it unless another is given; "" where none is known.
         licence: of the data, as SPDX names it or in words; "" where it is not known.
     """
 
@@ -50,5 +50,5 @@ class Spec:
         return len(self.domains) > 1
 
     def with_classes(self, names: Sequence[str]) -> "Spec":
-        """The same with classes of these names."""
+        """This spec with classes of these names."""
         return replace(self, num_classes=len(names), class_names=tuple(names))

@@ -18,7 +18,7 @@ from gan.images import to_uint8
 
 # The papers' training images, and as many to refer to as they judge.
 SIZES = {"train": 128_000, "test": 26_000}
-# The triples are a data set: the same for every seed of a run.
+# The triples are a data set, so they do not depend on a run's seed.
 _DATA_SEED = 20170204
 CHANNELS = 3
 
@@ -43,7 +43,7 @@ def stacked(base: str, *, split: str = "train") -> Source:
     if split not in SIZES:
         raise UserError(f"split={split!r}: stacked:{base} has 'train' and 'test'.")
     source = load(base, split=split)
-    if split != "train":  # The same classes, whether each has a test image or not.
+    if split != "train":  # The training data's classes, even those without a test image.
         source = aligned(source, load(base).spec.class_names)
     spec = source.spec
     if not spec.is_image or spec.shape[2] != 1 or not spec.num_classes:

@@ -1,4 +1,4 @@
-"""Data sets of tensorflow-datasets: prepared ones from disk, else downloaded, else a clear line."""
+"""Data sets of tensorflow-datasets: from disk where they are prepared, else downloaded."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def tfds(
     """An image data set of tensorflow-datasets: `mnist`, `cifar10`, `name/config:version`, ...
 
     It is looked for on disk before anything touches the network. What fits into memory is read at
-    once; a larger set is read by record as training goes, in the same kind of order.
+    once; a larger set is read by record as training goes, in an order of the same kind.
 
     Args:
         name: as `tfds.builder` takes it.
@@ -75,9 +75,9 @@ def tfds(
             spec = spec.with_classes(names)
         return ArraySource(spec, arrays, flip=transform.flip, origin=origin)
     records = Records(name, builder, part)
-    found = records.labels(keys.label, len(keys.class_names)) if keys.label else []
-    number = {label: i for i, label in enumerate(found)}
-    spec = spec.with_classes([keys.class_names[label] for label in found])
+    labels = records.labels(keys.label, len(keys.class_names)) if keys.label else []
+    number = {label: i for i, label in enumerate(labels)}
+    spec = spec.with_classes([keys.class_names[label] for label in labels])
 
     def read(index: int) -> tuple[np.ndarray, int]:
         example = builder.info.features.deserialize_example_np(records[index])
@@ -100,12 +100,12 @@ def _split(name: str, builder: Any, split: str) -> Any:
 
 
 def _files(part: Any) -> dict[str, int]:
-    """The files of a split, and which of their records; not all file formats have sizes."""
-    found = {}
+    """Bytes of each file of a split, named with the records used; 0 where it is no one file."""
+    sizes = {}
     for piece in part.file_instructions:
         name = f"{os.path.basename(piece.filename)}[{piece.skip}:{piece.skip + piece.take}]"
-        found[name] = os.path.getsize(piece.filename) if os.path.isfile(piece.filename) else 0
-    return found
+        sizes[name] = os.path.getsize(piece.filename) if os.path.isfile(piece.filename) else 0
+    return sizes
 
 
 class _Keys(NamedTuple):

@@ -24,7 +24,7 @@ _LUMA = np.array([0.299, 0.587, 0.114], np.float32)
 _MODES = {1: "L", 3: "RGB", 4: "RGBA"}
 # What a file named like an image may hold; others, such as PostScript, are programs.
 _FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF")
-# Pillow's plug-ins tell of a damaged file in many ways.
+# What Pillow's plug-ins raise at a damaged file.
 DAMAGE = (
     SyntaxError,
     ValueError,
@@ -37,7 +37,7 @@ DAMAGE = (
     zlib.error,
     Image.DecompressionBombError,
 )
-# The largest side that is resized to.
+# The largest side that images may be resized to.
 _LARGEST = 16_384
 # EXIF orientation -> what turns the image upright.
 _TURNS = {
