@@ -25,22 +25,22 @@ def declared(metrics: Iterable[str]) -> dict[str, Key]:
     Raises:
         UserError: no such metric, or two that declare one key differently.
     """
-    found: dict[str, Key] = {}
+    keys: dict[str, Key] = {}
     for metric in metrics:
         for key in getattr(scores.find(metric), "keys", ()):
-            first = found.setdefault(key.name, replace(key, metric=metric))
+            first = keys.setdefault(key.name, replace(key, metric=metric))
             if replace(first, metric=key.metric) != key:
                 raise UserError(
                     f"--metrics={metric!r} and another metric declare the key {key.name!r} in "
                     "different ways: rename it in one of them."
                 )
-    return found
+    return keys
 
 
 def key_of(name: str) -> Key:
-    """What the project's own metrics declare of a key; one that none declares has no direction.
+    """What the project's metrics declare of a key; a key that none declares has no direction.
 
-    For numbers that came without a declaration, such as those of a callback of someone's own.
+    For numbers that came without a declaration, such as those of a user's callback.
     """
     return _BUILT_IN.get(name) or Key(name)
 

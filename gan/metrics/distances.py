@@ -13,7 +13,7 @@ def _blocks(size: int) -> Iterator[slice]:
 
 
 def squared_distances(x: np.ndarray, y: np.ndarray) -> Iterator[tuple[slice, np.ndarray]]:
-    """The squared distances of some rows of `x` to all of `y`, row block after row block.
+    """The squared distances of some rows of `x` to all of `y`, one block of rows at a time.
 
     |a|^2 + |b|^2 - 2 a.b about a point near the mean of `y`, so that a mean far from zero costs no
     digits; what rounding makes negative is 0. Distances of integers are exact, so that equal ones
@@ -90,10 +90,10 @@ def nearest(
         raise ValueError(f"{k} nearest of {len(references)} vectors: there are not as many")
     distances, indices = np.empty((len(queries), k)), np.empty((len(queries), k), np.int64)
     for rows, squared in squared_distances(queries, references):
-        found = np.argpartition(squared, k - 1, axis=1)[:, :k]
-        gaps = np.asarray(queries[rows], np.float64)[:, None] - references[found]
+        closest = np.argpartition(squared, k - 1, axis=1)[:, :k]
+        gaps = np.asarray(queries[rows], np.float64)[:, None] - references[closest]
         exact = np.sqrt(np.square(gaps).sum(axis=-1))
         order = np.argsort(exact, axis=1, kind="stable")
         distances[rows] = np.take_along_axis(exact, order, axis=1)
-        indices[rows] = np.take_along_axis(found, order, axis=1)
+        indices[rows] = np.take_along_axis(closest, order, axis=1)
     return distances, indices

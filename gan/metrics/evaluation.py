@@ -41,8 +41,8 @@ class Evaluator:
     wrote get one number; then a feature net maps them to vectors. Points of a mixture are vectors
     as they are.
 
-    The same evaluator gives the same numbers for the same samples. It keeps the reference's
-    features, found at the first evaluation. `keys` is what its metrics declare of their numbers.
+    Judging the same samples again gives the same numbers. The reference's features are computed at
+    the first evaluation and kept. `keys` is what the metrics declare of their numbers.
     """
 
     def __init__(
@@ -115,7 +115,7 @@ class Evaluator:
         self._samples: Features | None = None
         self._kept: np.ndarray | None = None
         self._net = self._load_net(feature_net, feature_weights)
-        self._scored = {n: scores.find(n) for n in self.metrics if n not in scores.OWN}
+        self._scored = {n: scores.find(n) for n in self.metrics if n not in scores.BY_EVALUATOR}
         self._keep_rows = scores.needs_rows(self.metrics)
         is_mixture = hasattr(source, "centers") and hasattr(source, "std")
         check_metrics(spec, self.metrics, self._net, is_mixture=is_mixture)
@@ -146,7 +146,7 @@ class Evaluator:
         if self.num_reference < 2:
             raise UserError(f"{self.source.spec.name} holds {self.num_reference} images: needs 2")
         identity = self.source.fingerprint() if self._cache else ""
-        # A function by import path has no weights to tell it by: it may be another tomorrow.
+        # A function by import path has no hash of weights: it may be another tomorrow.
         if not identity or self._net is None or not self._net.sha256:
             return self._reference()
         key = {**self._setting(), "fingerprint": identity, "rows": self._keep_rows}
@@ -164,8 +164,8 @@ class Evaluator:
 
         bar = self._bar(self.num_reference, "reference")
         spec = self.source.spec
-        found, _ = extract(counted(), self._net, spec, keep_rows=self._keep_rows, bar=bar)
-        return dataclasses.replace(found, class_counts=counts if len(counts) else None)
+        features, _ = extract(counted(), self._net, spec, keep_rows=self._keep_rows, bar=bar)
+        return dataclasses.replace(features, class_counts=counts if len(counts) else None)
 
     def _reference_batches(self) -> Iterator[dict[str, np.ndarray]]:
         """The ordered pass, thinned out to `num_reference` examples."""
@@ -181,7 +181,7 @@ class Evaluator:
     def evaluate(self, sampler: Sampler, seed: int | None = None) -> dict[str, float]:
         """Judges `num_samples` samples, their classes drawn as `labels` says if conditional.
 
-        A translator is judged by what it makes of the source's own images, without any seed.
+        A translator is judged by what it makes of the source's images, without any seed.
 
         Args:
             sampler: a Keras or LiteRT sampler.
@@ -208,14 +208,14 @@ class Evaluator:
         )
         z = sampler.latents(self.num_samples, seed)
         chunks = [slice(i, i + _CHUNK) for i in range(0, len(z), _CHUNK)]
-        found = self.evaluate_images(
+        metrics = self.evaluate_images(
             sampler(z[c], None if label is None else label[c]) for c in chunks
         )
         if "ppl" in self.metrics:
             net = self._net or (lambda points: points)
-            found |= scores.ppl(smooth, net, self.num_samples, seed, label)
+            metrics |= scores.ppl(smooth, net, self.num_samples, seed, label)
         self._judged |= {"seed": seed, "labels": how, "latents": "N(0, I), not truncated"}
-        return found
+        return metrics
 
     def inputs(self, translator: Sampler, count: int) -> Iterator[np.ndarray]:
         """The first `count` images that a translator takes, or all the source has, some at a time.
@@ -264,20 +264,20 @@ class Evaluator:
             raise UserError(f"metrics of {samples.count} samples: need at least 2")
         self._judged = {"num_samples": samples.count}
         self._samples, self._kept = samples, kept.rows
-        found: dict[str, float] = {}
+        metrics: dict[str, float] = {}
         for name in self.metrics:
             scored: dict[str, float] = {}
             if name == "modes":
                 scored = scores.modes(self.source, samples)
             elif name in self._scored:
                 scored = self._score(name, samples)
-            for key in found.keys() & scored.keys():
+            for key in metrics.keys() & scored.keys():
                 raise UserError(
                     f"--metrics={name!r} and another metric return the key {key!r}: rename it in "
                     "one of them."
                 )
-            found |= scored
-        return found if finite else dict.fromkeys(found, float("nan"))
+            metrics |= scored
+        return metrics if finite else dict.fromkeys(metrics, float("nan"))
 
     def _bar(self, total: int, what: str) -> tqdm:
         quiet = None if self._progress else True  # None: a bar on a terminal only
@@ -286,16 +286,16 @@ class Evaluator:
     def _score(self, name: str, samples: Features) -> dict[str, float]:
         metric = self._scored[name]
         try:
-            found = origin.call(metric, self.reference, samples)
+            result = origin.call(metric, self.reference, samples)
         except UserError:
             raise
         except ValueError as error:
             raise UserError(f"--metrics={name}: {error}.") from error
         try:
-            return {str(key): float(value) for key, value in found.items()}
+            return {str(key): float(value) for key, value in result.items()}
         except (AttributeError, TypeError, ValueError):
             raise CodeError(
-                f"{origin.described(metric)}: {name} returned {found!r}; expected numbers by key, "
+                f"{origin.described(metric)}: {name} returned {result!r}; expected numbers by key, "
                 "as in {'mine': 0.5}."
             ) from None
 
@@ -303,7 +303,8 @@ class Evaluator:
         """The samples of the last evaluation that come nearest to training images, beside these.
 
         Returns:
-            uint8 picture: a row a sample, the most suspicious first, then its k nearest images.
+            uint8 picture, one row per sample, the most suspicious first: the sample, then its k
+            nearest images.
 
         Raises:
             UserError: no evaluation of images with `neighbours` in the metrics came before.

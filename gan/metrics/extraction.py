@@ -27,7 +27,7 @@ def extract(
     kept: Reservoir | None = None,
     bar: tqdm,
 ) -> tuple[Features, bool]:
-    """The features of images, rounded to 8 bits first, or of points, which are their own.
+    """The features of images, rounded to 8 bits first; of points, the points themselves.
 
     Args:
         batches: float32 (N, H, W, C) in [-1, 1], or (N, d).

@@ -75,8 +75,8 @@ class FeatureNet:
         for i in range(0, len(images), self.batch_size):
             batch = images[i : i + self.batch_size]
             padding = [(0, self.batch_size - len(batch))] + [(0, 0)] * 3
-            found = self._traced(tf.constant(np.pad(batch, padding)))
-            rows, scores = found if isinstance(found, (tuple, list)) else (found, None)
+            result = self._traced(tf.constant(np.pad(batch, padding)))
+            rows, scores = result if isinstance(result, (tuple, list)) else (result, None)
             self._check(rows.shape)
             features.append(np.asarray(rows, np.float32)[: len(batch)])
             if scores is not None:

@@ -1,4 +1,4 @@
-"""The Fréchet distance between two Gaussians, and the streaming moments it is taken of."""
+"""The Fréchet distance between two Gaussians, and the streaming moments it is computed from."""
 
 import numpy as np
 

@@ -9,8 +9,8 @@ def inception_score(logits: np.ndarray, *, splits: int = 10) -> tuple[float, flo
 
     Args:
         logits: (N, classes), any real dtype, of N samples in the order in which they were drawn.
-        splits: parts, each with a p(y) of its own, over which mean and standard deviation are
-            taken; at most N.
+        splits: parts, at most N, each with its p(y); the mean and standard deviation are over
+            them.
 
     Returns:
         Mean and standard deviation over the parts; the mean is in [1, classes].

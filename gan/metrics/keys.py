@@ -18,14 +18,14 @@ class Key:
 
     Attributes:
         name: its key.
-        better: "lower", "higher", or "" where neither end is better.
+        better: "lower", "higher", or "" where neither is better.
         unit: printed behind it; "" for none.
         decides: whether it may say what is best where nobody names a key. Leave it out where a bad
             generator can have a good value: precision, say, is best for one perfect image.
-        covers: "share" or "count" where it says how much of the data is found, the more the higher:
-            such a key is what a collapse lowers. "" for all others.
+        covers: "share" or "count" where it says how much of the data is covered, more being
+            higher: a collapse lowers such a key. "" for all others.
         form: how it prints, a format specification such as .4g or .1%.
-        spread_of: the key whose standard deviation this is; "" for a number of its own.
+        spread_of: the key whose standard deviation this is; "" where it is none.
         metric: the metric that returns it, by the name it was asked for; `declared` fills it in.
     """
 
@@ -56,17 +56,17 @@ class Key:
 
     @staticmethod
     def from_record(name: str, record: Any) -> "Key":
-        """Takes back `record`, whatever became of it: what is no declaration declares nothing.
+        """The key from what `record` returned; whatever is no valid declaration is ignored.
 
         The metric itself need not be at hand.
         """
         kinds = {f.name: type(f.default) for f in fields(Key)[1:]}
-        found = record if isinstance(record, dict) else {}
-        found = {k: v for k, v in found.items() if type(v) is kinds.get(k)}
-        if not all(str(value).isprintable() for value in found.values()):
+        values = record if isinstance(record, dict) else {}
+        values = {k: v for k, v in values.items() if type(v) is kinds.get(k)}
+        if not all(str(value).isprintable() for value in values.values()):
             return Key(name)  # These go to a terminal.
         try:
-            return Key(name, **found)
+            return Key(name, **values)
         except UserError:
             return Key(name)
 
@@ -84,9 +84,9 @@ def records(keys: Iterable[Key]) -> dict[str, dict[str, Any]]:
     return {key.name: key.record() for key in keys}
 
 
-def from_records(found: Any) -> dict[str, Key]:
-    """Takes back `records`."""
-    pairs = found.items() if isinstance(found, Mapping) else ()
+def from_records(stored: Any) -> dict[str, Key]:
+    """The keys from what `records` returned."""
+    pairs = stored.items() if isinstance(stored, Mapping) else ()
     return {str(name): Key.from_record(str(name), record) for name, record in pairs}
 
 

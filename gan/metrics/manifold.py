@@ -8,7 +8,7 @@ from gan.metrics.distances import kth_neighbour, squared_distances
 def precision_recall(real: np.ndarray, fake: np.ndarray, *, k: int = 3) -> tuple[float, float]:
     """Improved precision and recall: Kynkaanniemi et al. 2019 (arXiv:1904.06991), equations 1-3.
 
-    Around each vector lies a ball that reaches to its k-th nearest neighbour within its own set;
+    Around each vector lies a ball that reaches to its k-th nearest neighbour within its set;
     the union of the balls is the set's support. The edge belongs to it (<=), as in the authors'
     program.
 

@@ -33,12 +33,12 @@ class Neighbours:
 def find_neighbours(
     references: np.ndarray, samples: np.ndarray, k: int = 5, *, seed: int = 0
 ) -> Neighbours:
-    """See `Neighbours`.
+    """The nearest references of each sample, see `Neighbours`.
 
     Args:
         references: features (M, D) of the training images, M at least 2 and at least k.
         samples: features (N, D).
-        k: neighbours a sample.
+        k: neighbours per sample.
         seed: of the choice of references that say what is typical.
 
     Raises:
@@ -68,7 +68,7 @@ def neighbour_picture(
     references: Iterable[np.ndarray],
     count: int,
 ) -> np.ndarray:
-    """The samples nearest to references: a row each, the sample first, then its k neighbours.
+    """The samples nearest to references, one row per sample: it, then its k neighbours.
 
     Args:
         distance: (N, k), ascending, of `samples`, as `nearest` gives it.

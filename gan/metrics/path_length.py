@@ -29,7 +29,7 @@ def path_length(
         second: features (N, D) at t + epsilon.
         epsilon: the step, 1e-4 in the paper.
         lower: percentile below which a path is left out.
-        upper: percentile above which it is.
+        upper: percentile above which a path is left out.
 
     Returns:
         At least 0; the less, the smoother.

@@ -15,7 +15,7 @@ from gan import files
 from gan.metrics.features import Features
 from gan.metrics.frechet import Moments
 
-# Of the file's layout: another number makes what older code wrote unknown.
+# Version of the file's layout; files of another version are computed anew.
 _FORMAT = 2
 
 
@@ -33,20 +33,20 @@ def cached(key: Mapping[str, Any], compute: Callable[[], Features]) -> Features:
     text = json.dumps({"format": _FORMAT, **key}, sort_keys=True)
     name = hashlib.sha256(text.encode()).hexdigest()[:32]
     path = files.cache_dir() / "reference" / f"{name}.npz"
-    found = _read(path, text)
-    if found is None:
-        found = compute()
+    features = _read(path, text)
+    if features is None:
+        features = compute()
         # A cache that cannot be written, on a full or read-only disk, is no cache.
         with contextlib.suppress(OSError):
-            files.write_whole(path, _pack(text, found))
-    return found
+            files.write_whole(path, _pack(text, features))
+    return features
 
 
-def _pack(text: str, found: Features) -> bytes:
-    moments = found.moments
-    arrays: dict[str, Any] = {"key": np.array(text), "rows": found.rows}
+def _pack(text: str, features: Features) -> bytes:
+    moments = features.moments
+    arrays: dict[str, Any] = {"key": np.array(text), "rows": features.rows}
     arrays |= {"count": moments.count, "mean": moments.mean, "scatter": moments.scatter}
-    optional = {"logits": found.logits, "class_counts": found.class_counts}
+    optional = {"logits": features.logits, "class_counts": features.class_counts}
     arrays |= {name: array for name, array in optional.items() if array is not None}
     buffer = io.BytesIO()
     np.savez(buffer, **arrays)

@@ -97,7 +97,7 @@ def _as_many(
 def is_(
     reference: Features, samples: Features, *, splits: int = 10, seed: int = 0
 ) -> dict[str, float]:
-    """The Inception Score by the net's own classes, see `inception_score`: higher is better.
+    """The Inception Score by the net's classes, see `inception_score`: higher is better.
 
     Samples are shuffled first: pictures from a folder may be sorted by class.
     """
@@ -123,17 +123,17 @@ def neighbours(
     is the share of them nearer than a tenth of the typical distance.
     """
     chosen = subset(len(samples.rows), queries, seed)
-    found = find_neighbours(reference.rows, samples.rows[chosen], k=1, seed=seed)
+    nearest = find_neighbours(reference.rows, samples.rows[chosen], k=1, seed=seed)
     return {
-        "neighbour_distance": float(np.median(found.distance[:, 0])),
-        "neighbour_ratio": float(np.median(found.ratio)),
-        "copied": float(np.mean(found.ratio < 0.1)),
+        "neighbour_distance": float(np.median(nearest.distance[:, 0])),
+        "neighbour_ratio": float(np.median(nearest.ratio)),
+        "copied": float(np.mean(nearest.ratio < 0.1)),
     }
 
 
 @declares(*MODE_KEYS)
 def modes(source: Source, samples: Features) -> dict[str, float]:
-    """How many modes of a mixture, or of stacked images, are found, and how evenly.
+    """How many modes of a mixture, or of stacked images, are covered, and how evenly.
 
     Args:
         source: with the centres of a mixture, see `mixture_modes`, or of stacked images, see
@@ -163,23 +163,23 @@ def ppl(
 
 
 # These need more than features, the mixture's centres or the generator: the Evaluator has them.
-OWN = ("modes", "ppl")
+BY_EVALUATOR = ("modes", "ppl")
 _MOMENTS_ONLY = ("fid",)
 
 
 def find(name: str) -> Callable[..., Any]:
-    """The function of that name or import path: a `Metric`, or one of `OWN`.
+    """The function of that name or import path: a `Metric`, or one of `BY_EVALUATOR`.
 
     Raises:
         UserError: there is none.
     """
-    found: Callable[..., Any] = registry.resolve("metrics", name)
-    return found
+    metric: Callable[..., Any] = registry.resolve("metrics", name)
+    return metric
 
 
 def needs_rows(names: Iterable[str]) -> bool:
     """Whether the features themselves must be kept, or their moments will do."""
-    return any(name not in (*_MOMENTS_ONLY, *OWN) for name in names)
+    return any(name not in (*_MOMENTS_ONLY, *BY_EVALUATOR) for name in names)
 
 
 def constants(name: str) -> dict[str, object]:

@@ -1,10 +1,10 @@
-"""Some of many rows, drawn at random: evenly spaced ones fall in with labels that come in turn."""
+"""A random subset of rows: evenly spaced ones would fall in step with labels in turn."""
 
 import numpy as np
 
 
 def subset(size: int, count: int, seed: int) -> np.ndarray:
-    """Rows drawn without replacement, the same for the same arguments.
+    """Rows drawn without replacement; equal arguments give equal rows.
 
     Args:
         size: rows there are.
@@ -18,7 +18,7 @@ def subset(size: int, count: int, seed: int) -> np.ndarray:
 
 
 class Reservoir:
-    """Keeps of a stream those rows that `subset` chooses, however many come.
+    """Keeps the rows of a stream that `subset` would choose, without knowing its length.
 
     Attributes:
         rows: kept so far, in their order; None before the first.

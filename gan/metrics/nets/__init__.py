@@ -27,18 +27,18 @@ def load(name: str, weights: str | None = None) -> FeatureNet:
     Raises:
         UserError: no such net, or its weights are not there.
     """
-    found, arguments = registry.lookup("feature_net", name)
+    entry, arguments = registry.lookup("feature_net", name)
     options: dict[str, Any] = {}
     if weights is not None:
-        if not callable(found) or "weights" not in inspect.signature(found).parameters:
+        if not callable(entry) or "weights" not in inspect.signature(entry).parameters:
             raise UserError(
                 f"feature net {name!r} takes no weights file, got {weights!r}: only inception and "
                 "keras:MODEL do."
             )
         options["weights"] = weights
-    if isinstance(found, FeatureNet):
-        return found
-    if registry.is_import_path(name) and not registry.KINDS["feature_net"].is_one(found):
-        return FeatureNet(found, name=name)
-    net: FeatureNet = found(*arguments, **options)
+    if isinstance(entry, FeatureNet):
+        return entry
+    if registry.is_import_path(name) and not registry.KINDS["feature_net"].is_one(entry):
+        return FeatureNet(entry, name=name)
+    net: FeatureNet = entry(*arguments, **options)
     return net

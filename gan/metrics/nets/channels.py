@@ -1,4 +1,4 @@
-"""A net for grey images on images whose channels are grey images in their own right."""
+"""A net for grey images applied to stacked images, whose channels are grey images."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from gan.metrics.features import FeatureNet
 
 
 def per_channel(net: FeatureNet, channels: int) -> FeatureNet:
-    """A net that judges each channel as a grey image of its own, for stacked images.
+    """A net for stacked images that judges each channel as a separate grey image.
 
     Args:
         net: for grey images.
@@ -20,8 +20,8 @@ def per_channel(net: FeatureNet, channels: int) -> FeatureNet:
     def outputs(images: tf.Tensor) -> Any:
         # (B, H, W, C) -> (B * C, H, W, 1)
         grey = tf.reshape(tf.transpose(images, (0, 3, 1, 2)), (-1, *images.shape[1:3], 1))
-        found = net.function(grey)
-        parts = found if isinstance(found, (tuple, list)) else (found,)
+        result = net.function(grey)
+        parts = result if isinstance(result, (tuple, list)) else (result,)
         side_by_side = tuple(tf.reshape(p, (-1, channels * p.shape[-1])) for p in parts)
         return side_by_side if len(side_by_side) > 1 else side_by_side[0]
 

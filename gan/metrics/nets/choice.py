@@ -1,9 +1,8 @@
 """Which net judges what: the one that was made for the data, else the one of random weights.
 
-A source may say which net was made for its images (`Spec.feature_net`); so does one of your own,
-with an import path to a net of your own. Where it says nothing, images are tried: a net that names
-the classes of grey, labelled images right was made for such images, whatever their files are called
-and in whatever order their classes come.
+A source may say which net was made for its images: `Spec.feature_net`, a name or an import path.
+Where it says nothing, images are tried: a net that names the classes of grey, labelled images right
+was made for such images, whatever their files are called and in whatever order their classes come.
 """
 
 from __future__ import annotations
@@ -26,7 +25,7 @@ _TRIED = 1000
 def choose(source: Source, domain: str) -> str:
     """The name of the net that `auto` stands for.
 
-    The embedded nets see grey only, so they are not taken for images in colour.
+    The embedded nets see grey only, so they are not chosen for images in colour.
 
     Args:
         source: of images.
@@ -48,7 +47,7 @@ def choose(source: Source, domain: str) -> str:
 
 
 def warn_of(name: str, source: Source) -> None:
-    """Says so, once, where an embedded net that somebody asked for was not made for the data."""
+    """Warns, once, if an embedded net that somebody asked for was not made for the data."""
     spec = source.spec
     if name not in nets.EMBEDDED or (spec.feature_net == name and _is_grey(source)):
         return
@@ -107,5 +106,5 @@ def _is_grey(source: Source) -> bool:
 
 @functools.cache
 def _say(line: str) -> None:
-    """Once a process. A warning, because the scripts show nothing less."""
+    """Logs a line once per process; as a warning, because the scripts show nothing less."""
     logging.warning("%s", line)

@@ -25,7 +25,7 @@ def fashion() -> FeatureNet:
 
 
 def mnist() -> FeatureNet:
-    """The embedded net for digits: as `fashion`, of MNIST."""
+    """The embedded net for digits: a classifier of MNIST, otherwise as `fashion`."""
     return _embedded("mnist")
 
 

@@ -39,7 +39,7 @@ def inception(weights: str | None = None) -> FeatureNet:
     Features are `pool_3:0`, float32 (B, 2048). Logits, float32 (B, 1008), are the features times
     the weights of `softmax/logits/MatMul`, without the bias: so does the code of the Inception
     Score (Salimans et al., 2016) and of FID (Heusel et al., 2017, github.com/bioinf-jku/TTUR).
-    Images enter at `ExpandDims:0` as there, so that the graph's own resizing and scaling apply.
+    Images enter at `ExpandDims:0` as there, so that the graph's resizing and scaling apply.
 
     The published archive comes without a hash. `_SHA256` is what several public projects state
     for the graph as github.com/openai/guided-diffusion hosts it, which has the size, to the byte,
@@ -79,7 +79,7 @@ def _cached() -> Path:
 
 
 def _given(weights: str, where: str) -> bytes:
-    """The bytes of the graph in the user's own file."""
+    """The bytes of the graph in the user's file."""
     path = Path(weights).expanduser()
     try:
         data = path.read_bytes()
@@ -93,13 +93,13 @@ def _given(weights: str, where: str) -> bytes:
 
 def _kept() -> bytes:
     """The bytes of the graph in the cache, downloaded unless they are there and right."""
-    path, found = _cached(), ""
+    path, problem = _cached(), ""
     if path.is_file():
         data = path.read_bytes()
         sha256 = hashlib.sha256(data).hexdigest()
         if sha256 == _SHA256:
             return data
-        found = f"{path} has SHA-256 {sha256} instead of {_SHA256}, and "
+        problem = f"{path} has SHA-256 {sha256} instead of {_SHA256}, and "
     remedy = (
         f"Fetch {_URL} elsewhere and put its {_FILE} at {path}, or give its path by "
         "--feature_weights=PATH."
@@ -112,13 +112,13 @@ def _kept() -> bytes:
     except (OSError, http.client.HTTPException) as error:
         reason = " ".join(str(error).split()) or type(error).__name__
         raise UserError(
-            f"inception: {found}{_URL} cannot be fetched: {reason}. {remedy}"
+            f"inception: {problem}{_URL} cannot be fetched: {reason}. {remedy}"
         ) from error
     data = _unpacked(archive, _URL)
     sha256 = hashlib.sha256(data).hexdigest()
     if sha256 != _SHA256:
         raise UserError(
-            f"inception: {found}{_FILE} of {_URL} came with SHA-256 {sha256}: must be {_SHA256}. "
+            f"inception: {problem}{_FILE} of {_URL} came with SHA-256 {sha256}: must be {_SHA256}. "
             f"{remedy}"
         )
     with contextlib.suppress(OSError):  # A full or read-only disk costs the next run a download.
@@ -191,20 +191,20 @@ def _node(name: str) -> str:
 
 def _ancestors(nodes: dict[str, Any], names: list[str]) -> list[Any]:
     """Those nodes and what they need, from the images on: without JPEG decoding and softmax."""
-    found: dict[str, Any] = {}
+    needed: dict[str, Any] = {}
     open_names = list(names)
     while open_names:
         name = _node(open_names.pop())
-        if name not in found and name != _INPUT:
-            found[name] = nodes[name]
+        if name not in needed and name != _INPUT:
+            needed[name] = nodes[name]
             open_names += nodes[name].input
-    return list(found.values())
+    return list(needed.values())
 
 
 def _current(nodes: Iterable[Any]) -> Any:
     """A GraphDef of nodes of 2015 that runs in a tf.function, on any device.
 
-    A function has no version of its own, so that today's applies, from which the graph's
+    A function has no separate version, so that today's applies, from which the graph's
     BatchNormWithGlobalNormalization was removed: it would be imported, and fail when run.
     """
     graph = tf.compat.v1.GraphDef()

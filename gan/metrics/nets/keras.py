@@ -52,7 +52,7 @@ def keras_net(model: str, weights: str | None = None) -> FeatureNet:
     Args:
         model: name of the class: MobileNetV2, ResNet50, ...
         weights: path of a file of weights for include_top=False, as the model's load_weights reads
-            it; None is Keras's own for ImageNet, from its cache or downloaded.
+            it; None is Keras' weights for ImageNet, from its cache or downloaded.
 
     Returns:
         A net without logits, with the weight file's hash.

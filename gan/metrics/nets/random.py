@@ -28,7 +28,7 @@ _BATCH = 100  # the padding of a batch costs as much as images do
 
 @functools.cache
 def random() -> FeatureNet:
-    """Five stages of convolution, ReLU and halving; what they hold on average, and how unevenly.
+    """Five stages of convolution, ReLU and halving; the mean and deviation of each channel.
 
     A stage is a 3x3 convolution (zero padding, no bias), ReLU, and the mean of each 2x2. The
     features are the mean and the standard deviation over the image of each stage's channels after
@@ -65,13 +65,13 @@ def weights() -> list[np.ndarray]:
     """The kernels, float32 (3, 3, in, out), uniform with variance 2 / (9 in).
 
     They come from the generator's plain 64-bit words, which NumPy promises to keep, unlike what its
-    distributions make of them: the bits are the same with every version and on every machine.
+    distributions make of them: every version and every machine gives the same bits.
     """
-    words, found, channels = np.random.PCG64(_SEED), [], 3
+    words, kernels, channels = np.random.PCG64(_SEED), [], 3
     for filters in FILTERS:
         shape = (3, 3, channels, filters)
         uniform = (words.random_raw(math.prod(shape)) >> 11) * 2.0**-53  # in [0, 1)
         limit = math.sqrt(6.0 / (9 * channels))
-        found.append((limit * (2.0 * uniform - 1.0)).reshape(shape).astype("<f4"))
+        kernels.append((limit * (2.0 * uniform - 1.0)).reshape(shape).astype("<f4"))
         channels = filters
-    return found
+    return kernels
