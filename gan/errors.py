@@ -14,7 +14,7 @@ class UserError(ValueError):
 
 
 class CodeError(UserError):
-    """Something in a user's own code is wrong: file and line, the message, the line itself.
+    """Something in a user's code is wrong: file and line, the message, the line itself.
 
     Its message has at most four lines.
     """
@@ -25,19 +25,19 @@ class MissingError(UserError):
 
 
 class ReadError(UserError):
-    """Data that could be read no longer ended what was reading it."""
+    """Data could no longer be read, in the middle of the work."""
 
 
 def from_graph(error: Exception) -> ReadError | None:
-    """The `UserError` of a Python function that a TensorFlow graph called, else None.
+    """The `UserError` that a Python function raised inside a TensorFlow graph, else None.
 
     Only data sources are called so.
 
     Args:
-        error: what TensorFlow made of it: its traceback, with much more around.
+        error: TensorFlow's exception, whose message holds the function's traceback.
     """
-    found = re.search(rf"{UserError.__module__}\.UserError: (.*)", str(error))
-    return ReadError(found[1]) if found else None
+    match = re.search(rf"{UserError.__module__}\.UserError: (.*)", str(error))
+    return ReadError(match[1]) if match else None
 
 
 def printable(text: str) -> str:

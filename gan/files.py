@@ -12,15 +12,15 @@ from typing import Any
 
 from gan.errors import UserError
 
-# What a disk says on which nothing more can be written.
+# The errors of a disk on which nothing more can be written.
 DISK_ERRORS = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG})
 
 
 def cache_dir() -> Path:
-    """Where what can be made again is kept: $TAPESTRY_CACHE, or tapestry in the user's cache."""
-    own = os.environ.get("TAPESTRY_CACHE")
-    if own:
-        return Path(own)
+    """The folder for what can be made again: $TAPESTRY_CACHE, or tapestry in the user's cache."""
+    override = os.environ.get("TAPESTRY_CACHE")
+    if override:
+        return Path(override)
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "tapestry"
 
 
@@ -63,7 +63,7 @@ def to_json(record: Mapping[str, Any], *, indent: int | None = 2) -> str:
 
 
 def check_output(flag: str, path: str | os.PathLike[str], *, folder: bool = False) -> None:
-    """Looks before the work whether its result can be written; leaves nothing behind.
+    """Checks, before any work, that its result can be written; leaves nothing behind.
 
     Args:
         flag: that names the path, for messages.
@@ -91,7 +91,7 @@ def check_output(flag: str, path: str | os.PathLike[str], *, folder: bool = Fals
 def reported(
     flag: str, path: str | os.PathLike[str], *, only: Container[int] = ()
 ) -> Iterator[None]:
-    """What the system says against writing inside becomes the line of a flag.
+    """Turns a system error of writing, raised inside, into one line about a flag.
 
     Args:
         flag: that names the path.

@@ -1,4 +1,4 @@
-"""Generators in files, wherever they come from: a damaged or hostile one ends in one line."""
+"""Generators in files from anywhere: a damaged or hostile file ends in a one-line error."""
 
 import hashlib
 import json
@@ -19,7 +19,7 @@ from gan.interface import Interface, declare, interface_of, with_about
 from gan.sampling import KerasSampler, Sampler
 
 INTERFACE = "interface.json"  # Ours, in a .keras file.
-# Of one layer's output for one image: 1 GiB of float32.
+# The most values in one layer's output for one image: 1 GiB of float32.
 _MAX_VALUES = 1 << 28
 _WEIGHTS = "model.weights.h5"
 
@@ -61,8 +61,8 @@ def save(
         UserError: it declares no interface, and its inputs' names say nothing.
     """
     path = Path(path)
-    told = {**(about or {}), "weights_sha256": weights_sha256(model)}
-    interface = with_about(interface_of(model), told)
+    provenance = {**(about or {}), "weights_sha256": weights_sha256(model)}
+    interface = with_about(interface_of(model), provenance)
     temporary = path.with_name(f".tmp-{path.stem}.keras")
     try:
         model.save(temporary)
@@ -116,7 +116,7 @@ def load_keras(path: str | os.PathLike[str], *, flag: str = "model") -> keras.Mo
 
 
 def weights_sha256(model: keras.Model) -> str:
-    """Of a network's weights, in their order: another training has another."""
+    """SHA-256 of a network's weights, in hexadecimal: it tells trained networks apart."""
     digest = hashlib.sha256()
     for weight in model.weights:
         array = np.ascontiguousarray(weight)
@@ -127,14 +127,14 @@ def weights_sha256(model: keras.Model) -> str:
 
 @contextmanager
 def at_most(values: float, message: str) -> Iterator[None]:
-    """Layers built inside may have so many weights in all; the next one is refused, not allocated.
+    """Limits the weights of all layers built inside; one too many is refused, not allocated.
 
     Args:
-        values: how many.
-        message: what a layer does that goes beyond.
+        values: how many weights are allowed.
+        message: what a layer beyond the limit does.
 
     Raises:
-        UserError: they want more; Keras may wrap it.
+        UserError: a layer goes beyond the limit; Keras may wrap it.
     """
     original, left = keras.Layer.add_weight, values
 

@@ -25,7 +25,7 @@ def grid(images: np.ndarray, columns: int, pad: int = 2) -> np.ndarray:
 
     Args:
         images: float32 (N, H, W, C) in [-1, 1].
-        columns: how many a row; the last row is filled up with white.
+        columns: images per row; the last row is filled up with white.
         pad: white pixels between and around the images.
 
     Returns:

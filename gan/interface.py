@@ -22,7 +22,7 @@ if TYPE_CHECKING:  # The process that tries files out needs neither.
     from gan.data.spec import Spec
 
 DISTRIBUTIONS = ("normal", "uniform")
-_MOST = 1 << 28  # of any number in a file: of what is more, nothing could be made
+_MOST = 1 << 28  # the largest number in a file: nothing could be made of a larger one
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ class Latent:
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """Of one example."""
+        """The shape of one example."""
         return (self.dim,)
 
 
@@ -61,7 +61,7 @@ class Label:
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """Of one example."""
+        """The shape of one example."""
         return ()
 
 
@@ -73,7 +73,7 @@ class Image:
         shape: (H, W, C).
         domain: which of the data's, as its examples name it.
         range: of its values.
-        name: of the input; no matter of an output.
+        name: of the input; unused for an output.
     """
 
     shape: tuple[int, ...]
@@ -96,12 +96,12 @@ class Vector:
 
 
 @dataclass(frozen=True)
-class Option:
+class Scalar:
     """A number that one may choose at each call, such as a truncation; float32 scalar.
 
     Attributes:
         name: of the input.
-        default: what it is unless chosen.
+        default: its value unless chosen.
         low: least value.
         high: largest value.
     """
@@ -113,12 +113,19 @@ class Option:
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """Of one example."""
+        """The shape of one example."""
         return ()
 
 
-Input = Latent | Label | Image | Option
-_KINDS: dict[str, type] = {k.__name__.lower(): k for k in (Latent, Label, Image, Vector, Option)}
+Input = Latent | Label | Image | Scalar
+# How a record calls each.
+_KINDS: dict[str, type] = {
+    "latent": Latent,
+    "label": Label,
+    "image": Image,
+    "vector": Vector,
+    "option": Scalar,
+}
 
 
 @dataclass(frozen=True)
@@ -152,7 +159,7 @@ class Interface:
 
     @property
     def names(self) -> list[str]:
-        """Of the inputs."""
+        """The inputs' names."""
         return [i.name for i in self.inputs]
 
     def arguments(self, values: Sequence[Any], what: str) -> dict[str, np.ndarray]:
@@ -164,18 +171,18 @@ class Interface:
             what: whose call, for messages.
 
         Raises:
-            UserError: too many or too few, of another shape, or labels that there are not.
+            UserError: too many or too few, of another shape, or labels out of range.
         """
         given = [value for value in values if value is not None]
-        wanted = [i for i in self.inputs if not isinstance(i, Option)]
+        wanted = [i for i in self.inputs if not isinstance(i, Scalar)]
         if not len(wanted) <= len(given) <= len(self.inputs):
             raise UserError(f"{what} takes {' and '.join(self.names)}; got {len(given)} of them.")
-        found: dict[str, np.ndarray] = {}
+        arrays: dict[str, np.ndarray] = {}
         for i, value in zip(self.inputs, given):
             array = np.asarray(value, np.int32 if isinstance(i, Label) else np.float32)
-            count = len(next(iter(found.values()), array)) if array.ndim else "N"
+            count = len(next(iter(arrays.values()), array)) if array.ndim else "N"
             if array.ndim != 1 + len(i.shape) or array.shape != (count, *i.shape):
-                expected = ", ".join(map(str, (count if found else "N", *i.shape)))
+                expected = ", ".join(map(str, (count if arrays else "N", *i.shape)))
                 comma = "," if not i.shape else ""
                 raise UserError(f"{what}: {i.name} is {array.shape}; expected ({expected}{comma}).")
             if isinstance(i, Label) and len(array):
@@ -184,15 +191,15 @@ class Interface:
                     raise UserError(
                         f"{what}: label is from {low} to {high}; expected 0 to {i.num_classes - 1}."
                     )
-            found[i.name] = array
+            arrays[i.name] = array
         for option in self.inputs[len(given) :]:
-            assert isinstance(option, Option)
-            count = len(next(iter(found.values())))
-            found[option.name] = np.full(count, option.default, np.float32)
-        return found
+            assert isinstance(option, Scalar)
+            count = len(next(iter(arrays.values())))
+            arrays[option.name] = np.full(count, option.default, np.float32)
+        return arrays
 
     def record(self) -> dict[str, Any]:
-        """Ready for JSON."""
+        """The interface as a dict ready for JSON."""
         return {
             "inputs": [_record(i) for i in self.inputs],
             "output": _record(self.output),
@@ -201,13 +208,13 @@ class Interface:
 
     @staticmethod
     def from_record(record: Any) -> "Interface":
-        """Takes back `record`.
+        """The interface from what `record` returned.
 
         Raises:
-            ValueError: it is none, whatever was made of it.
+            ValueError: the record is not one.
         """
         try:
-            inputs = tuple(_read(i, (Latent, Label, Image, Option)) for i in record["inputs"])
+            inputs = tuple(_read(i, (Latent, Label, Image, Scalar)) for i in record["inputs"])
             output = _read(record["output"], (Image, Vector))
             about = dict(record.get("about") or {})
         except (TypeError, KeyError, AttributeError) as error:
@@ -221,7 +228,7 @@ def declare(model: "keras.Model", interface: Interface) -> "keras.Model":
     """Says what a model's inputs and output are; returns the model.
 
     Raises:
-        ValueError: they are others.
+        ValueError: the model's inputs or output are not these.
     """
     names, shapes = [x.name for x in model.inputs], [tuple(x.shape[1:]) for x in model.inputs]
     if names != interface.names or any(
@@ -248,7 +255,7 @@ def interface_of(model: "keras.Model") -> Interface:
     """What a model declares, or what the names of its inputs say.
 
     Raises:
-        UserError: neither.
+        UserError: neither says it.
     """
     return declared(model) or infer(model)
 
@@ -261,7 +268,7 @@ def infer(model: "keras.Model", spec: "Spec | None" = None) -> Interface:
         spec: of the data it is made for, if that is known.
 
     Raises:
-        UserError: inputs of other names, or a label of nobody knows how many classes.
+        UserError: inputs of other names, or a label whose number of classes is unknown.
     """
     inputs = {x.name: (tuple(x.shape[1:]), x.dtype) for x in model.inputs}
     return from_shapes(inputs, tuple(model.outputs[0].shape[1:]), spec, f"{model.name!r}")
@@ -274,23 +281,23 @@ def from_shapes(
     what: str,
 ) -> Interface:
     """As `infer`, from the shapes (without batch) of the inputs by name, and that of the output."""
-    found: list[Input] = []
+    described: list[Input] = []
     for name, (shape, _) in inputs.items():
         if name == "z" and len(shape) == 1:
-            found.append(Latent(shape[0]))
+            described.append(Latent(shape[0]))
         elif name == "label" and shape == () and spec is not None and spec.num_classes:
-            found.append(Label(spec.num_classes, spec.class_names))
+            described.append(Label(spec.num_classes, spec.class_names))
         elif name == "x" and len(shape) == 3:
-            found.append(Image(shape, spec.domains[0] if spec else "x"))
+            described.append(Image(shape, spec.domains[0] if spec else "x"))
         else:
             raise UserError(
                 f"{what} has the input {name!r} of shape {shape} and does not say what it is: name "
                 "it z (a vector), label (with data that have labels) or x (an image), or have its "
                 "architecture declare it: gan.interface.declare."
             )
-    if not found:
+    if not described:
         raise UserError(f"{what} has no inputs; expected z, z and label, or x.")
-    return Interface(tuple(found), made(output, spec))
+    return Interface(tuple(described), made(output, spec))
 
 
 def made(shape: tuple[int, ...], spec: "Spec | None") -> Image | Vector:
@@ -301,26 +308,27 @@ def made(shape: tuple[int, ...], spec: "Spec | None") -> Image | Vector:
 
 def carry(source: "keras.Model", target: "keras.Model") -> "keras.Model":
     """Gives a copy what its original declares, if it does; returns the copy."""
-    found = declared(source)
-    return target if found is None else declare(target, found)
+    interface = declared(source)
+    return target if interface is None else declare(target, interface)
 
 
 def with_about(interface: Interface, about: Mapping[str, Any]) -> Interface:
-    """The same, with more said about where it comes from."""
+    """The interface with these entries added to its `about`."""
     return dataclasses.replace(interface, about={**interface.about, **about})
 
 
 def _agree(a: Sequence[int | None], b: Sequence[int]) -> bool:
-    """Whether shapes are one; an unknown side is any."""
+    """Whether two shapes agree; an unknown side agrees with any."""
     return len(a) == len(b) and all(x in (None, y) for x, y in zip(a, b))
 
 
 def _record(part: Any) -> dict[str, Any]:
-    return {"kind": type(part).__name__.lower(), **dataclasses.asdict(part)}
+    kind = next(name for name, kind in _KINDS.items() if kind is type(part))
+    return {"kind": kind, **dataclasses.asdict(part)}
 
 
 def _read(record: Any, kinds: tuple[type, ...]) -> Any:
-    """One input or output out of a file, which may be anyone's."""
+    """One input or output from a file, which may hold anything."""
     values = dict(record)
     kind = _KINDS.get(str(values.pop("kind", "")))
     if kind not in kinds:
@@ -349,7 +357,7 @@ _TYPES: dict[type, dict[str, Any]] = {
     Label: {"num_classes": int, "class_names": (str,), "name": str},
     Image: {"shape": (int,), "domain": str, "range": (float,), "name": str},
     Vector: {"shape": (int,), "domain": str},
-    Option: {"name": str, "default": float, "low": float, "high": float},
+    Scalar: {"name": str, "default": float, "low": float, "high": float},
 }
 
 

@@ -1,7 +1,7 @@
 """A Keras model's graph: its calls of layers in order, and every layer in it.
 
-Keras 3.15 tells neither in public: `Model.layers` has neither the order of calls nor the layers
-inside layers, and a layer's own nodes are those of every model that calls it. What is private of
+Keras 3.15 makes neither public: `Model.layers` has neither the order of calls nor the layers inside
+layers, and a layer's nodes are those of every model that calls it. What is private of
 Keras' graph is read here and in no other file; tests/gan/test_keras_graph.py holds Keras to it.
 """
 

@@ -1,6 +1,6 @@
-"""The kinds of parts that go by names: where each is at home, and what it has to be.
+"""The kinds of parts that have short names: where each is defined, and what it has to be.
 
-What is of a kind is told by its signature, base class or declaration alone: nobody lists parts.
+An object's signature, base class or declaration says its kind: no list of parts is kept.
 """
 
 import inspect
@@ -15,9 +15,9 @@ from gan import options
 def _takes(*positional: Any, **named: Any) -> Callable[[Any], bool]:
     """Whether an object can be called with such arguments, and perhaps more."""
 
-    def takes(found: Any) -> bool:
+    def takes(part: Any) -> bool:
         try:
-            inspect.signature(found).bind_partial(*positional, **named)
+            inspect.signature(part).bind_partial(*positional, **named)
         except (TypeError, ValueError):  # Not to be called, not so, or without a signature to read.
             return False
         return True
@@ -25,28 +25,28 @@ def _takes(*positional: Any, **named: Any) -> Callable[[Any], bool]:
     return takes
 
 
-def needs(found: Any) -> list[inspect.Parameter]:
-    """What an object must be given to be called."""
+def needs(part: Any) -> list[inspect.Parameter]:
+    """The arguments that an object must be given to be called."""
     try:
-        parameters = inspect.signature(found).parameters.values()
+        parameters = inspect.signature(part).parameters.values()
     except (TypeError, ValueError):
         return []
     variable = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
     return [p for p in parameters if p.default is p.empty and p.kind not in variable]
 
 
-def is_function(found: Any) -> bool:
+def is_function(part: Any) -> bool:
     """Whether an object is a function, perhaps one that is wrapped, as by `functools.cache`."""
-    return inspect.isfunction(inspect.unwrap(found))
+    return inspect.isfunction(inspect.unwrap(part))
 
 
 def _returns(*classes: str) -> Callable[[Any], bool]:
     """Whether a function is annotated to return one of these classes, by their names."""
 
-    def returns(found: Any) -> bool:
-        if not is_function(found):
+    def returns(part: Any) -> bool:
+        if not is_function(part):
             return False
-        text = inspect.formatannotation(inspect.signature(found).return_annotation).strip("'")
+        text = inspect.formatannotation(inspect.signature(part).return_annotation).strip("'")
         members = (re.sub(r"\[.*", "", member) for member in text.split("|"))
         return any(member.strip().rpartition(".")[2] in classes for member in members)
 
@@ -54,8 +54,8 @@ def _returns(*classes: str) -> Callable[[Any], bool]:
 
 
 def _makes(name: str) -> Callable[[Any], bool]:
-    """Whether a function returns an object of that class, from text at the most."""
-    return lambda found: _returns(name)(found) and all(is_text(p) for p in needs(found))
+    """Whether a function returns an object of that class and needs text arguments at most."""
+    return lambda part: _returns(name)(part) and all(is_text(p) for p in needs(part))
 
 
 def is_text(p: inspect.Parameter) -> bool:
@@ -67,8 +67,8 @@ def _extends(path: str) -> Callable[[Any], bool]:
     """Whether an object is a class that extends another, `package:Class`."""
     package, _, name = path.partition(":")
 
-    def extends(found: Any) -> bool:
-        bases = found.__mro__[1:] if inspect.isclass(found) else ()
+    def extends(part: Any) -> bool:
+        bases = part.__mro__[1:] if inspect.isclass(part) else ()
         return any(b.__name__ == name and f"{b.__module__}.".startswith(package) for b in bases)
 
     return extends
@@ -76,7 +76,7 @@ def _extends(path: str) -> Callable[[Any], bool]:
 
 def _is_a(path: str) -> Callable[[Any], bool]:
     """Whether an object is an instance of a class, `module:Class`."""
-    return lambda found: f"{type(found).__module__}:{type(found).__name__}" == path
+    return lambda part: f"{type(part).__module__}:{type(part).__name__}" == path
 
 
 @dataclass(frozen=True)
@@ -85,12 +85,12 @@ class Kind:
 
     Attributes:
         room: module, or package of modules, whose objects have short names.
-        is_one: whether an object of the room's is one.
-        fits: whether what an import path leads to can be one.
-        wanted: what it has to be, in words.
+        is_one: whether an object defined in the room is of this kind.
+        fits: whether an object given by import path can be used as one.
+        wanted: what it has to be, in words, for messages.
         positional: how many positional arguments its caller fills in.
         given: keyword-only ones that its caller fills in.
-        foreign: whether it may come from a library that did not write its arguments as options,
+        foreign: whether it may come from a library that does not write options keyword-only,
             see `gan.options.of`.
         flags: whether its options are flags.
     """
@@ -104,15 +104,15 @@ class Kind:
     foreign: bool = False
     flags: bool = True
 
-    def options(self, found: Any) -> dict[str, options.Option]:
-        """The options of one, by name.
+    def options(self, part: Any) -> dict[str, options.Option]:
+        """The options of a part, by name.
 
         Raises:
-            CodeError: an argument of a user's own was meant as one and cannot be.
+            CodeError: an argument in a user's part was meant as an option and cannot be one.
         """
         if not self.foreign:
-            options.check(found, self.given, self.positional)
-        return options.of(found, self.given, foreign=self.foreign)
+            options.check(part, self.given, self.positional)
+        return options.of(part, self.given, foreign=self.foreign)
 
 
 _is_penalty = _takes(None, None, None, seed=None, scale=None)
@@ -147,8 +147,8 @@ KINDS: Mapping[str, Kind] = {
     "loss": Kind(
         "gan.losses",
         _is_a("gan.losses:Loss"),
-        lambda found: all(
-            callable(getattr(found, player, None)) for player in ("discriminator", "generator")
+        lambda part: all(
+            callable(getattr(part, player, None)) for player in ("discriminator", "generator")
         ),
         "a gan.losses.Loss",
     ),
@@ -163,7 +163,7 @@ KINDS: Mapping[str, Kind] = {
     "optimizer": Kind(
         "trainers.optimizers",
         _returns("Optimizer"),
-        lambda found: _is_optimizer(found) or (not inspect.isclass(found) and _takes(0.1)(found)),
+        lambda part: _is_optimizer(part) or (not inspect.isclass(part) and _takes(0.1)(part)),
         "a Keras optimizer, or a function of learning_rate that returns one",
         positional=1,
         given=("learning_rate",),
@@ -171,7 +171,7 @@ KINDS: Mapping[str, Kind] = {
     ),
     "metrics": Kind(
         "gan.metrics.scores",
-        lambda found: hasattr(found, "keys"),
+        lambda part: hasattr(part, "keys"),
         callable,
         "a function",
         flags=False,
@@ -179,14 +179,14 @@ KINDS: Mapping[str, Kind] = {
     "feature_net": Kind(
         "gan.metrics.nets",
         _makes("FeatureNet"),
-        lambda found: _is_a("gan.metrics.features:FeatureNet")(found) or callable(found),
+        lambda part: _is_a("gan.metrics.features:FeatureNet")(part) or callable(part),
         "a function of images",
         flags=False,
     ),
     "callbacks": Kind(
         "callbacks",
-        lambda found: _is_callback(found) and not needs(found),
-        lambda found: (_is_callback(found) or is_function(found)) and not needs(found),
+        lambda part: _is_callback(part) and not needs(part),
+        lambda part: (_is_callback(part) or is_function(part)) and not needs(part),
         "a Keras callback that options alone can make",
         foreign=True,
     ),

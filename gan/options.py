@@ -3,7 +3,7 @@
 An option's type is its annotation, and `gan.spelling` says how text stands for its values. An
 annotation `Free[T]` says that the option may change when a run is resumed, because nothing that was
 learnt depends on it; `Judging[T]`, that it says how samples are judged, so that numbers compare
-only where its value is one.
+only where its value is the same.
 """
 
 import dataclasses
@@ -33,7 +33,7 @@ class Option:
 
     Attributes:
         name: of the argument.
-        default: its own.
+        default: its value unless given.
         types: what its value may be: simple types, `tuple[T, ...]`, `Grouped[T]` and NoneType.
         free: whether it may change when a run is resumed.
         judging: whether it says how samples are judged.
@@ -53,7 +53,7 @@ class Option:
         """The value that a text stands for.
 
         Raises:
-            ValueError: none; the message says what is expected.
+            ValueError: it stands for no value; the message says what is expected.
         """
         try:
             return read(text, self.types)
@@ -76,7 +76,7 @@ class Option:
         return any(get_origin(kind) is Grouped for kind in self.types)
 
     def by_group(self) -> "Option":
-        """The same with a value for each group of networks; of a tuple, one for all."""
+        """The option with a value for each group of networks; a tuple option is unchanged."""
         if any(get_origin(kind) is not None for kind in self.types):
             return self
         one: Any = typing.Union[self.types]  # noqa: UP007
@@ -94,20 +94,20 @@ def of(
     Args:
         function: any, or a class.
         given: arguments that its caller fills in.
-        foreign: it may be of a library that did not write it so: every argument with such a default
-            is an option, and a number without annotation may be a fraction.
+        foreign: whether it may come from a library: every argument with such a default is then an
+            option, and a number without annotation may be a fraction.
     """
-    found: dict[str, Option] = {}
+    options: dict[str, Option] = {}
     for owner in signatures(function):
         parameters = inspect.signature(owner).parameters.values()
         for p in parameters:
-            if _is_option(p, given, foreign=foreign) and p.name not in found:
+            if _is_option(p, given, foreign=foreign) and p.name not in options:
                 option = _option(function, owner, p, foreign=foreign)
                 if option is not None:
-                    found[p.name] = option
+                    options[p.name] = option
         if not any(p.kind is p.VAR_KEYWORD for p in parameters):
             break
-    return found
+    return options
 
 
 def free(function: Callable[..., Any]) -> set[str]:
@@ -124,19 +124,19 @@ def check(function: Callable[..., Any], given: Sequence[str], positional: int) -
         positional: how many positional ones its caller fills in.
 
     Raises:
-        CodeError: names it, its line and the mend.
+        CodeError: names the argument and its line, and says how to mend it.
     """
     for owner in signatures(function):
         parameters = list(inspect.signature(owner).parameters.values())
-        own = parameters[1:] if inspect.isclass(function) else parameters
-        extra = [p for p in own if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
+        arguments = parameters[1:] if inspect.isclass(function) else parameters
+        extra = [p for p in arguments if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
         where, name = origin.described(owner), getattr(function, "__name__", "")
         for p in extra[positional:]:
             raise CodeError(
                 f"{where}: option {p.name!r} of {name} is positional, and flags are keyword-only: "
                 "write it behind a * in the signature."
             )
-        for p in own:
+        for p in arguments:
             if _is_option(p, given) and _option(function, owner, p) is None:
                 raise CodeError(
                     f"{where}: option {p.name!r} of {name} {_why_not(p)}. (If it is to be no flag, "

@@ -1,4 +1,4 @@
-"""Whose code it is, and where: a function's file and line, and an error's."""
+"""Where code is written, and by whom: the file and line of a function or an error."""
 
 import functools
 import inspect
@@ -19,7 +19,7 @@ PACKAGES = ("gan", "layers", "trainers", "callbacks", "experiments", "scripts")
 _LIBRARIES = tuple(
     f"{Path(sysconfig.get_paths()[name]).resolve()}{os.sep}" for name in ("stdlib", "purelib")
 )
-_MESSAGE = 400  # characters of another's message that are shown
+_MESSAGE = 400  # characters of a foreign message that are shown
 _COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 
 
@@ -57,7 +57,7 @@ def is_library(file: str | os.PathLike[str]) -> bool:
 
 
 def is_users(file: str) -> bool:
-    """Whether a file holds a user's own code."""
+    """Whether a file holds a user's code."""
     generated = "__autograph_generated_file" in file
     return os.path.isfile(file) and not (generated or is_project(file) or is_library(file))
 
@@ -82,10 +82,10 @@ def described(function: Any) -> str:
 
 
 def raised_at(error: BaseException) -> Place | None:
-    """The innermost line of a user's on an error's way, or else of the project's.
+    """The innermost line of a user's code in an error's traceback, or else of the project's.
 
     Args:
-        error: caught; of one in a graph AutoGraph knows the lines it was made of.
+        error: caught; for an error inside a graph, AutoGraph knows the original lines.
     """
     metadata = getattr(error, "ag_error_metadata", None)
     if metadata is not None:
@@ -99,14 +99,14 @@ def raised_at(error: BaseException) -> Place | None:
 
 
 def innermost(frames: list[Place]) -> Place | None:
-    """The first of a user's own, or else the first of the project's."""
+    """The first frame in a user's code, or else the first in the project's."""
     theirs = (f for f in frames if is_users(f.file))
     ours = (f for f in frames if is_project(f.file))
     return next(theirs, None) or next(ours, None)
 
 
 def message_of(error: BaseException) -> str:
-    """An error's type and message on one line, cut where it goes on for long."""
+    """An error's type and message on one line, shortened if it is long."""
     text = str(error)
     if text.startswith("in user code:"):  # AutoGraph's own traceback, the message last
         text = text.rstrip().rpartition("\n\n")[2]
@@ -120,9 +120,9 @@ def explained(error: BaseException, where: Place | None, *, hint: str = "") -> C
     """An error in a user's code, in at most four lines.
 
     Args:
-        error: that was raised.
-        where: it was.
-        hint: what mends it, a line.
+        error: the exception.
+        where: the line that raised it.
+        hint: one line that says how to mend it.
     """
     lines = [f"{where}: {message_of(error)}" if where else message_of(error)]
     if where and where.code:
@@ -136,7 +136,7 @@ def call(function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
     """Calls what may be a user's function.
 
     Raises:
-        CodeError: it raised something in a line of the user's; other errors pass as they are.
+        CodeError: a line of the user's code raised; other errors pass as they are.
     """
     try:
         return function(*args, **kwargs)

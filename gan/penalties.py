@@ -27,10 +27,10 @@ _WEIGHTS = ("r1_gamma", "r2_gamma", "gp_lambda")
 def check_weights(options: Mapping[str, Any]) -> None:
     """Refuses weights that would reward a steep discriminator.
 
-    The penalties check their own; they first run while a step is traced, and this runs before.
+    Each penalty checks its weight too, but only once a step is traced; this runs before.
 
     Args:
-        options: name -> value, those that are no weights of a penalty here among them.
+        options: name -> value; those that are no penalty's weight are ignored.
 
     Raises:
         UserError: a weight below 0.
@@ -75,7 +75,7 @@ def r1(
         real: real images (B, ...).
         fake: not read.
         seed: not read.
-        scale: float32 factor the gradient is taken with and divided by again; None is 1. See
+        scale: float32 factor the gradient is computed with and divided by; None is 1. See
             `gradient_scale`.
         r1_gamma: weight of the R1 penalty, at least 0.
 
@@ -104,9 +104,9 @@ def r2(
     Args:
         discriminator: (B, ...) -> logits of any shape, float16, bfloat16 or float32.
         real: not read.
-        fake: generated images (B, ...), taken as constants: no gradient reaches the generator.
+        fake: generated images (B, ...), treated as constants: no gradient reaches the generator.
         seed: not read.
-        scale: float32 factor the gradient is taken with and divided by again; None is 1. See
+        scale: float32 factor the gradient is computed with and divided by; None is 1. See
             `gradient_scale`.
         r2_gamma: weight of the R2 penalty, at least 0.
 
@@ -139,9 +139,9 @@ def wgan_gp(
     Args:
         discriminator: (B, ...) -> logits of any shape, float16, bfloat16 or float32.
         real: real images (B, ...).
-        fake: generated images, shaped as `real`, taken as constants.
+        fake: generated images, shaped as `real`, treated as constants.
         seed: int32 (2,), from which alpha is drawn statelessly.
-        scale: float32 factor the gradient is taken with and divided by again; None is 1. See
+        scale: float32 factor the gradient is computed with and divided by; None is 1. See
             `gradient_scale`.
         gp_lambda: weight of the gradient penalty, at least 0.
 

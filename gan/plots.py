@@ -7,7 +7,7 @@ needs no display.
 import io
 from typing import Any
 
-# Okabe and Ito's colours, which the colour-blind can tell apart, but for the yellow: too pale.
+# Okabe and Ito's colours, which the colour-blind can tell apart; without yellow, too pale here.
 BLUE, VERMILLION, GREEN = "#0072B2", "#D55E00", "#009E73"
 PURPLE, ORANGE, SKY, BLACK = "#CC79A7", "#E69F00", "#56B4E9", "#000000"
 COLOURS = (BLUE, VERMILLION, GREEN, PURPLE, ORANGE, SKY, BLACK)

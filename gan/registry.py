@@ -32,13 +32,13 @@ _PATH = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*")
 @functools.cache
 def entries(kind: str) -> Mapping[str, Any]:
     """The short names of a kind, sorted, and what they stand for."""
-    is_one, found = KINDS[kind].is_one, {}
+    is_one, parts = KINDS[kind].is_one, {}
     for module in _modules(KINDS[kind].room):
-        own = {n.rstrip("_"): o for n, o in _public(module) if is_one(o)}
-        if len(own) == 1 and module.__name__ != KINDS[kind].room:
-            own = {module.__name__.rpartition(".")[2]: next(iter(own.values()))}
-        found.update(own)
-    return dict(sorted(found.items()))
+        named = {n.rstrip("_"): o for n, o in _public(module) if is_one(o)}
+        if len(named) == 1 and module.__name__ != KINDS[kind].room:
+            named = {module.__name__.rpartition(".")[2]: next(iter(named.values()))}
+        parts.update(named)
+    return dict(sorted(parts.items()))
 
 
 def _modules(room: str) -> Iterator[ModuleType]:
@@ -53,9 +53,9 @@ def _modules(room: str) -> Iterator[ModuleType]:
 
 def _public(module: ModuleType) -> Iterator[tuple[str, Any]]:
     """The objects that a module defines. (An instance does not say where it was made.)"""
-    for name, found in vars(module).items():
-        if not name.startswith("_") and getattr(found, "__module__", None) == module.__name__:
-            yield name, found
+    for name, value in vars(module).items():
+        if not name.startswith("_") and getattr(value, "__module__", None) == module.__name__:
+            yield name, value
 
 
 def names(kind: str) -> list[str]:
@@ -102,23 +102,23 @@ def resolve(kind: str, name: str, flag: str = "") -> Any:
     return lookup(kind, name, flag)[0]
 
 
-def arguments(found: Any) -> list[str]:
+def arguments(part: Any) -> list[str]:
     """The name of the argument that a short name takes behind a colon, if any."""
-    needed = needs(found) if is_function(found) else []
+    needed = needs(part) if is_function(part) else []
     return [p.name for p in needed[:1] if p.kind is p.POSITIONAL_OR_KEYWORD and is_text(p)]
 
 
 def _imported(kind: str, name: str, flag: str) -> Any:
-    found = import_path(name, what=flag)
-    if not KINDS[kind].fits(found):
-        what = f"a {type(found).__name__}"
-        if callable(found) and not inspect.isclass(found):
+    part = import_path(name, what=flag)
+    if not KINDS[kind].fits(part):
+        what = f"a {type(part).__name__}"
+        if callable(part) and not inspect.isclass(part):
             try:
-                what = f"{what} of {inspect.signature(found)}"
+                what = f"{what} of {inspect.signature(part)}"
             except ValueError:
                 what = f"{what} that does not say what it takes"
         raise UserError(f"{flag}={name!r} is {what}, not {KINDS[kind].wanted}.")
-    return found
+    return part
 
 
 def is_import_path(name: str) -> bool:
@@ -168,13 +168,13 @@ def nearest(got: str, valid: Sequence[str]) -> str:
 
 
 def about(kind: str, name: str) -> str:
-    """What the docstring of a short name says first; of the only one of a file, the file's."""
-    found = entries(kind)[name]
-    module = sys.modules[found.__module__]
+    """The first paragraph about a short name: of its docstring, or of the file named like it."""
+    part = entries(kind)[name]
+    module = sys.modules[part.__module__]
     if module.__name__ == f"{KINDS[kind].room}.{name}":
         text = module.__doc__
-    elif is_function(found) or inspect.isclass(found):
-        text = found.__doc__
+    elif is_function(part) or inspect.isclass(part):
+        text = part.__doc__
     else:
         text = _string_behind(module, name)
     return " ".join(inspect.cleandoc(text or "").split("\n\n")[0].split())

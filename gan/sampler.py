@@ -31,7 +31,7 @@ class Sampler:
             float32 (N, *interface.output.shape).
 
         Raises:
-            UserError: inputs that its interface has not.
+            UserError: inputs that do not fit its interface.
         """
         raise NotImplementedError
 
@@ -47,7 +47,7 @@ class Sampler:
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """Of one sample."""
+        """The shape of one sample."""
         return tuple(self.interface.output.shape)
 
     def latents(self, count: int, seed: int, *, stream: int = 0) -> np.ndarray:
@@ -68,7 +68,7 @@ class Sampler:
         return self(self.latents(count, seed), label)
 
     def exact(self) -> "Sampler":
-        """The same generator without rounding inside, as far as it can be had."""
+        """This generator without rounding inside, where it can be had without."""
         return self
 
 

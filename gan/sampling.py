@@ -45,8 +45,8 @@ def labels_by_shares(count: int, shares: np.ndarray, seed: int) -> np.ndarray:
 def slerp(z0: np.ndarray, z1: np.ndarray, t: np.ndarray) -> np.ndarray:
     """Spherical interpolation (White 2016), which keeps |z| where a Gaussian has its mass.
 
-    Vectors on one line through 0, such as all of length 1, lie on no circle of their own, and are
-    joined by that line.
+    Vectors on one line through 0, such as all of length 1, define no circle, and are joined by that
+    line.
 
     Args:
         z0: float32 (N, latent_dim).
@@ -99,7 +99,7 @@ class KerasSampler(Sampler):
         return np.concatenate(rows) if rows else np.zeros((0, *self.shape), np.float32)
 
     def exact(self) -> "KerasSampler":
-        """The same generator computing in float32 throughout, as `as_float32` makes it."""
+        """This generator computing in float32 throughout, see `as_float32`."""
         model = as_float32(self.model)
         return self if model is self.model else KerasSampler(model, self.batch_size)
 
@@ -108,7 +108,7 @@ def as_float32(model: keras.Model) -> keras.Model:
     """The model itself, or a float32 clone if some layer computes in another precision.
 
     Raises:
-        UserError: it does, and cannot be built anew.
+        UserError: some layer does, and the model cannot be built anew.
     """
     others = {x.compute_dtype for x in computing_layers(model)} - {"float32"}
     if not others:

@@ -4,8 +4,8 @@ import colorsys
 
 import numpy as np
 
-_SIZE = 512  # pixels a side
-_OVER = 2  # supersampling a side, which smooths the discs
+_SIZE = 512  # pixels per side
+_OVER = 2  # supersampling per side, which smooths the discs
 _MARK = np.array([214, 214, 214], np.float32)
 _POINT = np.array([31, 95, 191], np.float32)
 _COLOURS = 12  # Classes beyond them share colours.
@@ -55,7 +55,7 @@ def histogram(values: np.ndarray, reference: np.ndarray) -> np.ndarray:
 
     Args:
         values: (N,); those outside and non-finite ones are left out, and missing in the shares.
-        reference: (M,), finite; it sets the range of both axes: its own, widened by a quarter.
+        reference: (M,), finite; its range, widened by a quarter, is that of both axes.
 
     Returns:
         uint8 (512, 512, 3).

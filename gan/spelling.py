@@ -27,7 +27,7 @@ class Grouped(Generic[T]):
     """A value for each group of a trainer's networks.
 
     Attributes:
-        default: of the groups that have no value of their own.
+        default: the value of groups that are not in `own`.
         own: group -> its value.
     """
 
@@ -86,7 +86,7 @@ def _read_as(text: str, kind: Any, *, nullable: bool) -> Any:
         if text.lower() not in ("true", "false"):
             raise ValueError(text)
         return text.lower() == "true"
-    if nullable and not text:  # None has a word of its own: this is an unset shell variable.
+    if nullable and not text:  # None is spelled `none`: this is an unset shell variable.
         raise ValueError(text)
     if kind is str:
         return text
@@ -106,18 +106,18 @@ def _read_as(text: str, kind: Any, *, nullable: bool) -> Any:
 
 
 def wanted(kinds: Sequence[Any]) -> str:
-    """What may be written, in words."""
-    found = []
+    """The texts that stand for a value of these types, in words."""
+    words = []
     for kind in kinds:
         if kind in _NOUNS:
-            found.append(_NOUNS[kind][0])
+            words.append(_NOUNS[kind][0])
         elif get_origin(kind) is tuple:
             item = next((k for k in spellable(get_args(kind)[0]) if k in _NOUNS), str)
-            found.append(f"{_NOUNS[item][1]}, comma-separated")
+            words.append(f"{_NOUNS[item][1]}, comma-separated")
         elif get_origin(kind) is Grouped:
             one = wanted(spellable(get_args(kind)[0]))
             return f"{one}, and perhaps others by group, as in A,discriminator=B"
-    return " or ".join([*dict.fromkeys(found), *([NONE] if types.NoneType in kinds else [])])
+    return " or ".join([*dict.fromkeys(words), *([NONE] if types.NoneType in kinds else [])])
 
 
 def of_default(default: Any) -> Any:
@@ -133,10 +133,10 @@ def spellable(annotation: Any) -> tuple[Any, ...]:
     if get_origin(annotation) is Annotated:
         return spellable(get_args(annotation)[0])
     if get_origin(annotation) in (types.UnionType, typing.Union):
-        found = [kind for member in get_args(annotation) for kind in spellable(member)]
+        kinds = [kind for member in get_args(annotation) for kind in spellable(member)]
         # Grouped[T] | T is spelled as Grouped[T] is: its T says no more.
-        plain = {get_args(kind)[0] for kind in found if get_origin(kind) is Grouped}
-        return tuple(kind for kind in found if kind not in plain)
+        plain = {get_args(kind)[0] for kind in kinds if get_origin(kind) is Grouped}
+        return tuple(kind for kind in kinds if kind not in plain)
     if annotation in (*_SIMPLE, types.NoneType):
         return (annotation,)
     if annotation is None:

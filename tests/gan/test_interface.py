@@ -16,7 +16,7 @@ from gan.compression.files.export import to_tflite
 from gan.compression.students import slimming
 from gan.data.spec import Spec
 from gan.errors import UserError
-from gan.interface import Image, Interface, Label, Latent, Option, Vector, declare, interface_of
+from gan.interface import Image, Interface, Label, Latent, Scalar, Vector, declare, interface_of
 from gan.sampling import KerasSampler, as_float32
 from trainers import averages
 
@@ -98,7 +98,7 @@ def test_uniform_latents_and_options_that_are_left_out() -> None:
     z, psi = keras.Input((3,), name="z"), keras.Input((), name="psi")
     scaled = keras.layers.Multiply()([z, keras.layers.Reshape((1,))(psi)])
     model = keras.Model([z, psi], scaled)
-    inputs = (Latent(3, "uniform"), Option("psi", 0.5, 0.0, 1.0))
+    inputs = (Latent(3, "uniform"), Scalar("psi", 0.5, 0.0, 1.0))
     sampler = KerasSampler(declare(model, Interface(inputs, Vector((3,)))))
     z = sampler.latents(2000, 0)
     assert -1 <= z.min() < -0.99 and 0.99 < z.max() < 1
