@@ -59,7 +59,7 @@ class Extractor(torch_fidelity.FeatureExtractorBase):
 
     @staticmethod
     def get_provided_features_list() -> tuple[str, ...]:
-        """What can be asked for."""
+        """The outputs that can be asked for."""
         return LAYERS
 
     @staticmethod
@@ -69,7 +69,7 @@ class Extractor(torch_fidelity.FeatureExtractorBase):
 
     @staticmethod
     def can_be_compiled() -> bool:
-        """Not here: the default is not to."""
+        """Whether the net may be compiled: it may not."""
         return False
 
     @staticmethod

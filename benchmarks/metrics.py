@@ -22,7 +22,7 @@ _METRICS = flags.DEFINE_list(
 
 
 def resident_bytes() -> int:
-    """What this process holds now."""
+    """Bytes of memory that this process holds now."""
     return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()
 
 

@@ -301,7 +301,7 @@ def from_shapes(
 
 
 def made(shape: tuple[int, ...], spec: "Spec | None") -> Image | Vector:
-    """What an output of this shape is, in the last of the data's domains."""
+    """An output of this shape: an image or a vector, in the last of the data's domains."""
     domain = spec.domains[-1] if spec else "x"
     return Image(shape, domain) if len(shape) == 3 else Vector(shape, domain)
 

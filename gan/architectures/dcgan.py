@@ -37,8 +37,8 @@ def dcgan(
             arXiv:1802.05637).
         pack: samples the discriminator judges at once (PacGAN), concatenated on the channels.
         spectral_norm: whether the discriminator's layers are spectrally normalised (SNGAN).
-        discriminator_norm: "none", or "batch" for DCGAN's batch norm, on all layers but the
-            first and the last; gradient penalties assume "none".
+        discriminator_norm: norm of the discriminator's layers: "none", or "batch" for DCGAN's batch
+            norm, on all but the first and the last; gradient penalties assume "none".
         minibatch_stddev: whether the discriminator sees how much a batch's samples differ.
 
     Returns:

@@ -39,7 +39,7 @@ class Reservoir:
 
 
 def _smallest(keys: np.ndarray, count: int) -> np.ndarray:
-    """Where the `count` smallest are, ascending."""
+    """Indices of the `count` smallest, ascending."""
     if count >= len(keys):
         return np.arange(len(keys))
     return np.sort(np.argpartition(keys, count)[:count])

@@ -121,7 +121,7 @@ def op_name(model: schema.ModelT, op: schema.OperatorT) -> str:
 
 
 def code(model: schema.ModelT, op: schema.OperatorT) -> int:
-    """Which of `schema.BuiltinOperator` an op is."""
+    """An op's number in `schema.BuiltinOperator`."""
     operator = model.operatorCodes[op.opcodeIndex]
     return int(max(operator.builtinCode, operator.deprecatedBuiltinCode))  # old files: 7 bits
 

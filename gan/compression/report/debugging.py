@@ -193,13 +193,13 @@ class _Watched:
         return names
 
     def run(self, row: Mapping[str, np.ndarray]) -> None:
-        """One call."""
+        """Runs the file once on these inputs."""
         for name, tensor in self._inputs.items():
             self._interpreter.set_tensor(tensor, row[name])
         self._interpreter.invoke()
 
     def value(self, tensor: int) -> np.ndarray:
-        """What a tensor held, as float64."""
+        """A tensor's values after a call, as float64."""
         value = self._interpreter.get_tensor(tensor).astype(np.float64)
         quantization = self._details[tensor]["quantization_parameters"]
         if not len(quantization["scales"]):

@@ -1,4 +1,4 @@
-"""Where the files for a device and what was found out about them lie in their folder."""
+"""The folder of files for a device: where each file and its measurements are."""
 
 import os
 from pathlib import Path

@@ -190,7 +190,7 @@ def _node(name: str) -> str:
 
 
 def _ancestors(nodes: dict[str, Any], names: list[str]) -> list[Any]:
-    """Those nodes and what they need, from the images on: without JPEG decoding and softmax."""
+    """The named nodes and all they need, from the images on: no JPEG decoding, no softmax."""
     needed: dict[str, Any] = {}
     open_names = list(names)
     while open_names:
