@@ -7,6 +7,7 @@ from typing import Any
 
 from experiments.parts import Part
 from gan import data
+from gan.spelling import NONE
 from trainers.workdir.paths import Workdir
 
 
@@ -25,7 +26,7 @@ def absolute(name: str, value: Any, names: set[str]) -> Any:
     """
     if name == "dataset" and value:
         return data.absolute(value)
-    if name in names and isinstance(value, str) and value:
+    if name in names and isinstance(value, str) and value not in ("", NONE):
         return os.path.abspath(os.path.expanduser(value))
     return value
 

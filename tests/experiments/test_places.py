@@ -6,8 +6,9 @@ from dataclasses import asdict
 import pytest
 from PIL import Image
 
-from experiments import experiment, run_flags
-from experiments.settings import Names
+from experiments import experiment, parts, run_flags
+from experiments.settings import CompressOptions, Names
+from gan import options
 from gan.errors import UserError
 from trainers.workdir.data import check_data, record_data
 from trainers.workdir.flags import write_flags
@@ -111,3 +112,12 @@ def test_a_complaint_about_the_data_says_what_it_was(photos, tmp_path):
     Image.new("L", (9, 8)).save(photos / "new.png")
     with pytest.raises(UserError, match=r"2 sizes.* When the run began it held 3 examples of shap"):
         experiment.restore(tmp_path / "run")
+
+
+def test_no_path_is_the_same_none_wherever_it_is_asked_for(tmp_path):
+    known = [parts.Part("", None, options=options.of(CompressOptions))]
+    values = {"feature_weights": None, "width": 0.5}
+    write_flags(tmp_path, values)
+    run_flags.check_resumable(tmp_path, values, known, flag="out")
+    with pytest.raises(UserError, match=r"--feature_weights=.*vgg\.h5 differs from .*=none"):
+        run_flags.check_resumable(tmp_path, values | {"feature_weights": "vgg.h5"}, known)
