@@ -7,125 +7,20 @@ x, an image.
 """
 
 import dataclasses
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from gan import interface_parts as parts
 from gan.errors import UserError
+from gan.interface_parts import Image, Input, Label, Latent, Scalar, Vector
 
 if TYPE_CHECKING:  # The process that tries files out needs neither.
     import keras
 
     from gan.data.spec import Spec
-
-DISTRIBUTIONS = ("normal", "uniform")
-_MOST = 1 << 28  # the largest number in a file: nothing could be made of a larger one
-
-
-@dataclass(frozen=True)
-class Latent:
-    """A latent vector z.
-
-    Attributes:
-        dim: its length.
-        distribution: what it is drawn from: "normal", N(0, I), or "uniform" in [-1, 1].
-        name: of the input.
-    """
-
-    dim: int
-    distribution: str = "normal"
-    name: str = "z"
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        """The shape of one example."""
-        return (self.dim,)
-
-
-@dataclass(frozen=True)
-class Label:
-    """A class, int32.
-
-    Attributes:
-        num_classes: how many there are; labels are 0 to num_classes - 1.
-        class_names: as many names, or () where they are not known.
-        name: of the input.
-    """
-
-    num_classes: int
-    class_names: tuple[str, ...] = ()
-    name: str = "label"
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        """The shape of one example."""
-        return ()
-
-
-@dataclass(frozen=True)
-class Image:
-    """An image, float32.
-
-    Attributes:
-        shape: (H, W, C).
-        domain: which of the data's, as its examples name it.
-        range: of its values.
-        name: of the input; unused for an output.
-    """
-
-    shape: tuple[int, ...]
-    domain: str = "x"
-    range: tuple[float, float] = (-1.0, 1.0)
-    name: str = "x"
-
-
-@dataclass(frozen=True)
-class Vector:
-    """A point, or numbers of another meaning, float32.
-
-    Attributes:
-        shape: of one, such as (2,).
-        domain: which of the data's.
-    """
-
-    shape: tuple[int, ...]
-    domain: str = "x"
-
-
-@dataclass(frozen=True)
-class Scalar:
-    """A number that one may choose at each call, such as a truncation; float32 scalar.
-
-    Attributes:
-        name: of the input.
-        default: its value unless chosen.
-        low: least value.
-        high: largest value.
-    """
-
-    name: str
-    default: float
-    low: float
-    high: float
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        """The shape of one example."""
-        return ()
-
-
-Input = Latent | Label | Image | Scalar
-# How a record calls each.
-_KINDS: dict[str, type] = {
-    "latent": Latent,
-    "label": Label,
-    "image": Image,
-    "vector": Vector,
-    "option": Scalar,
-}
 
 
 @dataclass(frozen=True)
@@ -201,8 +96,8 @@ class Interface:
     def record(self) -> dict[str, Any]:
         """The interface as a dict ready for JSON."""
         return {
-            "inputs": [_record(i) for i in self.inputs],
-            "output": _record(self.output),
+            "inputs": [parts.record(i) for i in self.inputs],
+            "output": parts.record(self.output),
             "about": dict(self.about),
         }
 
@@ -214,8 +109,8 @@ class Interface:
             ValueError: the record is not one.
         """
         try:
-            inputs = tuple(_read(i, (Latent, Label, Image, Scalar)) for i in record["inputs"])
-            output = _read(record["output"], (Image, Vector))
+            inputs = tuple(parts.read(i, (Latent, Label, Image, Scalar)) for i in record["inputs"])
+            output = parts.read(record["output"], (Image, Vector))
             about = dict(record.get("about") or {})
         except (TypeError, KeyError, AttributeError) as error:
             raise ValueError(f"{type(error).__name__}: {error}") from None
@@ -320,50 +215,3 @@ def with_about(interface: Interface, about: Mapping[str, Any]) -> Interface:
 def _agree(a: Sequence[int | None], b: Sequence[int]) -> bool:
     """Whether two shapes agree; an unknown side agrees with any."""
     return len(a) == len(b) and all(x in (None, y) for x, y in zip(a, b))
-
-
-def _record(part: Any) -> dict[str, Any]:
-    kind = next(name for name, kind in _KINDS.items() if kind is type(part))
-    return {"kind": kind, **dataclasses.asdict(part)}
-
-
-def _read(record: Any, kinds: tuple[type, ...]) -> Any:
-    """One input or output from a file, which may hold anything."""
-    values = dict(record)
-    kind = _KINDS.get(str(values.pop("kind", "")))
-    if kind not in kinds:
-        raise ValueError(f"kind {record.get('kind')!r}")
-    for name, value in values.items():
-        if isinstance(value, list):
-            values[name] = tuple(value)
-        numbers = values[name] if isinstance(values[name], tuple) else (value,)
-        for number in (n for n in numbers if isinstance(n, (int, float))):
-            if isinstance(number, bool) or not (math.isfinite(number) and abs(number) < _MOST):
-                raise ValueError(f"{name} {number}")
-    part = kind(**values)
-    for name, types in _TYPES[kind].items():
-        if not _is(getattr(part, name), types):
-            raise ValueError(f"{name} {getattr(part, name)!r}")
-    if isinstance(part, Latent) and part.distribution not in DISTRIBUTIONS:
-        raise ValueError(f"distribution {part.distribution!r}")
-    if isinstance(part, Label) and len(part.class_names) not in (0, part.num_classes):
-        raise ValueError(f"{len(part.class_names)} names of {part.num_classes} classes")
-    return part
-
-
-# Type of each attribute, or of each item of it; whole numbers are sizes, above 0.
-_TYPES: dict[type, dict[str, Any]] = {
-    Latent: {"dim": int, "distribution": str, "name": str},
-    Label: {"num_classes": int, "class_names": (str,), "name": str},
-    Image: {"shape": (int,), "domain": str, "range": (float,), "name": str},
-    Vector: {"shape": (int,), "domain": str},
-    Scalar: {"name": str, "default": float, "low": float, "high": float},
-}
-
-
-def _is(value: Any, kind: Any) -> bool:
-    if isinstance(kind, tuple):
-        return isinstance(value, tuple) and all(_is(item, kind[0]) for item in value)
-    if kind is int:
-        return type(value) is int and value > 0
-    return isinstance(value, (int, float)) if kind is float else isinstance(value, kind)
