@@ -109,7 +109,7 @@ def load_keras(path: str | os.PathLike[str], *, flag: str = "model") -> keras.Mo
                 if math.prod(n or 1 for n in output.shape) > _MAX_VALUES:
                     raise ValueError(f"{operation.name} makes an output of shape {output.shape}")
         interface_of(model)
-    # What Keras, HDF5 and JSON raise at a damaged file is no finite list.
+    # Keras, HDF5 and JSON may raise anything at a damaged file.
     except Exception as error:
         raise _unreadable(quoted, error) from error
     return model

@@ -1,7 +1,7 @@
 """A name is the registry: short names are what a room holds, anything else is an import path.
 
 `resolve("loss", "hinge")` is `gan.losses.hinge`; `resolve("loss", "my_package.ideas:sharp")` is
-anyone's. One rule for every kind of part: its short names are the public objects of its room that
+a user's. One rule for every kind of part: its short names are the public objects of its room that
 are defined there and are of that kind by their signature, base class or declaration. In a package,
 the only such object of a file goes by the file's name. What follows a colon behind a short name is
 the argument of a function that takes one: `folder:DIR`. So a new part is a new file and no edit.

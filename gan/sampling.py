@@ -117,7 +117,7 @@ def as_float32(model: keras.Model) -> keras.Model:
     keras.config.set_dtype_policy("float32")
     try:
         clone = type(model).from_config(_without_mixed_policies(model.get_config()))
-    # What a layer of anyone's raises at its own configuration is no finite list.
+    # A user's layer may raise anything at its configuration.
     except Exception as error:
         raise UserError(
             f"{model.name!r} computes in {', '.join(sorted(others))} and cannot be built anew in "

@@ -34,7 +34,7 @@ def aligned(source: Source, class_names: Sequence[str]) -> Source:
     """A source with the classes of other data, matched by name, some of them empty here.
 
     Args:
-        source: whatever it is where one of the two has no names.
+        source: returned unchanged where it or the other data has no class names.
         class_names: of the data whose numbers count.
 
     Raises:

@@ -36,7 +36,7 @@ def stacked(base: str, *, split: str = "train") -> Source:
             images.
 
     Raises:
-        UserError: whatever the base raises, or images of it that are not grey and labelled.
+        UserError: an error of the base, or images of it that are not grey and labelled.
     """
     from gan.data import load
 

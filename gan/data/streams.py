@@ -28,7 +28,7 @@ class _Calls:
 
     A thread that wants to run Python while the interpreter is taken down is stopped for good, and
     TensorFlow, which takes down the pipeline, waits for it for ever. By then each call fails at
-    once, since pools are closed, so that a pipeline's buffers are soon full of that.
+    once, since pools are closed, so a pipeline's buffers soon hold nothing but errors.
     """
 
     def __init__(self) -> None:

@@ -36,8 +36,8 @@ def check_metrics(
     for name, wrong, why in (
         ("modes", spec.is_image and not spec.channel_classes, "has no modes to count: that is "
          "for ring, grid and stacked:BASE"),
-        ("is", not spec.is_image or bool(spec.channel_classes), "has no single class an image "
-         "to score"),
+        ("is", not spec.is_image or bool(spec.channel_classes), "has no single class per "
+         "image to score"),
         ("ppl", spec.is_translation, "is translated, not drawn from latents"),
     ):  # fmt: skip
         if name in metrics and wrong:
@@ -53,10 +53,10 @@ def _check_logits(spec: Spec, metrics: Sequence[str], net: FeatureNet | None) ->
     count = 0 if logits is None else logits.shape[1]
     needed = spec.channel_classes * spec.shape[-1] if name == "modes" else count or 1
     if count != needed:
-        what = f"{spec.channel_classes} classes a channel" if name == "modes" else "classes"
+        what = f"{spec.channel_classes} classes per channel" if name == "modes" else "classes"
         raise UserError(
             f"--metrics={name} of {spec.name} needs a net that names {what}: feature net "
-            f"{net.name!r} has {count or 'no'} logits an image. Give one that returns "
+            f"{net.name!r} has {count or 'no'} logits per image. Give one that returns "
             "features and logits by --feature_net=package.module:attribute, or other metrics, "
             "such as fid."
         )

@@ -95,7 +95,9 @@ def stacked_modes(logits: np.ndarray | None, classes: int, channels: int) -> dic
     """
     if logits is None or logits.shape[1] != classes * channels:
         got = 0 if logits is None else logits.shape[1]
-        raise ValueError(f"{got} logits an image: must be {channels} channels of {classes} classes")
+        raise ValueError(
+            f"{got} logits per image: must be {channels} channels of {classes} classes"
+        )
     each = logits.reshape(-1, channels, classes).argmax(axis=-1)
     return class_modes(each @ classes ** np.arange(channels)[::-1], classes**channels)
 

@@ -53,7 +53,7 @@ def exact(sampler: Sampler) -> Sampler:
         UserError: it computes in 8 bits, or half precision and cannot be built anew in float32.
     """
     try:
-        # A sampler of anyone's need not have it.
+        # A user's sampler need not have it.
         return sampler.exact() if hasattr(sampler, "exact") else sampler
     except UserError as error:
         raise UserError(f"--metrics=ppl: {error}") from error

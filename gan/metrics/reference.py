@@ -66,7 +66,7 @@ def _read(path: pathlib.Path, text: str) -> Features | None:
             return Features(
                 moments, archive["rows"], archive.get("logits"), archive.get("class_counts")
             )
-    # What NumPy and zipfile raise at a damaged file is no finite list.
+    # NumPy and zipfile may raise anything at a damaged file.
     except Exception as error:
         reason = f"{type(error).__name__}: {error}".splitlines()[0][:200]
         logging.warning("%s is damaged (%s); the features are computed anew.", path, reason)

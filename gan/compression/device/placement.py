@@ -65,7 +65,7 @@ class Placement:
         units = [*self.delegates, *(op for op in self.outside if op not in self.lookup)]
         pending = {t for op in units for t in op.outputs}
         count, in_run = 0, False
-        # As LiteRT schedules them: a run of plain ops as far as it goes, then what waited for it.
+        # As LiteRT schedules them: all plain ops that are ready, then the groups that waited.
         while units:
             ready = [u for u in units if not pending.intersection(u.inputs)]
             plain = [u for u in ready if u.name != "DELEGATE"]

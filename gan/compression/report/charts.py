@@ -21,7 +21,7 @@ _COLOURS = {
 _OTHER, CHOSEN = plots.GREEN, plots.VERMILLION
 _AXES = (
     ("gzip_bytes", 1e-3, "gzip kB", "Quality against size"),
-    ("latency_ms", 1.0, "ms a call, 1 thread", "Quality against latency"),
+    ("latency_ms", 1.0, "ms per call, 1 thread", "Quality against latency"),
 )
 
 

@@ -174,7 +174,7 @@ def read(path: str | os.PathLike[str]) -> dict[str, Any] | None:
         table.render(report)
     except FileNotFoundError:
         return None
-    # What a table makes of a damaged report is no finite list.
+    # A damaged report may raise anything in the table.
     except Exception as error:
         reason = f"{type(error).__name__}: {error}".splitlines()[0][:200]
         logging.warning("%s is damaged (%s); it is made anew.", path, reason)

@@ -194,7 +194,7 @@ def _positions(layer: keras.Layer, after: Shape) -> int:
         return math.prod(n or 1 for n in after[1:-1])
     size, stride = (np.atleast_1d(v)[0] for v in (layer.kernel_size, layer.strides))
     if isinstance(layer, _TRANSPOSED):
-        # As `subpixel` lowers it: taps^2 inputs and stride^2 outputs a cell, cropped cells aside.
+        # As `subpixel` lowers it: taps^2 inputs and stride^2 outputs per cell, cropped cells aside.
         start = max(size - stride, 0) // 2 if layer.padding == "same" else 0
         cells = [(start + n - 1) // stride - start // stride + 1 for n in after[1:3]]
         return int(math.prod(cells) * (-(-size // stride) * stride) ** 2)

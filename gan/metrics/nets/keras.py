@@ -140,7 +140,7 @@ def _built(
 def _watched(asked: list[tuple[str, str]]) -> Iterator[None]:
     """Notes the address and the file of each download of Keras, and ends those that stand still.
 
-    keras.applications tells neither, and waits for ever. All of it calls `get_file` of the private
+    keras.applications reports neither and never times out. All of it calls `get_file` of the private
     module `keras.src.utils.file_utils` (Keras 3.15), which is watched here and in no other file;
     tests/gan/metrics/nets/test_keras.py holds Keras to it.
     """

@@ -119,7 +119,7 @@ def test_stacked_images_that_no_net_knows_are_refused_before_training(fashion):
     source = labelled(x, labels[:500] * 111, 1000, channel_classes=10)
     with pytest.raises(UserError) as error:
         Evaluator(source)
-    assert "names 10 classes a channel: feature net 'random' has no logits" in str(error.value)
+    assert "names 10 classes per channel: feature net 'random' has no logits" in str(error.value)
     assert "--feature_net=package.module:attribute" in str(error.value)
     assert Evaluator(source, metrics=["fid"]).label("fid") == "fid[random]"
 
