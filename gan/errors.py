@@ -1,4 +1,4 @@
-"""The one exception for mistakes a user can mend: scripts print its line and exit with status 2."""
+"""The one exception for mistakes a user can fix: scripts print its line and exit with status 2."""
 
 import re
 

@@ -124,7 +124,7 @@ def check(function: Callable[..., Any], given: Sequence[str], positional: int) -
         positional: how many positional ones its caller fills in.
 
     Raises:
-        CodeError: names the argument and its line, and says how to mend it.
+        CodeError: names the argument and its line, and says how to fix it.
     """
     for owner in signatures(function):
         parameters = list(inspect.signature(owner).parameters.values())

@@ -122,7 +122,7 @@ def explained(error: BaseException, where: Place | None, *, hint: str = "") -> C
     Args:
         error: the exception.
         where: the line that raised it.
-        hint: one line that says how to mend it.
+        hint: one line that says how to fix it.
     """
     lines = [f"{where}: {message_of(error)}" if where else message_of(error)]
     if where and where.code:

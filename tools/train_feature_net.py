@@ -131,7 +131,7 @@ def run() -> None:
 
 
 def main(argv: list[str]) -> None:
-    """Runs, and ends in one line for what the user can mend."""
+    """Runs, and ends in one line for what the user can fix."""
     del argv
     try:
         run()

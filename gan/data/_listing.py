@@ -115,7 +115,7 @@ class Skipped:
             )
 
     def warn(self, total: int) -> None:
-        """Logs one line per file or folder: whoever mends the data needs all of them."""
+        """Logs one line per file or folder: whoever fixes the data needs all of them."""
         for problem in (*self.folders, *self.problems):
             LOG.warning("%s: cannot read %s.", printable(self.name), printable(problem))
         if self.problems:

@@ -16,7 +16,7 @@ class Records:
     """The serialized examples of a split by index, from TFRecord files.
 
     A TFRecord is its length (8 bytes), a checksum (4), the data and another checksum (4), so the
-    places of all of them are found by hopping along.
+    places of all of them are found without reading the data.
     """
 
     def __init__(self, name: str, builder: Any, part: Any) -> None:

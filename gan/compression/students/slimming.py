@@ -41,7 +41,7 @@ def slim(
         width: share of each group's channels that stays, in (0, 1], rounded, at least one.
         target_macs: in place of `width`, multiply-accumulates of one image in the exported file:
             the channels that matter least for what they cost go first, wherever they are, though
-            no group below an eighth. None goes by width.
+            no group below an eighth. None uses `width`.
 
     Returns:
         A new model with the same inputs, layer names and output shape; for width 1 a plain copy.

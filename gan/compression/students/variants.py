@@ -25,7 +25,7 @@ class Student:
 
     Attributes:
         width: share of the channels it keeps.
-        macs: multiply-accumulates it may take, in place of `width`; None goes by width.
+        macs: multiply-accumulates it may take, in place of `width`; None uses `width`.
         sparsity: share of zeros.
         two_of_four: whether two of every four weights are zero, in place of `sparsity`.
         aware: whether it is trained with int8's rounding.

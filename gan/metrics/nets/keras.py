@@ -105,7 +105,7 @@ def _built(
     if weights and not path.is_file():
         raise UserError(f"--feature_weights={weights!r}: no such file; needs weights of {model}.")
     policy = keras.config.dtype_policy()
-    # Training in half precision must not make the ruler coarser.
+    # Training in half precision must not make the metric coarser.
     keras.config.set_dtype_policy("float32")
     asked: list[tuple[str, str]] = []
     try:
@@ -140,9 +140,9 @@ def _built(
 def _watched(asked: list[tuple[str, str]]) -> Iterator[None]:
     """Notes the address and the file of each download of Keras, and ends those that stand still.
 
-    keras.applications reports neither and never times out. All of it calls `get_file` of the private
-    module `keras.src.utils.file_utils` (Keras 3.15), which is watched here and in no other file;
-    tests/gan/metrics/nets/test_keras.py holds Keras to it.
+    keras.applications reports neither and never times out. All its downloads go through `get_file`
+    of the private module `keras.src.utils.file_utils` (Keras 3.15), which is watched here and in no
+    other file; tests/gan/metrics/nets/test_keras.py holds Keras to it.
     """
     get_file, seconds = file_utils.get_file, socket.getdefaulttimeout()
 
