@@ -60,8 +60,8 @@ class CollapseAlarm(keras.callbacks.Callback):
       `max_rollbacks` times in a run, also if it is resumed, since the count is part of the
       checkpoints; after that, or without a best checkpoint, the run stops. Later checkpoints are
       deleted, and for the other callbacks it is as if the run was resumed: `metrics.jsonl` loses
-      the lines after the best checkpoint, TensorBoard's curves go back, and Keras' History begins
-      anew.
+      the lines after the best checkpoint, TensorBoard's curves go back, and Keras' History is
+      empty again.
 
     When a run is resumed, the counts of bad measurements in a row begin at 0; the best figures and
     the last diversity are read from `metrics.jsonl`.
@@ -182,7 +182,7 @@ class CollapseAlarm(keras.callbacks.Callback):
         return {EVAL + k.name: 1 if k.covers == "count" else trials for k in keys if k.covers}
 
     def _check_diversity(self) -> None:
-        """Judges diversity, alone and beside the discriminator's accuracy, and distinct samples."""
+        """Judges diversity, diversity with D's accuracy, and distinct samples."""
         samples = self.model.sampler()(self._inputs, self._label)
         value = signals.diversity(samples, self._reals)
         if not np.isfinite(value):

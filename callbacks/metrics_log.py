@@ -94,7 +94,7 @@ class MetricsLog(keras.callbacks.Callback):
             self._log(new)
 
     def on_train_end(self, logs: dict[str, Any] | None = None) -> None:
-        """Logs the last step of a finished run; an interrupted run adds no line of its own."""
+        """Logs the last step of a finished run; an interrupted run logs no extra line."""
         finished = self.model.images >= (self.params or {}).get("total_images", 0)
         if finished and self._logged_step != self.model.step:
             self._log()

@@ -69,7 +69,7 @@ class Pruning(keras.callbacks.Callback):
         pruning.check_structure(structure)
         if structure and allocation == "global":
             raise UserError(
-                f"--structure={structure} takes as many weights from each kernel; expected "
+                f"--structure={structure} prunes the same share of each kernel; expected "
                 "--allocation=layer."
             )
         self.allocation, self.structure = allocation, structure
@@ -128,9 +128,8 @@ class Pruning(keras.callbacks.Callback):
         initial = self._begun_with if self._initial is None else self._initial
         if initial is None:
             raise UserError(
-                "--allocation=global goes by the weights at the beginning of pruning: to be "
-                "resumed half-way it needs them (initial=...); give them, begin again, or take "
-                "--allocation=layer."
+                "--allocation=global needs the weights at the beginning of pruning to be resumed "
+                "half-way: give them (initial=...), begin again, or take --allocation=layer."
             )
         got = [w.shape for w in initial]
         expected = [tuple(v.shape) for weights in kernels.values() for v in weights]

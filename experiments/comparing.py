@@ -75,7 +75,7 @@ def compare(
     }
     lines = []
     if unnamed:
-        more = f" and {len(unnamed) - 8} flags more" if len(unnamed) > 8 else ""
+        more = f" and {len(unnamed) - 8} more flags" if len(unnamed) > 8 else ""
         lines += [f"The groups differ in {', '.join(unnamed[:8])}{more}.", ""]
     if panels:
         lines += curve_tables(panels, chosen, titles, options.against, lines_below)

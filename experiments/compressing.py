@@ -174,7 +174,7 @@ def compress(options: CompressOptions) -> Compressed:
             work.begin()
             fresh = not Workdir(out).flags.is_file()
             write_flags(out, values)
-            # A report says that all files are there: an old one must not stand beside new files.
+            # A report says that all files are there: an old one must not stay with new files.
             DeviceFolder(out).report.unlink(missing_ok=True)
         try:
             with files.reported("out", out, only=files.DISK_ERRORS):
@@ -215,7 +215,7 @@ def make_all(work: Compression, wanted: Sequence[Variant], limits: Limits, searc
     trials = work.options.trials if students.has(work.run) else 0
     if not trials:
         name = work.run.values["trainer"]
-        print(f"A run of --trainer={name} has no students: only its own generator is exported.")
+        print(f"A run of --trainer={name} has no students: only its generator is exported.")
     seeking.seek(work, limits, trials)
 
 

@@ -217,7 +217,7 @@ class Compression:
         except FileNotFoundError:
             pass
         except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
-            logging.warning("%s is damaged (%s); %s is judged anew.", path, error, what)
+            logging.warning("%s is damaged (%s); %s is evaluated again.", path, error, what)
         print(f"Judging {what}{why}.", flush=True)
         figures = judge()
         write_json(path, key | {"figures": figures, "figures_sha256": _digest(figures)})

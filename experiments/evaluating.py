@@ -99,7 +99,7 @@ def evaluate(
         with files.reported(flag, out):
             evaluations.add(out, entries[-1])
     if not entries:
-        raise UserError("no checkpoint could be judged: the lines above say why.")
+        raise UserError("no checkpoint could be evaluated: the lines above say why.")
     if "neighbours" not in evaluator.metrics or not source.spec.is_image:
         return Evaluated(entries, out)
     name = "" if run else f"_{Path(entries[-1].subject['name']).stem}"
@@ -175,7 +175,7 @@ def check_out(options: EvaluateOptions) -> tuple[str, Path]:
         try:
             evaluations.read(path)
         except UserError as error:
-            logging.warning("%s It will be kept beside a new one.", error)
+            logging.warning("%s It will be kept under another name.", error)
         return "workdir", path
     if not os.fspath(options.out).endswith(".json"):
         raise UserError(f"--out={options.out!r}: expected a file that ends in .json.")

@@ -54,7 +54,7 @@ def generate(options: GenerateOptions) -> Drawn:
     if drawn.labels is not None and not options.columns:
         columns = math.ceil(options.count / len(np.unique(drawn.labels)))
     samples = drawn.samples
-    save(samples if drawn.inputs is None else beside(drawn.inputs, samples), columns, options)
+    save(samples if drawn.inputs is None else side_by_side(drawn.inputs, samples), columns, options)
     return drawn
 
 
@@ -125,7 +125,7 @@ def labels(classes: Sequence[str] | None, sampler: Sampler, count: int) -> np.nd
     return np.sort(np.resize(np.asarray(chosen, np.int32), count), kind="stable")
 
 
-def beside(inputs: np.ndarray, outputs: np.ndarray) -> np.ndarray:
+def side_by_side(inputs: np.ndarray, outputs: np.ndarray) -> np.ndarray:
     """Inputs and their translations, side by side: float32 (count, H, 2 W, C)."""
     if inputs.shape[-1] == 1:
         inputs = np.repeat(inputs, outputs.shape[-1], axis=-1)

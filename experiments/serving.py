@@ -195,6 +195,6 @@ def make_server(path: str | os.PathLike[str], port: int = 0) -> ThreadingHTTPSer
         return ThreadingHTTPServer((HOST, port), handler)
     except OSError as error:
         raise UserError(
-            f"--port={port}: {HOST}:{port} cannot be had ({error.strerror}); "
+            f"--port={port}: {HOST}:{port} cannot be used ({error.strerror}); "
             "give another, or --port=0 for a free one."
         ) from error

@@ -84,7 +84,7 @@ def trained(
         try:
             return load_keras(file, flag="out")
         except UserError as error:
-            logging.warning("%s The student is trained anew.", error)
+            logging.warning("%s The student is trained again.", error)
     trainer = make_trainer(run, student, options)
     checkpoints = Checkpoints(folder, keep=1)
     resumed = checkpoints.restore(trainer)

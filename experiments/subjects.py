@@ -200,7 +200,7 @@ def of_run(
                 checkpoints.restore(trainer, str(step))
             except UserError as error:
                 gone = not checkpoints.path(step).is_dir()
-                why = "the running training has dropped it." if gone else str(error)
+                why = "the running training has deleted it." if gone else str(error)
                 print(f"step {step} is left out: {why}", flush=True)
                 continue
         about = {

@@ -54,7 +54,7 @@ def mnist() -> pathlib.Path:
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--note_skipped", metavar="FILE", help="write the tests skipped, one a line")
+    parser.addoption("--note_skipped", metavar="FILE", help="write the skipped tests, one per line")
     parser.addoption("--no_skips", action="store_true", help="a skipped test fails")
 
 

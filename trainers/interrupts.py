@@ -53,8 +53,8 @@ class Interrupts:
         first = self.__dict__.setdefault("_heard", mine)  # Atomic: the first thread decides.
         if first is mine and first[0]:
             say(
-                "Stopping: what is under way ends first (a graph call takes up to "
-                f"{max(seconds, 0.1):.1f} s), then all is saved. Once more ends at once, unsaved."
+                f"Stopping after the present graph call (up to {max(seconds, 0.1):.1f} s) and a "
+                "save. A second signal ends at once, without saving."
             )
         return bool(first[0])
 

@@ -77,7 +77,7 @@ def test_a_collapse_within_each_class_shows(classes):
     assert distinct(collapsed, reals) == len(np.unique(label))
     assert significantly_below(distinct(collapsed, reals), distinct(reals, reals), 0.5)
     assert distinct(healthy, reals) > 250
-    # Of data that have one image a class, one image a class is all there is.
+    # With one image per class in the data, one image per class is no collapse.
     assert not significantly_below(
         distinct(collapsed, collapsed), distinct(collapsed, collapsed), 0.5
     )

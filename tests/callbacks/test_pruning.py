@@ -147,7 +147,7 @@ def test_a_global_allocation_needs_its_beginning_to_be_resumed(make_convolutiona
     gan = make_convolutional()
     initial = [np.array(v.value) for v in kernels(gan.networks["generator"])]
     prune(gan, 0.08)
-    with pytest.raises(UserError, match="resumed half-way it needs them"):
+    with pytest.raises(UserError, match="to be resumed half-way: give them"):
         prune(gan, 0.16)
     with pytest.raises(UserError, match=r"\[\(8, 32\)\]: expected \[\(8, 32\), \(4, 4, 12, 8\)"):
         prune(gan, 0.16, initial=initial[:1])

@@ -80,7 +80,7 @@ def test_damaged_figures_are_found_anew_with_a_warning(tmp_path, judged, damage,
         }[damage]
     )
     assert made(tmp_path).keras_figures()["calls"] == 2
-    assert f"{path} is damaged" in caplog.text and "judged anew" in caplog.text
+    assert f"{path} is damaged" in caplog.text and "evaluated again" in caplog.text
     assert made(tmp_path).keras_figures()["calls"] == 2
 
 

@@ -24,7 +24,7 @@ def test_a_checkpoint_that_goes_meanwhile_is_left_out_with_a_line(tmp_path, caps
     (checkpoints.path(3) / "state.json").write_text("{")
     assert [subject.about["step"] for subject in found] == [4]
     lines = capsys.readouterr().out.splitlines()
-    assert lines[0] == "step 2 is left out: the running training has dropped it."
+    assert lines[0] == "step 2 is left out: the running training has deleted it."
     assert lines[1].startswith("step 3 is left out: No checkpoint") and len(lines) == 2
     (subject,) = of_run(evaluator, run, EvaluateOptions(workdir=tmp_path))
     assert subject.about["step"] == 4 and len(subject.about["sha256"]) == 64

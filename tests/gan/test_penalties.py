@@ -77,7 +77,7 @@ def test_alpha_is_uniform_per_sample_and_seeded() -> None:
         penalties.wgan_gp(discriminator, real, fake, seed=tf.constant(seed))
     np.testing.assert_array_equal(seen[0], seen[1])
     assert not np.array_equal(seen[0], seen[2])
-    np.testing.assert_array_equal(seen[0][:, 0], seen[0][:, 1])  # one alpha a sample
+    np.testing.assert_array_equal(seen[0][:, 0], seen[0][:, 1])  # one alpha per sample
     alpha = seen[0][:, 0, 0]
     counts, _ = np.histogram(alpha, bins=10, range=(0, 1))
     assert counts.sum() == 4000

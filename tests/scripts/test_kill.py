@@ -100,7 +100,7 @@ def test_a_signal_saves_and_says_how_to_go_on(tmp_path, number):
     ended = time.time()
     assert process.returncode == 128 + number
     assert "the same command goes on from here" in out
-    assert "Stopping: what is under way ends first" in err
+    assert "Stopping after the present graph call" in err
     (saved,) = (tmp_path / "checkpoints").glob("step-*")
     assert ended - saved.stat().st_mtime < 2.0  # seconds
 

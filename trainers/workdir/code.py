@@ -120,7 +120,7 @@ def admit_code(workdir: str | os.PathLike[str], values: Mapping[str, Any], *, tr
                   file=sys.stderr)  # fmt: skip
     if copies:
         sys.path.insert(0, str(folder.resolve()))
-        print(f"Its code is the run's own copy, {folder}.")
+        print(f"Its code is the run's copy, {folder}.")
 
 
 def _shown(

@@ -58,7 +58,7 @@ def recorded(workdir: str | os.PathLike[str]) -> Identity | None:
     try:
         return _read(Workdir(workdir).data)
     except UserError as error:
-        logging.warning("%s Whether the data has changed cannot be told.", error)
+        logging.warning("%s Whether the data has changed cannot be checked.", error)
         return None
 
 

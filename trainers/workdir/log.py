@@ -164,7 +164,7 @@ def truncate_log(path: str | os.PathLike[str], step: int) -> list[LogEvent]:
         aside = _unused(path)
         last = max(event.images for event in log.events)
         logging.warning(
-            "%s reaches %g kimg, but there is no checkpoint to go on from: training begins anew; "
+            "%s reaches %g kimg, but there is no checkpoint to go on from: training begins again; "
             "the old log is kept as %s.", path, last / 1000, aside.name,
         )  # fmt: skip
         os.replace(path, aside)

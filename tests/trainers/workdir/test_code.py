@@ -77,7 +77,7 @@ def test_it_is_reopened_elsewhere_from_its_copy_if_trusted(run, capsys):
     trainer = experiment.restore(run, trust_code=True).trainer
     assert trainer.zeal == 3.0
     assert Path(sys.modules["kept_helper"].__file__) == run / "code" / "kept_helper.py"
-    assert f"the run's own copy, {run / 'code'}" in capsys.readouterr().out
+    assert f"the run's copy, {run / 'code'}" in capsys.readouterr().out
 
 
 def test_code_that_changed_is_noticed(run, monkeypatch, capsys):

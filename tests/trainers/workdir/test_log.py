@@ -64,7 +64,7 @@ def test_a_last_line_without_its_end(tmp_path):
     assert read_log(tmp_path / "none.jsonl").events == []
 
 
-def test_a_cut_keeps_good_lines_behind_damage_and_the_damage_beside(tmp_path, caplog):
+def test_a_truncated_log_keeps_good_lines_behind_damage_and_the_damage_in_a_file(tmp_path, caplog):
     path = tmp_path / "metrics.jsonl"
     write(path, event(1), HOSTILE[2], event(2), event(3))
     assert truncate_log(path, 2) == events(event(1), event(2))
