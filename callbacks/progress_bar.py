@@ -18,7 +18,7 @@ class ProgressBar(keras.callbacks.Callback):
     and one at the end.
 
     Args:
-        seconds: seconds between plain lines.
+        seconds: seconds between the plain lines of progress in a file or a pipe.
         file: file to print to; standard error by default.
     """
 

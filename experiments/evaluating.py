@@ -113,7 +113,7 @@ def check(options: EvaluateOptions) -> None:
     """Raises UserError for options that do not go together or are out of range."""
     if not options.workdir and not ((options.images or options.model) and options.reference):
         raise UserError(
-            "--workdir is missing: say which run to judge, or give --images=DIR or --model=FILE "
+            "--workdir is missing: say which run to evaluate, or give --images=DIR or --model=FILE "
             "with --reference=DATASET."
         )
     if options.workdir:

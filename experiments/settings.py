@@ -52,7 +52,7 @@ class RunOptions:
         on_collapse: what to do if the generator collapses: off, warn, stop or rollback.
         alarm_every_kimg: thousands of images between checks for a collapse.
         max_rollbacks: number of rollbacks after a collapse; the next collapse stops the run.
-        keep_checkpoints: number of newest checkpoints to keep, beside the best.
+        keep_checkpoints: number of newest checkpoints to keep; the best is kept too.
         steps_per_loop: training steps in one graph call.
         callbacks: Keras callbacks, names or import paths, such as keras.callbacks:EarlyStopping;
             their arguments with a default are flags.
@@ -236,7 +236,8 @@ class CompressOptions:
         debug_layers: print which layers lose most in the trained generator's int8 file.
         calibration: number of batches that set the ranges of int8 values, 100 to 500.
         feature_net: network whose features the metrics of the files compare; none is the run's.
-        feature_weights: file with the weights of --feature_net; none is the run's.
+        feature_weights: file with the weights of the feature net inception or keras:MODEL; none is
+            the run's.
         eval_samples: number of samples to evaluate each file on; none is 10,000.
         steps_per_loop: training steps in one graph call.
         seed: seed of the students' training and of the latents that files are evaluated on.

@@ -235,7 +235,7 @@ def help_text(main: Callable[..., Any]) -> str:
     for kind in registry.KINDS:
         named = [n for names in sections().values() for n in names if _names_a(kind, n)]
         if named and registry.names(kind):
-            lines.append(f"Names for --{named[0]}, beside import paths package.module:attribute:")
+            lines.append(f"Names for --{named[0]} (or an import path, package.module:attribute):")
             for name, part in registry.entries(kind).items():
                 spelling = ":".join([name, *(a.upper() for a in registry.arguments(part))])
                 lines += _entry(spelling, registry.about(kind, name))

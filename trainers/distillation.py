@@ -48,7 +48,8 @@ class Distillation(GAN):
             output_weight: weight of the mean absolute difference between the student's and the
                 teacher's images for the same z.
             feature_weight: weight of the mean absolute difference between the discriminator's
-                features of these images, relative to the teacher's in each layer.
+                features of the student's and the teacher's images, relative to the teacher's in
+                each layer.
             adversarial_weight: weight of the student's adversarial loss; with 0 the discriminator
                 is not trained either.
             quantization_aware: round the student's weights and activations in training as its

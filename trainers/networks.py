@@ -43,7 +43,7 @@ def check_networks(trainer: Any) -> None:
         )
     if not trainer.averaged:
         raise CodeError(
-            f"{where}: averaged is empty; name the networks to judge and export, as in "
+            f"{where}: averaged is empty; name the networks to evaluate and export, as in "
             f"averaged = ({next(iter(networks))!r},)."
         )
 

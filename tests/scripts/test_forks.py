@@ -158,7 +158,7 @@ def line_of(code, part):
         (
             STEP + "    averaged = ()\n",
             "class Mine",
-            "averaged is empty; name the networks to judge and export",
+            "averaged is empty; name the networks to evaluate and export",
         ),
         (
             "class Mine(Trainer):\n    averaged = ('a',)\n    def build_networks(self):\n"
