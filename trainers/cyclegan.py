@@ -58,10 +58,10 @@ class CycleGAN(Trainer):
         Raises:
             UserError: the data lacks two domains, or a weight is negative.
         """
-        if tuple(spec.domains) != ("a", "b"):
+        if sorted(spec.domains) != ["a", "b"]:
             raise UserError(
                 f"--dataset={spec.name!r} has domains {spec.domains}; cyclegan translates between "
-                "'a' and 'b', as in edges2fashion_unpaired."
+                "'a' and 'b', as in edges2fashion_unpaired, unpaired:DIR and pairs:DIR."
             )
         for name, value in (
             ("cycle_lambda", cycle_lambda),
@@ -138,7 +138,7 @@ class CycleGAN(Trainer):
     def views(self, source: Source, layout: Layout) -> Views:
         """`a_b_a`, `b_a_b`: x, its translation, and the translation back."""
         count = 2 * layout.rows
-        a, b = (reals(source, domain, count, layout.seed) for domain in source.spec.domains)
+        a, b = (reals(source, domain, count, layout.seed) for domain in "ab")
         there, back = (KerasSampler(self.inference(name), count) for name in self.averaged)
         return {"a_b_a": SideBySide(a, there, back), "b_a_b": SideBySide(b, back, there)}
 

@@ -6,12 +6,14 @@ import heapq
 import logging
 import os
 import pathlib
+from collections.abc import Iterable
 from typing import NamedTuple
 
 from gan.data.transforms import DAMAGE, native_channels, open_image, upright_size
 from gan.errors import UserError, printable
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")
+SPLITS = frozenset({"train", "test", "val", "valid", "validation"})
 LOG = logging.getLogger(__name__)
 
 
@@ -55,6 +57,41 @@ def list_files(root: pathlib.Path, skipped: Skipped) -> list[pathlib.Path]:
         except OSError as error:
             skipped.add_folder(folder, error)
     return sorted(files)
+
+
+def sub_folders(root: pathlib.Path, name: str) -> set[str]:
+    """The names of the folders right below one, without hidden ones.
+
+    Raises:
+        UserError: it cannot be read; `name`, the data set's, begins the message.
+    """
+    try:
+        return {p.name for p in root.iterdir() if p.is_dir() and not p.name.startswith(".")}
+    except OSError as error:
+        raise UserError(f"{name}: cannot be read ({reason(error)}).") from error
+
+
+def split_folder(root: pathlib.Path, name: str, split: str) -> pathlib.Path:
+    """The folder of a split: a sub-folder where all sub-folders are splits, else `root` itself.
+
+    Raises:
+        UserError: there is no such split.
+    """
+    below = sub_folders(root, name)
+    if not below or not below <= SPLITS:
+        below = set()
+    if split in below:
+        return root / split
+    if below or split != "train":
+        raise no_split(name, split, below)
+    return root
+
+
+def no_split(name: str, split: str, splits: Iterable[str]) -> UserError:
+    """The error that a data set has no such split; its message names those it has."""
+    listing = ", ".join(sorted(splits))
+    has = f"has {listing}" if listing else "has no splits, only 'train'"
+    return UserError(f"split={split!r}: {name} {has}.")
 
 
 class Header(NamedTuple):

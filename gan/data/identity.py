@@ -97,7 +97,7 @@ class Identity:
             "new": sorted(after.keys() - before.keys()),
             "of another size": sorted(n for n in before.keys() & after if before[n] != after[n]),
         }
-        return [f"{what}: {_some(names)}" for what, names in differences.items() if names]
+        return [f"{what}: {some(names)}" for what, names in differences.items() if names]
 
 
 def facts(spec: Spec) -> str:
@@ -123,9 +123,10 @@ def _classes(before: Spec, after: Spec) -> list[str]:
         return [*texts[:_FEW], *([f"and {len(texts) - _FEW} more classes"] * (len(texts) > _FEW))]
     gone = [name for name in old if name not in new]
     come = [name for name in new if name not in old]
-    return [f"{what}: {_some(n)}" for what, n in (("classes gone", gone), ("new", come)) if n]
+    return [f"{what}: {some(n)}" for what, n in (("classes gone", gone), ("new", come)) if n]
 
 
-def _some(names: Sequence[str]) -> str:
+def some(names: Sequence[str]) -> str:
+    """The first few of some names, for a message."""
     more = f" and {len(names) - _FEW:,} more" if len(names) > _FEW else ""
     return f"{', '.join(names[:_FEW])}{more}"

@@ -86,17 +86,9 @@ class IndexedSource(Source):
         return self._run(tf.data.Dataset.range(0, size, batch_size), batch)
 
     def _run(self, firsts: tf.data.Dataset, batch: Callable[[tf.Tensor], dict]) -> tf.data.Dataset:
-        import tensorflow as tf
-
-        options = tf.data.Options()
-        options.deterministic = True
-        # Nothing is left to tune, and the thread that would keeps a finished run waiting.
-        options.autotune.enabled = False
-        # Shards are ours to deal out; a distribution strategy must not shard once more.
-        options.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.OFF
         calls = self.parallel_batches if self.parallel_batches > 1 else None
         dataset = firsts.map(batch, num_parallel_calls=calls)
-        return dataset.prefetch(1 + self.parallel_batches).with_options(options)
+        return dataset.prefetch(1 + self.parallel_batches).with_options(pipeline_options())
 
     def _draw(self, positions: tf.Tensor, seed: int) -> dict[str, tf.Tensor]:
         """The examples at these positions of the endless order, flipped as they say."""
@@ -117,6 +109,19 @@ class IndexedSource(Source):
             for domain, stream in streams.items():
                 batch[domain] = _flip(batch[domain], _order.coin(positions, seed, stream))
         return batch
+
+
+def pipeline_options() -> tf.data.Options:
+    """The options of every pipeline."""
+    import tensorflow as tf
+
+    options = tf.data.Options()
+    options.deterministic = True
+    # Nothing is left to tune, and the thread that would keeps a finished run waiting.
+    options.autotune.enabled = False
+    # Shards are ours to deal out; a distribution strategy must not shard once more.
+    options.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.OFF
+    return options
 
 
 def _decode(batch: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:

@@ -13,7 +13,7 @@ class Spec:
         shape: one example: (height, width, channels) of an image, (2,) of a 2-D mixture.
         num_classes: classes of the labels, each with examples in training data; 0 means that
             examples have no label.
-        size: examples in an epoch.
+        size: examples in an epoch; of the larger domain, where unpaired ones differ.
         domains: keys of the example dict that hold data; ("a", "b") for translation.
         paired: whether "a" and "b" of one example show the same thing.
         class_names: num_classes names, or () where they are not known.
@@ -22,6 +22,7 @@ class Spec:
         feature_net: name or import path of the net that was made for these images (of the last
             domain); evaluations judge by it unless another is given; "" where none is known.
         licence: of the data, as SPDX names it or in words; "" where it is not known.
+        sizes: examples of each domain, where they differ in number; else ().
     """
 
     name: str
@@ -34,6 +35,7 @@ class Spec:
     channel_classes: int = 0
     feature_net: str = ""
     licence: str = ""
+    sizes: tuple[int, ...] = ()
 
     @property
     def is_image(self) -> bool:
@@ -48,6 +50,10 @@ class Spec:
     def is_translation(self) -> bool:
         """Whether an example holds data of two domains, to be translated into each other."""
         return len(self.domains) > 1
+
+    def size_of(self, domain: str) -> int:
+        """Examples of one domain."""
+        return self.sizes[self.domains.index(domain)] if self.sizes else self.size
 
     def with_classes(self, names: Sequence[str]) -> "Spec":
         """This spec with classes of these names."""

@@ -60,7 +60,8 @@ class StreamSource(IndexedSource):
 
     Args:
         spec: what they are.
-        read: index -> (uint8 image of `spec.shape`, label or 0); called from several threads. Its
+        read: index -> (uint8 image of `spec.shape`, label or 0); called from several threads. The
+            images of several domains stand one behind the other on the channel axis. Its
             `UserError` ends what reads the pipeline, see `gan.errors.from_graph`.
         flip: whether the endless pipeline mirrors images at random.
         origin: identity of what is read.
@@ -117,6 +118,8 @@ class StreamSource(IndexedSource):
         import tensorflow as tf
 
         images, labels = tf.numpy_function(self._read_batch, [index], [tf.uint8, tf.int32])
-        images.set_shape((*index.shape, *self.spec.shape))
+        domains, (*sides, channels) = self.spec.domains, self.spec.shape
+        images.set_shape((*index.shape, *sides, channels * len(domains)))
         labels.set_shape(index.shape)
-        return {"x": images, "label": labels} if self.spec.num_classes else {"x": images}
+        batch = dict(zip(domains, tf.split(images, len(domains), axis=-1)))
+        return batch | ({"label": labels} if self.spec.num_classes else {})

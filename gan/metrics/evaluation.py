@@ -105,7 +105,7 @@ class Evaluator:
         self.seed = seed
         self.labels = labels
         self.num_samples = num_samples or default_samples(spec)
-        self.num_reference = min(num_reference or spec.size, spec.size)
+        self.num_reference = min(num_reference or spec.size, spec.size_of(domain))
         default: tuple[str, ...] = ("fid",) if spec.is_image else ("modes",)
         default += ("modes",) if spec.channel_classes else ()
         self.metrics = tuple(metrics) if metrics else default
@@ -169,7 +169,7 @@ class Evaluator:
 
     def _reference_batches(self) -> Iterator[dict[str, np.ndarray]]:
         """The ordered pass, thinned out to `num_reference` examples."""
-        chosen = subset(self.source.spec.size, self.num_reference, _REFERENCE_SEED)
+        chosen = subset(self.source.spec.size_of(self.domain), self.num_reference, _REFERENCE_SEED)
         begin = 0
         for batch in self.source.ordered(_CHUNK).as_numpy_iterator():
             end = begin + len(batch[self.domain])
@@ -231,6 +231,7 @@ class Evaluator:
                 f"{self.domain!r}."
             )
         domain = spec.domain_of(interface.image.domain)
+        count = min(count, spec.size_of(domain))
         for batch in self.source.ordered(_CHUNK).as_numpy_iterator():
             yield batch[domain][:count]
             count -= len(batch[domain])

@@ -5,8 +5,8 @@ import pytest
 from scipy import ndimage
 
 from gan.data import idx, load
+from gan.data.edges import sobel
 from gan.data.embedded import FASHION_CLASSES, FOLDER, read_fashion
-from gan.data.pairs import sobel
 from gan.errors import UserError
 from tools.embed_fashion_mnist import select
 

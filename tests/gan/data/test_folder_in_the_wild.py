@@ -96,8 +96,8 @@ def test_a_file_that_changes_between_its_header_and_its_pixels_is_skipped(ten, m
         save(ten / "3.png", 0, size=(7, 7))
         return shape
 
-    common = folder._common_shape
-    monkeypatch.setattr(folder, "_common_shape", replaced)
+    common = folder.common_shape
+    monkeypatch.setattr(folder, "common_shape", replaced)
     assert load(f"folder:{ten}").spec.size == 9
 
 
