@@ -8,9 +8,8 @@ import pytest
 from PIL import Image
 
 import gan
-from experiments.compressing import compress
 from experiments.generating import draw
-from experiments.settings import CompressOptions, GenerateOptions
+from experiments.settings import GenerateOptions
 from gan.errors import UserError
 from trainers.workdir import evaluations
 
@@ -65,17 +64,6 @@ def test_what_scripts_do_functions_do(here, capsys):
     assert again.trained and not again.lacking and again.resumed == 2
     run = GenerateOptions(workdir="runs/notebook", count=6, seed=3)
     np.testing.assert_array_equal(draw(run).samples, again.trainer.sampler().draw(6, seed=3))
-    made = compress(
-        CompressOptions(
-            workdir="runs/notebook",
-            out="device",
-            variants=("float32",),
-            eval_samples=100,
-            feature_net="random",
-        )
-    )
-    file = GenerateOptions(model=made.files["float32"], count=6, seed=3)
-    np.testing.assert_allclose(draw(file).samples, draw(run).samples, atol=1e-4)
 
 
 def test_a_mistake_is_one_line():
