@@ -4,6 +4,7 @@ Registered by name, so a saved model that uses them loads with safe mode on:
 `keras.layers.Lambda(functions.one_hot, arguments={"num_classes": 10})`.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 import keras
@@ -24,6 +25,32 @@ def one_hot(label: tf.Tensor, num_classes: int) -> tf.Tensor:
     # Rows of the identity and not tf.one_hot, whose int8 kernel in LiteRT fills 0.5 for "off". The
     # cast is for Keras, which infers a Lambda's shape with a float input.
     return tf.gather(tf.eye(num_classes), tf.cast(label, tf.int32))
+
+
+@_register
+def categorical_codes(z: tf.Tensor, sizes: Sequence[int]) -> tf.Tensor:
+    """Turns each group of z's first numbers into the one-hot code of the group's largest.
+
+    Where z's numbers are independent and of one distribution, all categories are equally likely.
+    XNNPACK runs no argmax, so this is max(0, 1 - 2^10 (largest - z)): a number less than 2^-10
+    below the largest gets a share too, and in int8 one that rounds to the same gets all. There are
+    two steps of 2^5, since XNNPACK's int8 subtraction takes scales that differ by less than 2^8.
+
+    Args:
+        z: float32 (B, N).
+        sizes: of the groups, one after another; together at most N.
+
+    Returns:
+        (B, N): the codes, and behind them the rest of z as it was.
+    """
+    parts, begin = [], 0
+    for size in sizes:
+        group = tf.reshape(z[:, begin : begin + size], (-1, 1, size, 1))
+        largest = tf.nn.max_pool2d(group, (1, size), strides=1, padding="VALID")
+        near = tf.nn.relu(1.0 - 32.0 * (largest - group))
+        parts.append(tf.reshape(tf.nn.relu(32.0 * near - 31.0), (-1, size)))
+        begin += size
+    return tf.concat([*parts, z[:, begin:]], axis=-1)
 
 
 @_register

@@ -56,9 +56,16 @@ class ToySource:
         return self.pipeline(batch_size, seed=0).take(self.spec.size // batch_size)
 
 
-def points(spec: Spec, *, batch_norm: bool = False, pack: int = 1, conditional: bool = False):
+def points(
+    spec: Spec,
+    *,
+    latent_dim: int = 3,
+    batch_norm: bool = False,
+    pack: int = 1,
+    conditional: bool = False,
+):
     """A generator and a discriminator of one hidden layer for vectors."""
-    z = keras.Input((3,), name="z")
+    z = keras.Input((latent_dim,), name="z")
     label = keras.Input((), dtype="int32", name="label")
     extra = [keras.layers.Embedding(max(spec.num_classes, 1), 2)(label)] if conditional else []
     h = keras.layers.Concatenate()([z, *extra]) if extra else z
@@ -70,7 +77,7 @@ def points(spec: Spec, *, batch_norm: bool = False, pack: int = 1, conditional: 
     x = keras.Input((spec.shape[-1] * pack,), name="x")
     h = keras.layers.Concatenate()([x, *extra]) if extra else x
     h = keras.layers.ReLU()(keras.layers.Dense(8)(h))
-    logits = keras.layers.Dense(1, dtype="float32")(h)
+    logits = keras.layers.Dense(1, dtype="float32", name="logits")(h)
     inputs = ([z, label], [x, label]) if conditional else (z, x)
     return Networks(keras.Model(inputs[0], sample), keras.Model(inputs[1], logits))
 

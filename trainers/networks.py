@@ -104,6 +104,38 @@ def with_features(discriminator: keras.Model) -> keras.Model:
     return keras.Model(discriminator.inputs, [*hidden, discriminator.output])
 
 
+def features_of(discriminator: keras.Model) -> keras.KerasTensor:
+    """D's last features (B, F), which its layer "logits" reads.
+
+    Raises:
+        UserError: it has no such layer, or the features are not flat.
+    """
+    heads = [layer for layer in discriminator.layers if layer.name == "logits"]
+    if not heads or len(heads[0].input.shape) != 2:
+        raise UserError(
+            f"{discriminator.name!r} has no layer 'logits' that reads flat features, on which "
+            "another network could build: take --architecture=dcgan, resnet or mlp."
+        )
+    return heads[0].input
+
+
+def check_plain(trainer: Any, name: str, networks: Mapping[str, keras.Model]) -> None:
+    """Checks that a trainer's networks see no labels and no packs, and D has one update per step.
+
+    Args:
+        trainer: the trainer, a `GAN`.
+        name: its name on the command line.
+        networks: the architecture's generator and discriminator.
+
+    Raises:
+        UserError: it is otherwise.
+    """
+    generator, discriminator = networks["generator"], networks["discriminator"]
+    packed = discriminator.inputs[0].shape[-1] != trainer.spec.shape[-1]
+    if len(generator.inputs) > 1 or packed or trainer.n_critic > 1:
+        raise UserError(f"{name} takes no --conditional, no --pack and no --n_critic.")
+
+
 def check_shapes(
     trainer: Any,
     name: str,

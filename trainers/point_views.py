@@ -5,34 +5,33 @@ from typing import Any
 
 import numpy as np
 
-from gan.sampling import KerasSampler, Sampler
+from gan.sampling import KerasSampler
 from gan.scatter import histogram, scatter
 
 COUNT = 2500  # points per picture
+Paint = Callable[[np.ndarray, np.ndarray | None], np.ndarray]
 
 
 class Points:
     """Samples plotted over the real distribution.
 
     Args:
-        sampler: the generator.
-        z: float32 (N, latent_dim).
-        label: int32 (N,) for a conditional generator, else None.
+        make: runs the networks: () -> float32 (N, ...).
+        label: int32 (N,) to colour the points by, or None.
         paint: samples (N, ...) and labels (N,) or None -> uint8 picture.
     """
 
     def __init__(
         self,
-        sampler: Sampler,
-        z: np.ndarray,
+        make: Callable[[], np.ndarray],
         label: np.ndarray | None,
-        paint: Callable[[np.ndarray, np.ndarray | None], np.ndarray],
+        paint: Paint,
     ) -> None:
-        self._sampler, self._z, self._label, self._paint = sampler, z, label, paint
+        self._make, self._label, self._paint = make, label, paint
 
     def sample(self) -> np.ndarray:
         """float32 (N, ...)."""
-        return self._sampler(self._z, self._label)
+        return self._make()
 
     def draw(self, sample: np.ndarray) -> np.ndarray:
         """The plot, uint8."""
@@ -55,8 +54,19 @@ def points(
         seed: seed of z.
     """
     sampler = KerasSampler(trainer.inference(), batch_size=COUNT)
-    reals = np.asarray(real["x"], np.float32).reshape(COUNT, -1)
     label = np.asarray(real["label"], np.int32) if sampler.num_classes else None
+    z, paint = sampler.latents(COUNT, seed), painter(real["x"], centers)
+    return Points(lambda: sampler(z, label), label, paint), paint(np.asarray(real["x"]), label)
+
+
+def painter(x: Any, centers: np.ndarray | None) -> Paint:
+    """A function that plots points (N, ...), coloured by int32 (N,) or not, as `points` does.
+
+    Args:
+        x: real points (M, ...), by which the axes are chosen.
+        centers: centres of the real modes, to be marked; None marks the reals instead.
+    """
+    reals = np.asarray(x, np.float32).reshape(len(x), -1)
     if reals.shape[1] == 1:
 
         def paint(x: np.ndarray, classes: np.ndarray | None) -> np.ndarray:
@@ -71,8 +81,7 @@ def points(
         def paint(x: np.ndarray, classes: np.ndarray | None) -> np.ndarray:
             return scatter(place(x.reshape(len(x), -1)), marks, limit, classes)
 
-    z = sampler.latents(COUNT, seed)
-    return Points(sampler, z, label, paint), paint(reals, label)
+    return paint
 
 
 def projection(reals: np.ndarray) -> Callable[[np.ndarray], np.ndarray]:

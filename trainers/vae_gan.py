@@ -6,11 +6,10 @@ import keras
 import tensorflow as tf
 
 from gan.data import Source
-from gan.errors import UserError
 from layers import Dense
 from trainers.base import Batch
 from trainers.gan import GAN
-from trainers.networks import with_features
+from trainers.networks import check_plain, features_of, with_features
 from trainers.state import Logs
 from trainers.views import Layout, SideBySide, Views, reals
 
@@ -30,17 +29,16 @@ class VAEGAN(GAN):
             **options: options of `GAN`.
         """
         super().__init__(*data, **options)
-        if self.conditional or self.pack > 1 or self.n_critic > 1:
-            raise UserError("vae_gan takes no --conditional, no --pack and no --n_critic.")
         self.gamma = gamma
         self.critic = with_features(self.networks["discriminator"])
 
     def build_networks(self) -> dict[str, keras.Model]:
         """Adds E, which gives q's mean and log-variance in place of D's logits."""
         networks = super().build_networks()
+        check_plain(self, "vae_gan", networks)
         trunk = keras.models.clone_model(networks["discriminator"])
         head = Dense(2 * networks["generator"].inputs[0].shape[-1], dtype="float32")
-        q = head(trunk.get_layer("logits").input)
+        q = head(features_of(trunk))
         return {**networks, "encoder": keras.Model(trunk.inputs[0], q, name="encoder")}
 
     def train_step(self, batch: Batch) -> Logs:

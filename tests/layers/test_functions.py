@@ -15,6 +15,15 @@ def test_one_hot():
     np.testing.assert_array_equal(functions.one_hot(np.array([2, 0]), 3), np.eye(3)[[2, 0]])
 
 
+def test_categorical_codes():
+    z = np.array([[0.5, 2, -1, -7, -3, 9], [-3, -4, -2, 0, -0.1, 5]], np.float32)
+    expected = [[0, 1, 0, 0, 1, 9], [0, 0, 1, 1, 0, 5]]
+    np.testing.assert_array_equal(functions.categorical_codes(z, [3, 2]), expected)
+    np.testing.assert_array_equal(functions.categorical_codes(z, []), z)
+    close = np.array([[1.0, 1.0 - 2**-11, 1.0 - 2**-10]], np.float32)
+    np.testing.assert_allclose(functions.categorical_codes(close, [3]), [[1.0, 0.5, 0.0]])
+
+
 def test_global_sum_pool():
     np.testing.assert_allclose(functions.global_sum_pool(X), X.sum((1, 2)), rtol=1e-4, atol=1e-5)
 

@@ -170,6 +170,11 @@ def test_conditional_generators_and_translators_become_files(tmp_path):
         ("packed", ["--pack=2"], "slim0.5_int8"),
         ("half", ["--precision=mixed_float16"], "float16,slim0.5_pruned_int8"),
         ("penalty", ["--loss=wasserstein", "--penalty=wgan_gp", "--n_critic=2"], "slim0.5_int8"),
+        (
+            "info",
+            ["--trainer=infogan", "--categories=3", "--continuous=1"],
+            "int8,slim0.5_qat_int8",
+        ),
         ("vae", ["--trainer=vae_gan", "--optimizer=adam,encoder=rmsprop"], "slim0.5_int8"),
     ],
 )
