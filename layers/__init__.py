@@ -5,6 +5,7 @@ needs: `import layers; keras.saving.load_model("generator.keras")`.
 """
 
 from layers import functions
+from layers.batch_norm_per_image import BatchNormPerImage
 from layers.conditional_batch_norm import ConditionalBatchNorm
 from layers.conv2d import Conv2D
 from layers.conv2d_transpose import Conv2DTranspose
@@ -17,6 +18,7 @@ from layers.pixel_norm import PixelNorm
 from layers.self_attention import SelfAttention
 
 __all__ = [
+    "BatchNormPerImage",
     "ConditionalBatchNorm",
     "Conv2D",
     "Conv2DTranspose",

@@ -56,9 +56,10 @@ class GAN(Trainer):
             UserError: options contradict each other or do not fit the networks.
         """
         if spec.is_translation:
+            trainers = "--trainer=cyclegan" + (" or pix2pix" if spec.paired else "")
             raise UserError(
                 f"--dataset={spec.name!r} has domains {', '.join(spec.domains)}: it is one for "
-                "--trainer=cyclegan."
+                f"{trainers}."
             )
         self.loss_functions = checks.losses(
             resolve("loss", loss) if isinstance(loss, str) else loss

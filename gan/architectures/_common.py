@@ -92,9 +92,17 @@ def translator(spec: Spec, x: keras.KerasTensor, output: keras.KerasTensor) -> k
     return declare(model, Interface((source,), made(spec.shape, spec)))
 
 
-def batch_norm(x: keras.KerasTensor, *, momentum: float = 0.9) -> keras.KerasTensor:
-    """DCGAN's batch normalisation: epsilon 1e-5, and statistics that forget in about 10 steps."""
-    return keras.layers.BatchNormalization(momentum=momentum, epsilon=1e-5)(x)
+def batch_norm(
+    x: keras.KerasTensor, layer: Any = None, *, momentum: float = 0.9
+) -> keras.KerasTensor:
+    """DCGAN's batch normalisation: epsilon 1e-5, and statistics that forget in about 10 steps.
+
+    Args:
+        x: what is normalised.
+        layer: the class; None is Keras' own.
+        momentum: of the statistics.
+    """
+    return (layer or keras.layers.BatchNormalization)(momentum=momentum, epsilon=1e-5)(x)
 
 
 def label_input(spec: Spec) -> keras.KerasTensor:

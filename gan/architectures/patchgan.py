@@ -1,5 +1,8 @@
 """PatchGAN: a discriminator of patches (Isola et al., 2017, arXiv:1611.07004)."""
 
+from collections.abc import Callable
+from typing import Any
+
 import keras
 
 from gan.architectures import _common as common
@@ -14,21 +17,25 @@ def patchgan(
     width: float = 1.0,
     discriminator_layers: int | None = None,
     spectral_norm: bool = False,
+    norm: str = "instance",
     extra_channels: int = 0,
+    make_initializer: Callable[[], Any] | None = None,
     name: str = "discriminator",
 ) -> keras.Model:
     """C64-C128-...: each logit judges one patch of the image.
 
     4x4 convolutions with leaky ReLU 0.2: `discriminator_layers` of stride 2, one of stride 1, and
-    one to a single logit; instance norm on all but the first and the last. A patch is 34 pixels
+    one to a single logit; a norm on all but the first and the last. A patch is 34 pixels
     wide for 2 layers of stride 2, and 70, the paper's, for 3.
 
     Args:
         spec: the data; images of 1 to 4 channels.
         width: multiplies the number of channels of every hidden layer.
         discriminator_layers: layers of stride 2; None is 2 below 96 pixels, 3 from there on.
-        spectral_norm: whether to normalise spectrally, in place of instance norm.
+        spectral_norm: whether to normalise spectrally, in place of the norm.
+        norm: "instance" or "batch".
         extra_channels: channels of an image to condition on (pix2pix), concatenated to x.
+        make_initializer: makes the initializer of each convolution; None leaves it to `Conv2D`.
         name: the model's name.
 
     Returns:
@@ -49,6 +56,7 @@ def patchgan(
             f"--discriminator_layers={layers} leaves nothing of {height}x{image_width} pixels: "
             f"take 1 to {max(1, side.bit_length() - 2)}."
         )
+    initializer = make_initializer or (lambda: None)
     x = keras.Input(shape=(height, image_width, image_channels + extra_channels), name="x")
     h = x
     for i in range(layers + 1):
@@ -59,9 +67,17 @@ def patchgan(
             strides=2 if i < layers else 1,
             use_bias=not normalise,
             spectral_norm=spectral_norm,
+            kernel_initializer=initializer(),
         )(h)
         if normalise:
-            h = InstanceNorm()(h)
+            h = common.batch_norm(h) if norm == "batch" else InstanceNorm()(h)
         h = keras.layers.Activation(functions.leaky_relu)(h)
-    logits = Conv2D(1, 4, spectral_norm=spectral_norm, dtype="float32", name="logits")(h)
+    logits = Conv2D(
+        1,
+        4,
+        spectral_norm=spectral_norm,
+        kernel_initializer=initializer(),
+        dtype="float32",
+        name="logits",
+    )(h)
     return keras.Model(x, logits, name=name)

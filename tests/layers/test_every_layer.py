@@ -13,6 +13,7 @@ from layers import functions
 PATH = layers.__path__
 IMAGE = (4, 4, 8)
 LAYERS = {
+    "batch_norm_per_image": lambda: layers.BatchNormPerImage(momentum=0.8, epsilon=1e-4),
     "conv2d": lambda: layers.Conv2D(
         6,
         3,

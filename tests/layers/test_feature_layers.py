@@ -5,7 +5,14 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from layers import InstanceNorm, Maxout, MinibatchStddev, NearestUpsampling, PixelNorm
+from layers import (
+    BatchNormPerImage,
+    InstanceNorm,
+    Maxout,
+    MinibatchStddev,
+    NearestUpsampling,
+    PixelNorm,
+)
 
 
 @pytest.fixture
@@ -80,6 +87,20 @@ def test_instance_norm(images):
     mean, variance = images.mean((1, 2), keepdims=True), images.var((1, 2), keepdims=True)
     expected = (images - mean) / np.sqrt(variance + 1e-5) * np.arange(8) + np.arange(8) / 2
     np.testing.assert_allclose(layer(images), expected, rtol=1e-4, atol=1e-4)
+
+
+def test_batch_norm_per_image_is_batch_norm_in_training_and_instance_norm_after(images):
+    plain, ours = keras.layers.BatchNormalization(), BatchNormPerImage()
+    for layer in (plain, ours):
+        layer.build(images.shape)
+        layer.gamma.assign(np.linspace(0.5, 2.0, images.shape[-1]))
+        layer.beta.assign(np.linspace(-1.0, 1.0, images.shape[-1]))
+    np.testing.assert_array_equal(ours(images, training=True), plain(images, training=True))
+    np.testing.assert_array_equal(ours.moving_mean, plain.moving_mean)
+    mean = images.mean(axis=(1, 2), keepdims=True)
+    variance = images.var(axis=(1, 2), keepdims=True)
+    expected = (images - mean) / np.sqrt(variance + 1e-3) * ours.gamma.numpy() + ours.beta.numpy()
+    np.testing.assert_allclose(ours(images, training=False), expected, rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.parametrize("factor", [2, 3])

@@ -29,6 +29,10 @@ CYCLEGAN = [
     "--width=0.05", "--n_blocks=1", "--batch_size=2", "--pool_size=8", "--total_kimg=1.2",
     "--checkpoint_every_kimg=0.03", "--log_every_kimg=0.006",
 ]  # fmt: skip
+PIX2PIX = [
+    "--trainer=pix2pix", "--architecture=unet", "--dataset=edges2fashion", "--width=0.05",
+    "--batch_size=2", "--total_kimg=1.2", "--checkpoint_every_kimg=0.03", "--log_every_kimg=0.006",
+]  # fmt: skip
 CLOCKS = ("seconds", "progress/images_per_second")
 
 
@@ -66,7 +70,7 @@ def kill_somewhere(options, workdir, rng) -> int:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("options", [GAN, CYCLEGAN], ids=["gan", "cyclegan"])
+@pytest.mark.parametrize("options", [GAN, CYCLEGAN, PIX2PIX], ids=["gan", "cyclegan", "pix2pix"])
 def test_killed_and_resumed_equals_unbroken(tmp_path, options):
     subprocess.run(command(options, tmp_path / "whole"), check=True, stderr=subprocess.DEVNULL)
     rng = random.Random(f"{options}")

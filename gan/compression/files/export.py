@@ -129,6 +129,8 @@ def to_tflite(
     if precision == "int8":
         content = passes.widen_addends(passes.narrow_tanh(content))
     content = subpixel.lower(content)
+    if precision == "int8":
+        content = passes.relu_as_sum(content)
     if interface.label:
         content = passes.label_first(content)
     return flatbuffer.with_metadata(content, interface.record())
