@@ -6,8 +6,11 @@ import pytest
 import tensorflow as tf
 
 from gan.architectures.unet import unet
+from gan.compression.device.runner import LiteRTSampler
+from gan.compression.files.export import to_tflite
 from gan.data import Spec
 from gan.errors import UserError
+from gan.sampling import KerasSampler
 
 
 def pairs(*shape):
@@ -94,6 +97,15 @@ def test_the_authors_test_time_is_training_mode_on_one_image(tmp_path):
     plain = trained(dropout=0.0)
     plain.set_weights(generator.get_weights())
     assert np.abs(plain(x, training=False) - before).max() > 1e-3
+
+
+def test_what_is_exported_draws_what_is_judged(tmp_path):
+    options = {"n_downs": 2, "test_statistics": "image", "dropout": 0.0}
+    generator = unet(pairs(8, 8, 1), width=0.05, **options).generator
+    (tmp_path / "float32.tflite").write_bytes(to_tflite(generator))
+    x = np.random.default_rng(0).uniform(-1, 1, (3, 8, 8, 1)).astype(np.float32)
+    file = LiteRTSampler(tmp_path / "float32.tflite")
+    np.testing.assert_allclose(file(x), KerasSampler(generator)(x), atol=1e-5)
 
 
 def test_that_dropout_stays_off_is_said_once(caplog):
