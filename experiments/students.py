@@ -173,7 +173,10 @@ def make_trainer(
 
 def has(run: experiment.Experiment) -> bool:
     """Whether a run's generator can have students, which train against its discriminator."""
-    return isinstance(run.trainer, GAN)
+    if not isinstance(run.trainer, GAN):
+        return False
+    # Its discriminator must judge images alone, or with their labels.
+    return len(run.trainer.networks["discriminator"].inputs) == 1 + run.trainer.conditional
 
 
 def _check_trainer(run: experiment.Experiment) -> None:

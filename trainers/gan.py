@@ -1,7 +1,7 @@
 """GAN: one generator against one discriminator (Goodfellow et al. 2014)."""
 
 from collections.abc import Callable
-from typing import Any, ClassVar
+from typing import Any
 
 import tensorflow as tf
 
@@ -27,7 +27,7 @@ class GAN(Trainer):
     """
 
     groups = {"generator": ("generator",), "discriminator": ("discriminator",)}
-    averaged: ClassVar[tuple[str, ...]] = ("generator",)
+    averaged: tuple[str, ...] = ("generator",)
 
     def __init__(
         self,

@@ -59,7 +59,7 @@ class State(KerasFace):
     """
 
     groups: ClassVar[dict[str, tuple[str, ...]]] = {}
-    averaged: ClassVar[tuple[str, ...]] = ()
+    averaged: tuple[str, ...] = ()
     # Groups that `train_step` doesn't pass to `minimize`; to miss any other group is an error.
     frozen: tuple[str, ...] = ()
 

@@ -66,6 +66,11 @@ def gradients(loss, tape, network):
     return [np.asarray(gradient) for gradient in found]
 
 
+def batch_of(trainer):
+    source = SOURCE if len(trainer.spec.shape) == 3 else POINTS
+    return next(iter(source.pipeline(8, seed=0)))
+
+
 def step(trainer, group=""):
     """One `train_step` that moves `group` alone: each loss, with its gradient in each network."""
     found, apply = {}, trainer.minimize
@@ -77,12 +82,8 @@ def step(trainer, group=""):
             apply(loss, name, tape)
 
     trainer.minimize = minimize
-    logs = trainer.train_step(next(iter(trainer_source(trainer).pipeline(8, seed=0))))
+    logs = trainer.train_step(batch_of(trainer))
     return found, logs
-
-
-def trainer_source(trainer):
-    return SOURCE if len(trainer.spec.shape) == 3 else POINTS
 
 
 def test_losses_and_gradients_are_those_of_plain_code():
@@ -201,23 +202,26 @@ def test_points_are_coloured_by_their_code(monkeypatch):
     assert (views["continuous_0"].draw(drawn) == eighths).mean() > 0.99
 
 
-def test_it_learns_in_float16_with_penalties_and_resumes_bit_for_bit(tmp_path):
-    def trainer():
-        return make(POINTS, precision="mixed_float16", penalty=("r1",))
+@pytest.mark.parametrize("precision", ["mixed_float16", "mixed_bfloat16"])
+def test_it_learns_in_half_precision_with_penalties(precision):
+    trainer = make(POINTS, precision=precision, penalty=("r1",))
+    before = {name: network.get_weights() for name, network in trainer.networks.items()}
+    logs = trainer.train_step(batch_of(trainer))
+    assert all(np.isfinite(value) for value in logs.values())
+    for name, network in trainer.networks.items():
+        now = network.get_weights()
+        assert any((a != b).any() for a, b in zip(now, before[name]))
+        assert all(np.isfinite(weight).all() for weight in now)
 
-    whole, first = trainer(), trainer()
-    before = numbers(whole)
-    whole.fit(POINTS, total_kimg=0.032, steps_per_loop=2)
-    after = numbers(whole)
-    for network in whole.networks:
-        assert any((before[k] != after[k]).any() for k in before if k.startswith(f"{network}/"))
-    assert all(np.isfinite(v).all() for v in after.values())
-    first.fit(POINTS, total_kimg=0.016, steps_per_loop=2)
-    Checkpoints(tmp_path).save(first)
-    second = trainer()
-    Checkpoints(tmp_path).restore(second)
-    second.fit(POINTS, total_kimg=0.032, steps_per_loop=2)
-    assert_equal(numbers(second), after)
+
+def test_it_resumes_bit_for_bit(tmp_path):
+    unbroken, resumed = make(POINTS, optimizer="sgd"), make(POINTS, optimizer="sgd")
+    unbroken.fit(POINTS, total_kimg=0.016, steps_per_loop=2)
+    Checkpoints(tmp_path).save(unbroken)
+    unbroken.fit(POINTS, total_kimg=0.032, steps_per_loop=2)
+    Checkpoints(tmp_path).restore(resumed)
+    resumed.fit(POINTS, total_kimg=0.032, steps_per_loop=2)
+    assert_equal(numbers(resumed), numbers(unbroken))
 
 
 @pytest.mark.slow
