@@ -132,8 +132,6 @@ def test_each_lambda_weighs_its_own_codes(zero, columns):
         assert size([bias[columns]]) == 0.0
         bias[columns] = 1.0
         assert (bias != 0.0).all()
-    found, _ = step(make(POINTS, categorical_lambda=0.0, continuous_lambda=0.0))
-    assert size(found["discriminator"][1]["q"]) == 0.0  # the game does not know Q
 
 
 def test_the_bound_has_its_closed_form():
@@ -202,9 +200,8 @@ def test_points_are_coloured_by_their_code(monkeypatch):
     assert (views["continuous_0"].draw(drawn) == eighths).mean() > 0.99
 
 
-@pytest.mark.parametrize("precision", ["mixed_float16", "mixed_bfloat16"])
-def test_it_learns_in_half_precision_with_penalties(precision):
-    trainer = make(POINTS, precision=precision, penalty=("r1",))
+def test_it_learns_in_float16_with_penalties():
+    trainer = make(POINTS, precision="mixed_float16", penalty=("r1",))
     before = {name: network.get_weights() for name, network in trainer.networks.items()}
     logs = trainer.train_step(batch_of(trainer))
     assert all(np.isfinite(value) for value in logs.values())
