@@ -13,17 +13,18 @@ checked.
 
 import hashlib
 import io
+import os
 import pathlib
 import shutil
 import subprocess
-import sys
 import tarfile
+from dataclasses import dataclass
 
-from absl import app, flags
 from PIL import Image
 
 from gan import files
 from gan.errors import UserError
+from scripts import cli
 
 VERSION = "16.0.0"
 # Style -> folder of a domain, SHA-256 of the package, licence of its images.
@@ -42,7 +43,16 @@ STYLES = {
 SKIN_TONES = {f"1f3f{i}" for i in "bcdef"}
 TEST_EVERY = 10
 
-_OUT = flags.DEFINE_string("out", "", "Folder to write the images to.")
+
+@dataclass(frozen=True, kw_only=True)
+class EmojiOptions:
+    """Where the images go.
+
+    Attributes:
+        out: folder to write the images to.
+    """
+
+    out: str | os.PathLike[str] | None = None
 
 
 def package(style: str) -> pathlib.Path:
@@ -107,25 +117,21 @@ def extract(archive: pathlib.Path, style: str, out: pathlib.Path) -> int:
     return len(members)
 
 
-def main(_: list[str]) -> None:
+def main(options: EmojiOptions) -> int:
     """Fetches, checks, writes, and prints the licences."""
-    try:
-        if not _OUT.value:
-            raise UserError("--out is missing: the folder to write to, such as --out=data/emoji.")
-        files.check_output("out", _OUT.value, folder=True)
-        out = pathlib.Path(_OUT.value)
-        archives = {style: package(style) for style in STYLES}
-        lines = []
-        for style, archive in archives.items():
-            folder, _sha256, licence = STYLES[style]
-            count = extract(archive, style, out)
-            lines.append(f"{folder}: {count:,} images; {licence}")
-        files.write_whole(out / "LICENCES.txt", "".join(f"{line}\n" for line in lines).encode())
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(2)
+    if not options.out:
+        raise UserError("--out is missing: the folder to write to, such as --out=data/emoji.")
+    out = pathlib.Path(options.out)
+    files.check_output("out", out, folder=True)
+    archives = {style: package(style) for style in STYLES}
+    lines = []
+    for style, archive in archives.items():
+        folder, _sha256, licence = STYLES[style]
+        lines.append(f"{folder}: {extract(archive, style, out):,} images; {licence}")
+    files.write_whole(out / "LICENCES.txt", "".join(f"{line}\n" for line in lines).encode())
     print("\n".join([*lines, f"Written to {out}: --dataset=pairs:{out} or unpaired:{out}"]))
+    return 0
 
 
 if __name__ == "__main__":
-    app.run(main)
+    cli.run_with(main, EmojiOptions)
