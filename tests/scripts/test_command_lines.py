@@ -65,7 +65,10 @@ MISTAKES = [
     ([TRAIN, W, "--dataset=ring"], "ring"),
     ([TRAIN, W, "--dataset=ring", "--architecture=mlp", "--conditional"], "conditional"),
     ([TRAIN, W, "--trainer=cyclegan", "--architecture=resnet_translator"], "edges2fashion"),
-    ([TRAIN, W, "--trainer=cyclegan", "--n_critic=2"], "--n_critic: is a flag of --trainer=distil"),
+    (
+        [TRAIN, W, "--trainer=cyclegan", "--n_critic=2"],
+        "--n_critic: is a flag of --trainer=bigan or",
+    ),
     ([TRAIN, W, "--n_blocks=2"], "--n_blocks: is a flag of --architecture=resnet_translator."),
     ([TRAIN, W, "--n_block=2"], "Did you mean 'n_blocks', a flag of --architecture=resnet_transl"),
     ([TRAIN, W, "--image_size="], "--image_size=: expected a whole number or none."),
