@@ -70,7 +70,7 @@ def draw(options: GenerateOptions) -> Drawn:
         run = experiment.restore(
             options.workdir,
             options.checkpoint or "latest",
-            dataset=options.dataset or "",
+            dataset=options.dataset,
             trust_code=options.trust_code,
         )
     sampler = run.trainer.sampler() if run else generators.load(str(options.model))
