@@ -3,6 +3,7 @@
 An object's signature, base class or declaration says its kind: no list of parts is kept.
 """
 
+import functools
 import inspect
 import re
 from collections.abc import Callable, Mapping
@@ -23,6 +24,18 @@ def _takes(*positional: Any, **named: Any) -> Callable[[Any], bool]:
         return True
 
     return takes
+
+
+def _called(*positional: Any, **named: Any) -> Callable[[Any], bool]:
+    """Whether an object, or the objects that a class makes of options, can be called so."""
+    takes = _takes(*positional, **named)
+
+    def called(part: Any) -> bool:
+        if not inspect.isclass(part):
+            return takes(part)
+        return not needs(part) and takes(functools.partial(part.__call__, None))
+
+    return called
 
 
 def needs(part: Any) -> list[inspect.Parameter]:
@@ -115,7 +128,8 @@ class Kind:
         return options.of(part, self.given, foreign=self.foreign)
 
 
-_is_penalty = _takes(None, None, None, seed=None, scale=None)
+_is_penalty = _called(None, None, None, seed=None, scale=None)
+_is_generator_penalty = _called(None, None, seed=None, scale=None)
 _is_trainer = _extends("trainers.base:Trainer")
 _is_callback = _extends("keras:Callback")
 _is_optimizer = _extends("keras:Optimizer")
@@ -158,6 +172,14 @@ KINDS: Mapping[str, Kind] = {
         _is_penalty,
         "a function of (discriminator, real, fake, *, seed, scale)",
         positional=3,
+        given=("seed", "scale"),
+    ),
+    "generator_penalty": Kind(
+        "gan.generator_penalties",
+        _is_generator_penalty,
+        _is_generator_penalty,
+        "a function of (generator, inputs, *, seed, scale)",
+        positional=2,
         given=("seed", "scale"),
     ),
     "optimizer": Kind(

@@ -97,7 +97,9 @@ class BiGAN(GAN):
             loss_d = tf.add_n([game, *penalties.values()])
             # E and G: the same with the pairs exchanged, E by the real ones, G by the fake ones.
             loss_eg = self.loss_functions.discriminator(fake_logits, real_logits)
-        losses = {"encoder": loss_eg, "generator": loss_eg, "discriminator": loss_d}
+            terms = self.penalize_generator(batch)
+            loss_g = tf.add_n([loss_eg, *terms.values()])
+        losses = {"encoder": loss_eg, "generator": loss_g, "discriminator": loss_d}
         for group, loss in losses.items():
             self.minimize(loss, group, tape)
         return {
@@ -106,6 +108,7 @@ class BiGAN(GAN):
             "logits/real": tf.reduce_mean(tf.cast(real_logits, tf.float32)),
             "logits/fake": tf.reduce_mean(tf.cast(fake_logits, tf.float32)),
             **penalties,
+            **terms,
         }
 
     def encode(self, x: tf.Tensor) -> tf.Tensor:

@@ -104,9 +104,11 @@ class Distillation(GAN):
                 game = self.adversarial_loss(fake_logits, batch)
                 logs["loss/generator/adversarial"] = game
                 loss += self.adversarial_weight * game
+            penalties = self.penalize_generator(batch)
+            loss = tf.add_n([loss, *penalties.values()])
         self.minimize(loss, "generator", tape)
         terms = {"loss/generator/output_l1": output, "loss/generator/feature_l1": feature}
-        return {"loss/generator": loss} | terms | logs
+        return {"loss/generator": loss} | terms | logs | penalties
 
     def criticize(self, x: tf.Tensor, batch: Batch) -> tuple[list[tf.Tensor], tf.Tensor]:
         """D's hidden features of images, and its logits."""

@@ -1,6 +1,5 @@
 """GAN: one generator against one discriminator (Goodfellow et al. 2014)."""
 
-from collections.abc import Callable
 from typing import Any
 
 import tensorflow as tf
@@ -9,14 +8,14 @@ from gan.data import Spec
 from gan.errors import UserError
 from gan.interface import interface_of
 from gan.losses import Loss
-from gan.penalties import check_weights, gradient_scale, lazy
+from gan.penalties import gradient_scale, lazy
 from gan.registry import resolve
-from trainers import checks
+from trainers import checks, penalties
 from trainers.base import Batch, Trainer, part
 from trainers.networks import check_shapes
+from trainers.penalties import Penalty
+from trainers.precision import LossScale
 from trainers.state import Architecture, Logs
-
-Penalty = Callable[..., tf.Tensor]
 
 
 class GAN(Trainer):
@@ -37,6 +36,8 @@ class GAN(Trainer):
         loss: str | Loss = "non_saturating",
         penalty: tuple[str | Penalty, ...] = (),
         penalty_every: int = 1,
+        generator_penalty: tuple[str | Penalty, ...] = (),
+        generator_penalty_every: int = 1,
         n_critic: int = 1,
         **options: Any,
     ) -> None:
@@ -49,6 +50,9 @@ class GAN(Trainer):
             penalty: penalties of the discriminator, names, import paths or functions; several are
                 added.
             penalty_every: apply penalties every n-th step, n times as strong (lazy, Karras 2020).
+            generator_penalty: penalties of the generator, names, import paths or functions; several
+                are added.
+            generator_penalty_every: apply these every n-th step, n times as strong.
             n_critic: discriminator updates per generator update, each with its own batch.
             **options: options of `Trainer`.
 
@@ -64,11 +68,9 @@ class GAN(Trainer):
         self.loss_functions = checks.losses(
             resolve("loss", loss) if isinstance(loss, str) else loss
         )
-        self.penalties: list[Penalty] = [
-            resolve("penalty", p) if isinstance(p, str) else p for p in penalty
-        ]
-        for function in self.penalties:
-            check_weights(getattr(function, "keywords", {}))
+        self.penalties = penalties.made("penalty", penalty)
+        self.generator_penalties = penalties.made("generator_penalty", generator_penalty)
+        self.generator_penalty_every = generator_penalty_every
         self.penalty_every, self.n_critic = penalty_every, n_critic
         super().__init__(architecture, spec, **options)
         check_shapes(self, "generator", outputs=spec.shape)
@@ -76,14 +78,13 @@ class GAN(Trainer):
         self.conditional = interface_of(self.networks["generator"]).label is not None
         self.pack = self.networks["discriminator"].inputs[0].shape[-1] // spec.shape[-1]
         local = self.batch_size // self.distribute_strategy.num_replicas_in_sync // self.accumulate
-        labels = [_name(p) for p in self.penalties]
         for wrong, message in (
-            (
-                len(set(labels)) < len(labels),
-                f"--penalty={','.join(labels)}: each can be given once.",
-            ),
             (n_critic < 1, f"--n_critic={n_critic}: expected at least 1."),
             (penalty_every < 1, f"--penalty_every={penalty_every}: expected at least 1."),
+            (
+                generator_penalty_every < 1,
+                f"--generator_penalty_every={generator_penalty_every}: expected at least 1.",
+            ),
             (
                 n_critic > 1 and self.accumulate > 1,
                 f"--n_critic={n_critic} with --accumulate={self.accumulate}: the critic's updates "
@@ -124,23 +125,25 @@ class GAN(Trainer):
             fake_logits = self.discriminate(fake, batch, packed=True)
             loss = self.loss_functions.discriminator(real_logits, fake_logits)
             # Penalties on D's input gradient, every n-th step n times as strong.
-            penalties = self.penalize(real, fake, batch, critic)
-            total = tf.add_n([loss, *penalties.values()])
+            terms = self.penalize(real, fake, batch, critic)
+            total = tf.add_n([loss, *terms.values()])
         self.minimize(total, "discriminator", tape)
         return {
             "loss/discriminator": loss,
             "accuracy/discriminator": accuracy(real_logits, fake_logits),
             "logits/real": tf.reduce_mean(tf.cast(real_logits, tf.float32)),
             "logits/fake": tf.reduce_mean(tf.cast(fake_logits, tf.float32)),
-            **penalties,
+            **terms,
         }
 
     def update_generator(self, batch: Batch, fake: tf.Tensor, tape: tf.GradientTape) -> Logs:
         """One update of G against the updated D; `tape` has recorded `fake`."""
         with tape:
             loss = self.generator_loss(fake, batch)
-        self.minimize(loss, "generator", tape)
-        return {"loss/generator": loss}
+            terms = self.penalize_generator(batch, self.n_critic - 1)
+            total = tf.add_n([loss, *terms.values()])
+        self.minimize(total, "generator", tape)
+        return {"loss/generator": loss, **terms}
 
     def generator_loss(self, fake: tf.Tensor, batch: Batch) -> tf.Tensor:
         """G's loss on images it made; override it for more terms."""
@@ -170,7 +173,42 @@ class GAN(Trainer):
                 lambda: call(discriminator, real, fake, seed=seed, scale=scale),
             )
 
-        return {f"penalty/{_name(penalty)}": value(i) for i, penalty in enumerate(self.penalties)}
+        return {f"penalty/{penalties.name(p)}": value(i) for i, p in enumerate(self.penalties)}
+
+    def penalize_generator(self, batch: Batch, critic: int = 0) -> dict[str, tf.Tensor]:
+        """The generator's weighted penalties by log key, every `generator_penalty_every`-th step.
+
+        Their inputs are those that `generate(batch, critic)` draws.
+        """
+        scale = gradient_scale(self.loss_scales["generator"].value)
+
+        def value(i: int) -> tf.Tensor:
+            seed = self.rng(f"generator_penalty/{i}/{critic}")
+            call = checks.scalar(self.generator_penalties[i])
+            generator, inputs = self.networks["generator"], self.draw(batch, critic)
+            return lazy(
+                self._step,
+                self.generator_penalty_every,
+                lambda: call(generator, inputs, seed=seed, scale=scale),
+            )
+
+        names = map(penalties.name, self.generator_penalties)
+        return {f"penalty/{name}": value(i) for i, name in enumerate(names)}
+
+    def extra_state(self) -> dict[str, list[tf.Variable]]:
+        """The penalties' state, if they have some."""
+        return penalties.state([*self.penalties, *self.generator_penalties])
+
+    def _statistics(self) -> list[tuple[tf.Variable, LossScale]]:
+        """Adds the penalties' state."""
+        ours = {"discriminator": self.penalties, "generator": self.generator_penalties}
+        return super()._statistics() + [
+            (variable, self.loss_scales[group])
+            for group, made in ours.items()
+            for variables in penalties.state(made).values()
+            for variable in variables
+            if variable.dtype.is_floating
+        ]
 
     def generate(self, batch: Batch, critic: int = 0) -> tf.Tensor:
         """G(z), or G(z, label), with another z for each of the n_critic updates."""
@@ -210,8 +248,3 @@ def accuracy(real_logits: tf.Tensor, fake_logits: tf.Tensor) -> tf.Tensor:
     """
     above = tf.cast(real_logits > fake_logits, tf.float32)
     return tf.reduce_mean(0.5 * (above + tf.cast(real_logits >= fake_logits, tf.float32)))
-
-
-def _name(penalty: Penalty) -> str:
-    function = getattr(penalty, "func", penalty)
-    return getattr(function, "__name__", type(function).__name__)

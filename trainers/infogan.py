@@ -30,7 +30,7 @@ class InfoGAN(GAN):
     Loss            | moves                  | by
     ----------------|------------------------|-------------------------------------
     `discriminator` | D (the trunk too) and Q | the game, the penalties, -lambda L_I
-    `generator`     | G                      | the game, -lambda L_I
+    `generator`     | G                      | the game, its penalties, -lambda L_I
     """
 
     groups = {"generator": ("generator",), "discriminator": ("discriminator", "q")}
@@ -108,7 +108,9 @@ class InfoGAN(GAN):
             # G: the game against the updated D, and codes that the updated Q can read.
             features, fake_logits = self.critic(fake, training=True)
             game_g = self.adversarial_loss(fake_logits, batch)
-            loss_g = game_g - self.weighted(self.mutual_information(q(features), z))
+            terms = self.penalize_generator(batch)
+            loss_g = tf.add_n([game_g, *terms.values()])
+            loss_g -= self.weighted(self.mutual_information(q(features), z))
         self.minimize(loss_g, "generator", tape)
         return {
             "loss/generator": loss_g,
@@ -119,6 +121,7 @@ class InfoGAN(GAN):
             "mutual_information/bound": tf.add_n(list(bounds.values())),
             **{f"mutual_information/{name}": bound for name, bound in bounds.items()},
             **penalties,
+            **terms,
         }
 
     def codes(self) -> dict[str, slice]:

@@ -55,7 +55,9 @@ class VAEGAN(GAN):
             loss_e = kl + distance
             # G and D: the game (equation 8), with reconstructions and samples as fakes.
             penalties = self.penalize(x, rebuilt, batch)
-            loss_g, loss_d = self.gamma * distance, sum(penalties.values())
+            terms = self.penalize_generator(batch)
+            loss_g = self.gamma * distance + sum(terms.values())
+            loss_d = sum(penalties.values())
             for logits in (rebuilt_logits, self.discriminate(self.generate(batch), batch)):
                 loss_g += self.adversarial_loss(logits, batch)
                 loss_d += self.loss_functions.discriminator(real_logits, logits)
@@ -63,7 +65,12 @@ class VAEGAN(GAN):
         for group, loss in losses.items():
             self.minimize(loss, group, tape)
         logs = {f"loss/{group}": loss for group, loss in losses.items()}
-        return logs | {"loss/encoder/kl": kl, "loss/encoder/distance": distance, **penalties}
+        return logs | {
+            "loss/encoder/kl": kl,
+            "loss/encoder/distance": distance,
+            **penalties,
+            **terms,
+        }
 
     def views(self, source: Source, layout: Layout) -> Views:
         """Adds `reconstruction`: x beside G(E(x)), by the mean of q."""
