@@ -112,4 +112,4 @@ def path_lengths(
     squared = tf.reduce_sum(tf.square(gradient), axis=-1)
     squared = tf.reduce_mean(tf.reshape(squared, (y.shape[0], -1)), axis=-1)
     # The square root has no derivative at 0, where no image depends on w.
-    return tf.sqrt(squared + 1e-12)
+    return tf.sqrt(squared + 1e-20)
