@@ -176,7 +176,7 @@ def has(run: experiment.Experiment) -> bool:
     if not isinstance(run.trainer, GAN):
         return False
     # Its discriminator must judge images alone, or with their labels.
-    return len(run.trainer.networks["discriminator"].inputs) == 1 + run.trainer.conditional
+    return len(run.trainer.networks["discriminator"].inputs) <= 1 + run.trainer.conditional
 
 
 def _check_trainer(run: experiment.Experiment) -> None:

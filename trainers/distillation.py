@@ -112,10 +112,13 @@ class Distillation(GAN):
 
     def criticize(self, x: tf.Tensor, batch: Batch) -> tuple[list[tf.Tensor], tf.Tensor]:
         """D's hidden features of images, and its logits."""
-        x = self.packed(x)
-        inputs = [x, batch["label"]] if self.conditional else x
+        inputs = self.discriminator_inputs(self.packed(x), batch)
         *features, logits = self.critic(inputs, training=self.adversarial_weight > 0)
         return features, logits
+
+    def discriminator_inputs(self, x: tf.Tensor, batch: Batch) -> Any:
+        """What D takes; that of an acgan sees no labels."""
+        return [x, batch["label"]] if len(self.networks["discriminator"].inputs) > 1 else x
 
 
 def _relative(features: tf.Tensor, target: tf.Tensor) -> tf.Tensor:

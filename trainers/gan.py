@@ -222,8 +222,11 @@ class GAN(Trainer):
     def discriminate(self, x: tf.Tensor, batch: Batch, packed: bool = False) -> tf.Tensor:
         """D's logits, float32 (B / pack, 1)."""
         x = x if packed else self.packed(x)
-        inputs = [x, batch["label"]] if self.conditional else x
-        return self.training("discriminator")(inputs)
+        return self.training("discriminator")(self.discriminator_inputs(x, batch))
+
+    def discriminator_inputs(self, x: tf.Tensor, batch: Batch) -> Any:
+        """What D takes: packed images, and the batch's labels when conditional."""
+        return [x, batch["label"]] if self.conditional else x
 
     def packed(self, x: tf.Tensor) -> tf.Tensor:
         """(B, ..., C) -> (B / pack, ..., C * pack): PacGAN (Lin et al. 2018), section 2."""

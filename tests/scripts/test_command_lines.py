@@ -67,7 +67,7 @@ MISTAKES = [
     ([TRAIN, W, "--trainer=cyclegan", "--architecture=resnet_translator"], "edges2fashion"),
     (
         [TRAIN, W, "--trainer=cyclegan", "--n_critic=2"],
-        "--n_critic: is a flag of --trainer=bigan or",
+        "--n_critic: is a flag of --trainer=acgan or",
     ),
     ([TRAIN, W, "--n_blocks=2"], "--n_blocks: is a flag of --architecture=resnet_translator."),
     ([TRAIN, W, "--n_block=2"], "Did you mean 'n_blocks', a flag of --architecture=resnet_transl"),

@@ -175,6 +175,7 @@ def test_conditional_generators_and_translators_become_files(tmp_path):
             ["--trainer=infogan", "--categories=3", "--continuous=1"],
             "int8,slim0.5_qat_int8",
         ),
+        ("acgan", ["--trainer=acgan", "--conditional"], "slim0.5_int8"),
         ("vae", ["--trainer=vae_gan", "--optimizer=adam,encoder=rmsprop"], "slim0.5_int8"),
     ],
 )

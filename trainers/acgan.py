@@ -1,0 +1,133 @@
+"""ACGAN: G sees labels, D does not, and a classifier on D's features reads them (Odena 2017)."""
+
+import functools
+import inspect
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from gan import origin
+from gan.errors import CodeError, UserError
+from gan.interface import declared, infer
+from layers import Dense
+from trainers import networks
+from trainers.base import Batch
+from trainers.gan import GAN, accuracy
+from trainers.state import Architecture, Logs
+
+
+class ACGAN(GAN):
+    """A conditional G, a D that sees no labels, and a classifier on D's features, arXiv:1610.09585.
+
+    Loss            | moves                        | by
+    ----------------|------------------------------|-------------------------------------------
+    `discriminator` | D (the trunk too), classifier | the game, the penalties, classes of reals
+    `generator`     | G                            | the game, classes of its images
+
+    The paper teaches the classifier on fakes too (`class_on_fakes`). By default only reals do: an
+    early fake shows no class, and what D would learn of it is how G marks it.
+    """
+
+    groups = {"generator": ("generator",), "discriminator": ("discriminator", "classifier")}
+
+    def __init__(
+        self, *data: Any, class_lambda: float = 1.0, class_on_fakes: bool = False, **options: Any
+    ) -> None:
+        """See `GAN` for the other options.
+
+        Args:
+            *data: architecture and spec, as of `GAN`.
+            class_lambda: weight of the classes' cross-entropy, in G's and D's loss.
+            class_on_fakes: whether D learns the classes of fakes too, as in the paper.
+            **options: options of `GAN`.
+
+        Raises:
+            UserError: a weight below 0, or a generator without labels.
+            CodeError: the architecture has no option `conditional`.
+        """
+        if not class_lambda >= 0:
+            raise UserError(f"--class_lambda={class_lambda}: expected at least 0.")
+        self.class_lambda, self.class_on_fakes = class_lambda, class_on_fakes
+        super().__init__(*data, **options)
+        d, classifier = self.networks["discriminator"], self.networks["classifier"]
+        self.critic = keras.Model(d.inputs, [d.output, classifier(networks.features_of(d))])
+
+    def build_networks(self) -> dict[str, keras.Model]:
+        """The architecture's G with labels and its D without, and the classifier."""
+        generator = super().build_networks()["generator"]
+        if (declared(generator) or infer(generator, self.spec)).label is None:
+            raise UserError("acgan needs a generator that sees labels: add --conditional.")
+        without = networks.by_name(_without_labels(self.architecture)(self.spec))
+        discriminator = without["discriminator"]
+        x = networks.features_of(discriminator)
+        features = keras.Input(x.shape[1:], dtype=x.dtype, name="features")
+        logits = Dense(self.spec.num_classes, dtype="float32")(features)
+        classifier = keras.Model(features, logits, name="classifier")
+        return {"generator": generator, "discriminator": discriminator, "classifier": classifier}
+
+    def update_discriminator(self, batch: Batch, fake: tf.Tensor, critic: int = 0) -> Logs:
+        """One update of D and the classifier on real and generated images: L_S and L_C."""
+        real, fake, label = batch["x"], tf.stop_gradient(fake), batch["label"]
+        with self.tape() as tape:
+            real_logits, real_classes = self.judge(real, batch)
+            fake_logits, fake_classes = self.judge(fake, batch)
+            # L_S, which images are real (equation 2), with the penalties.
+            game = self.loss_functions.discriminator(real_logits, fake_logits)
+            penalties = self.penalize(real, fake, batch, critic)
+            # L_C, which class they are of (equation 3).
+            miss = cross_entropy(label, real_classes)
+            if self.class_on_fakes:
+                miss += cross_entropy(label, fake_classes)
+            loss = tf.add_n([game, self.class_lambda * miss, *penalties.values()])
+        self.minimize(loss, "discriminator", tape)
+        return {
+            "loss/discriminator": loss,
+            "loss/discriminator/adversarial": game,
+            "loss/discriminator/class": miss,
+            "accuracy/discriminator": accuracy(real_logits, fake_logits),
+            "accuracy/classifier": share_right(label, real_classes),
+            "accuracy/classifier_fake": share_right(label, fake_classes),
+            "logits/real": tf.reduce_mean(real_logits),
+            "logits/fake": tf.reduce_mean(fake_logits),
+            **penalties,
+        }
+
+    def generator_loss(self, fake: tf.Tensor, batch: Batch) -> tf.Tensor:
+        """G's loss: L_C - L_S, by images that look real and of their class."""
+        logits, classes = self.judge(fake, batch)
+        miss = cross_entropy(batch["label"], classes)
+        return self.adversarial_loss(logits, batch) + self.class_lambda * miss
+
+    def judge(self, x: tf.Tensor, batch: Batch) -> tuple[tf.Tensor, tf.Tensor]:
+        """D's logits, float32 (B, 1), and the logits of the classes, float32 (B, num_classes)."""
+        return self.critic(self.discriminator_inputs(x, batch), training=True)
+
+    def discriminator_inputs(self, x: tf.Tensor, batch: Batch) -> tf.Tensor:
+        """Images alone: D sees no labels."""
+        del batch
+        return x
+
+
+def cross_entropy(label: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
+    """-E[log p(label)], float32 scalar, of int32 labels (B,) by logits (B, num_classes)."""
+    each = tf.nn.sparse_softmax_cross_entropy_with_logits(label, tf.cast(logits, tf.float32))
+    return tf.reduce_mean(each)
+
+
+def share_right(label: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
+    """The share of labels whose logit is the largest, float32 scalar in [0, 1]."""
+    found = tf.argmax(logits, axis=-1, output_type=label.dtype)
+    return tf.reduce_mean(tf.cast(found == label, tf.float32))
+
+
+def _without_labels(architecture: Architecture) -> Architecture:
+    """An architecture whose networks see no labels, whatever its option `conditional` was."""
+    function: Any = getattr(architecture, "__wrapped__", architecture)
+    if "conditional" not in inspect.signature(function).parameters:
+        raise CodeError(
+            f"{origin.described(function)}: acgan builds a generator with labels and a "
+            "discriminator without; give the architecture an option conditional: bool = False."
+        )
+    plain: Architecture = networks.checked(functools.partial(function, conditional=False))
+    return plain
