@@ -11,11 +11,16 @@ from layers.conv2d import Conv2D
 from layers.conv2d_transpose import Conv2DTranspose
 from layers.dense import Dense
 from layers.instance_norm import InstanceNorm
+from layers.learned_constant import LearnedConstant
 from layers.maxout import Maxout
 from layers.minibatch_stddev import MinibatchStddev
+from layers.modulated_conv2d import ModulatedConv2D
 from layers.nearest_upsampling import NearestUpsampling
+from layers.noise_injection import NoiseInjection
 from layers.pixel_norm import PixelNorm
 from layers.self_attention import SelfAttention
+from layers.style_mixing import SecondLatent, StyleMixing, StyleOf
+from layers.truncation import Truncation
 
 __all__ = [
     "BatchNormPerImage",
@@ -24,10 +29,17 @@ __all__ = [
     "Conv2DTranspose",
     "Dense",
     "InstanceNorm",
+    "LearnedConstant",
     "Maxout",
     "MinibatchStddev",
+    "ModulatedConv2D",
     "NearestUpsampling",
+    "NoiseInjection",
     "PixelNorm",
+    "SecondLatent",
     "SelfAttention",
+    "StyleMixing",
+    "StyleOf",
+    "Truncation",
     "functions",
 ]

@@ -20,6 +20,17 @@ def leaky_relu(x: tf.Tensor) -> tf.Tensor:
 
 
 @_register
+def scaled_leaky_relu(x: tf.Tensor) -> tf.Tensor:
+    """sqrt(2) max(x, 0.2 x), which keeps the mean square of N(0, 1) near 1; StyleGAN2's.
+
+    In float16 at most 256 in size, which keeps sums over features below its largest number (Karras
+    et al., 2020, arXiv:2006.06676, appendix).
+    """
+    y = tf.nn.leaky_relu(x, alpha=0.2) * tf.cast(2.0**0.5, x.dtype)
+    return tf.clip_by_value(y, -256.0, 256.0) if x.dtype == tf.float16 else y
+
+
+@_register
 def one_hot(label: tf.Tensor, num_classes: int) -> tf.Tensor:
     """int32 (B,) in [0, num_classes) -> float32 (B, num_classes)."""
     # Rows of the identity and not tf.one_hot, whose int8 kernel in LiteRT fills 0.5 for "off". The

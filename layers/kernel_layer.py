@@ -17,7 +17,10 @@ class KernelLayer(keras.layers.Layer):
     the compute dtype:
 
     * `equalized`: kernel * gain / sqrt(fan_in), with the kernel drawn from N(0, 1): the equalized
-      learning rate of Karras et al., 2018 (arXiv:1710.10196, section 4.1).
+      learning rate of Karras et al., 2018 (arXiv:1710.10196, section 4.1). With an `lr_multiplier`
+      the kernel is drawn 1 / lr_multiplier as large, and kernel and bias are multiplied with it for
+      use: an optimizer that takes steps of one size moves them so much slower (Karras et al., 2019,
+      arXiv:1812.04948, appendix C).
     * `spectral_norm`: kernel / sigma(kernel), Miyato et al., 2018 (arXiv:1802.05957).
 
     A subclass says how the kernel is shaped and applied; see `layers/dense.py`.
@@ -28,8 +31,10 @@ class KernelLayer(keras.layers.Layer):
         activation: anything `keras.activations.get` takes; None is linear.
         equalized: whether to scale the kernel at run time by gain / sqrt(fan_in).
         gain: the scale's numerator; sqrt(2) suits ReLU. Used only when equalized.
+        lr_multiplier: of the kernel and the bias. Used only when equalized.
         spectral_norm: whether to divide the kernel by its largest singular value.
         kernel_initializer: None means N(0, 1) when equalized, else Glorot uniform.
+        bias_initializer: of the bias as it is stored.
         kernel_constraint: applied to the kernel by the optimizer after each update.
         **kwargs: Keras' own: name, dtype, trainable.
 
@@ -45,8 +50,10 @@ class KernelLayer(keras.layers.Layer):
         activation: Any = None,
         equalized: bool = False,
         gain: float = 1.0,
+        lr_multiplier: float = 1.0,
         spectral_norm: bool = False,
         kernel_initializer: Any = None,
+        bias_initializer: Any = "zeros",
         kernel_constraint: Any = None,
         **kwargs: Any,
     ) -> None:
@@ -58,12 +65,16 @@ class KernelLayer(keras.layers.Layer):
         self.activation = keras.activations.get(activation)
         self.equalized = equalized
         self.gain = gain
+        self.lr_multiplier = lr_multiplier
         self.spectral_norm = spectral_norm
         if kernel_initializer is None:
             kernel_initializer = (
-                keras.initializers.RandomNormal(stddev=1.0) if equalized else "glorot_uniform"
+                keras.initializers.RandomNormal(stddev=1.0 / lr_multiplier)
+                if equalized
+                else "glorot_uniform"
             )
         self.kernel_initializer = keras.initializers.get(kernel_initializer)
+        self.bias_initializer = keras.initializers.get(bias_initializer)
         self.kernel_constraint = keras.constraints.get(kernel_constraint)
 
     def kernel_shape(self, inputs: int) -> tuple[int, ...]:
@@ -97,7 +108,9 @@ class KernelLayer(keras.layers.Layer):
         )
         self.bias = None
         if self.use_bias:
-            self.bias = self.add_weight(name="bias", shape=(self.outputs,), initializer="zeros")
+            self.bias = self.add_weight(
+                name="bias", shape=(self.outputs,), initializer=self.bias_initializer
+            )
         if self.spectral_norm:
             self.u = self.add_weight(
                 name="u",
@@ -115,7 +128,7 @@ class KernelLayer(keras.layers.Layer):
         """What the layer multiplies with: the equalized, normalised kernel in float32."""
         kernel = tf.convert_to_tensor(self.kernel.value)
         if self.equalized:
-            kernel = kernel * (self.gain / math.sqrt(self.fan_in))
+            kernel = kernel * (self.gain * self.lr_multiplier / math.sqrt(self.fan_in))
         if self.spectral_norm:
             kernel = kernel / spectral_sigma(self.as_matrix(kernel), self.u, training=training)
         return kernel
@@ -126,9 +139,14 @@ class KernelLayer(keras.layers.Layer):
 
     def transform(self, inputs: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
         """The whole layer for a given effective kernel, float32."""
-        outputs = self.apply_kernel(inputs, tf.cast(kernel, self.compute_dtype))
+        return self.finish(self.apply_kernel(inputs, tf.cast(kernel, self.compute_dtype)))
+
+    def finish(self, outputs: tf.Tensor) -> tf.Tensor:
+        """Adds the bias and applies the activation."""
         if self.bias is not None:
-            outputs = keras.ops.add(outputs, self.bias)
+            slow = self.equalized and self.lr_multiplier != 1.0
+            bias = keras.ops.multiply(self.bias, self.lr_multiplier) if slow else self.bias
+            outputs = keras.ops.add(outputs, bias)
         return self.activation(outputs)
 
     def get_config(self) -> dict[str, Any]:
@@ -138,7 +156,9 @@ class KernelLayer(keras.layers.Layer):
             "activation": keras.activations.serialize(self.activation),
             "equalized": self.equalized,
             "gain": self.gain,
+            "lr_multiplier": self.lr_multiplier,
             "spectral_norm": self.spectral_norm,
             "kernel_initializer": keras.initializers.serialize(self.kernel_initializer),
+            "bias_initializer": keras.initializers.serialize(self.bias_initializer),
             "kernel_constraint": keras.constraints.serialize(self.kernel_constraint),
         }

@@ -29,43 +29,59 @@ LAYERS = {
     "conv2d_transpose": lambda: layers.Conv2DTranspose(6, 4, spectral_norm=True),
     "dense": lambda: layers.Dense(6, equalized=True, kernel_initializer="he_normal"),
     "instance_norm": lambda: layers.InstanceNorm(epsilon=1e-4),
+    "learned_constant": lambda: layers.LearnedConstant((2, 2, 3)),
     "maxout": lambda: layers.Maxout(2),
     "minibatch_stddev": lambda: layers.MinibatchStddev(group_size=3),
     "nearest_upsampling": lambda: layers.NearestUpsampling(3),
+    "noise_injection": lambda: layers.NoiseInjection(),
     "pixel_norm": lambda: layers.PixelNorm(epsilon=1e-4),
     "self_attention": lambda: layers.SelfAttention(spectral_norm=True),
     "global_sum_pool": lambda: keras.layers.Lambda(functions.global_sum_pool),
     "reflect_pad": lambda: keras.layers.Lambda(functions.reflect_pad, arguments={"pixels": 1}),
     "scale": lambda: keras.layers.Lambda(functions.scale, arguments={"factor": 0.3}),
 }
-CONDITIONAL = {"conditional_batch_norm": lambda: layers.ConditionalBatchNorm(0.8, epsilon=1e-4)}
+VECTORS = {
+    "second_latent": lambda: layers.SecondLatent(100),
+    "style_mixing": lambda: layers.StyleMixing(5, 0.4),
+    "style_of": lambda: layers.StyleOf(3),
+    "truncation": lambda: layers.Truncation(0.6, decay=0.9),
+}
+CONDITIONAL = {
+    "conditional_batch_norm": lambda: layers.ConditionalBatchNorm(0.8, epsilon=1e-4),
+    "modulated_conv2d": lambda: layers.ModulatedConv2D(
+        6, 3, up=True, taps=(1.0, 2.0), epsilon=1e-6, lr_multiplier=0.5, equalized=True
+    ),
+}
 
 
 def model_of(name: str) -> keras.Model:
+    keras.utils.set_random_seed(0)  # Layers that draw noise draw the same.
     x = keras.Input(IMAGE, name="x")
     if name in LAYERS:
         return keras.Model(x, LAYERS[name]()(x))
+    if name in VECTORS:
+        return keras.Model(x, VECTORS[name]()(keras.layers.Flatten()(x)))
     label = keras.Input((), dtype="int32", name="label")
-    condition = keras.layers.Lambda(functions.one_hot, arguments={"num_classes": 3})(label)
+    condition = keras.layers.Lambda(functions.one_hot, arguments={"num_classes": IMAGE[-1]})(label)
     return keras.Model([x, label], CONDITIONAL[name]()([x, condition]))
 
 
 def inputs_of(name: str) -> np.ndarray | list[np.ndarray]:
     x = np.random.default_rng(0).normal(size=(6, *IMAGE)).astype(np.float32)
-    return x if name in LAYERS else [x, np.array([0, 1, 2, 0, 1, 2], np.int32)]
+    return [x, np.array([0, 1, 2, 0, 1, 2], np.int32)] if name in CONDITIONAL else x
 
 
 def test_no_layer_is_left_out():
     ours = {v for v in vars(layers).values() if isinstance(v, type)}
-    built = {type(layer) for n in [*LAYERS, *CONDITIONAL] for layer in model_of(n).layers}
+    built = {type(layer) for n in [*LAYERS, *VECTORS, *CONDITIONAL] for layer in model_of(n).layers}
     assert ours <= built
 
 
-@pytest.mark.parametrize("name", [*LAYERS, *CONDITIONAL])
+@pytest.mark.parametrize("name", [*LAYERS, *VECTORS, *CONDITIONAL])
 def test_saves_and_loads_with_safe_mode_on(name, tmp_path):
     model, inputs = model_of(name), inputs_of(name)
     model(inputs, training=True)  # moves u and the moving statistics
-    for variable in model.variables:
+    for variable in model.weights:
         variable.assign(variable + 0.1)
     path = tmp_path / "model.keras"
     model.save(path)
@@ -77,7 +93,7 @@ def test_saves_and_loads_with_safe_mode_on(name, tmp_path):
 @pytest.mark.parametrize(
     ("policy", "tolerance"), [("mixed_float16", 0.005), ("mixed_bfloat16", 0.04)]
 )
-@pytest.mark.parametrize("name", [*LAYERS, *CONDITIONAL])
+@pytest.mark.parametrize("name", [*LAYERS, *VECTORS, *CONDITIONAL])
 def test_mixed_precision(name, policy, tolerance):
     reference, inputs = model_of(name), inputs_of(name)
     previous = keras.config.dtype_policy()
@@ -87,7 +103,7 @@ def test_mixed_precision(name, policy, tolerance):
     finally:
         keras.config.set_dtype_policy(previous)
     model.set_weights(reference.get_weights())
-    assert {v.dtype for v in model.variables} <= {"float32"}
+    assert {v.dtype for v in model.weights} <= {"float32"}
     for training in (False, True):
         y = model(inputs, training=training)
         assert keras.backend.standardize_dtype(y.dtype) == policy.removeprefix("mixed_")
