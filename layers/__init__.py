@@ -10,6 +10,7 @@ from layers.conditional_batch_norm import ConditionalBatchNorm
 from layers.conv2d import Conv2D
 from layers.conv2d_transpose import Conv2DTranspose
 from layers.dense import Dense
+from layers.filtered_resampling import FilteredDownsampling, FilteredUpsampling
 from layers.instance_norm import InstanceNorm
 from layers.learned_constant import LearnedConstant
 from layers.maxout import Maxout
@@ -28,6 +29,8 @@ __all__ = [
     "Conv2D",
     "Conv2DTranspose",
     "Dense",
+    "FilteredDownsampling",
+    "FilteredUpsampling",
     "InstanceNorm",
     "LearnedConstant",
     "Maxout",

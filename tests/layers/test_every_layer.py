@@ -28,6 +28,8 @@ LAYERS = {
     ),
     "conv2d_transpose": lambda: layers.Conv2DTranspose(6, 4, spectral_norm=True),
     "dense": lambda: layers.Dense(6, equalized=True, kernel_initializer="he_normal"),
+    "filtered_downsampling": lambda: layers.FilteredDownsampling((1, 2, 5, 1)),
+    "filtered_upsampling": lambda: layers.FilteredUpsampling((1, 2, 5, 1)),
     "instance_norm": lambda: layers.InstanceNorm(epsilon=1e-4),
     "learned_constant": lambda: layers.LearnedConstant((2, 2, 3)),
     "maxout": lambda: layers.Maxout(2),
