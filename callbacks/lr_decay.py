@@ -41,12 +41,20 @@ class LearningRateDecay(keras.callbacks.Callback):
         Raises:
             UserError: an optimizer has a schedule of its own.
         """
-        for group, optimizer in self.model.optimizers.items():
+        self.check(self.model)
+        self._base = dict(self.model.base_learning_rates)
+
+    def check(self, trainer: keras.Model) -> None:
+        """Checks that a trainer's rates can be set.
+
+        Raises:
+            UserError: an optimizer has a schedule of its own.
+        """
+        for group, optimizer in trainer.optimizers.items():
             if self.kind != "constant" and has_schedule(optimizer):
                 raise UserError(
                     f"--lr_decay={self.kind}: the optimizer of {group!r} has a schedule of its own."
                 )
-        self._base = dict(self.model.base_learning_rates)
 
     def on_train_batch_begin(self, batch: int, logs: dict[str, Any] | None = None) -> None:
         """Sets the rates for the next graph call."""

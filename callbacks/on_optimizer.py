@@ -6,6 +6,7 @@ import keras
 
 from gan.errors import UserError
 from gan.registry import unknown
+from trainers.groups import has_schedule
 
 
 class OnOptimizer(keras.callbacks.Callback):
@@ -34,11 +35,13 @@ class OnOptimizer(keras.callbacks.Callback):
         """Passed on as a view.
 
         Raises:
-            UserError: the trainer has no such optimizer.
+            UserError: the trainer has no such optimizer, or its rate is a schedule.
         """
         super().set_model(model)
         if self.optimizer not in model.optimizers:
             raise UserError(unknown("optimizer", self.optimizer, sorted(model.optimizers)))
+        if has_schedule(model.optimizers[self.optimizer]):
+            raise UserError(f"the optimizer of {self.optimizer!r} has a schedule of its own.")
         self.callback.set_model(_View(model, self.optimizer))
 
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:

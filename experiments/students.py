@@ -24,7 +24,7 @@ from gan.compression.students.variants import Student
 from gan.data import Spec
 from gan.errors import UserError
 from gan.generators import load_keras
-from trainers import averages
+from trainers import averages, scheduling
 from trainers.checkpoints import Checkpoints
 from trainers.distillation import Distillation
 from trainers.gan import GAN
@@ -156,6 +156,8 @@ def make_trainer(
         return Networks(initial(teacher, student), discriminator)
 
     arguments = experiment.trainer_options(run.values, Distillation)
+    # A student goes on from where the run's schedules stand.
+    arguments = {name: scheduling.at(v, run.trainer.images) for name, v in arguments.items()}
     half_life = options.finetune_kimg / 10  # so that dense weights fade from the average
     arguments |= {
         "n_critic": 1,

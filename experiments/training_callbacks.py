@@ -60,11 +60,11 @@ def callbacks_of(
                 max_rollbacks=options.max_rollbacks,
             )
         )
-    callbacks.append(
-        LearningRateDecay(
-            options.lr_decay, total_kimg=options.total_kimg, start=options.lr_decay_start
-        )
+    decay = LearningRateDecay(
+        options.lr_decay, total_kimg=options.total_kimg, start=options.lr_decay_start
     )
+    decay.check(run.trainer)  # Before the run's folder holds its flags.
+    callbacks.append(decay)
     if chief:
         callbacks.append(
             MetricsLog(

@@ -18,6 +18,7 @@ from typing import Any
 import tensorflow as tf
 
 from gan.errors import UserError
+from gan.schedules import Schedule, ends
 
 Discriminator = Callable[[tf.Tensor], tf.Tensor]
 
@@ -30,15 +31,22 @@ def check_weights(options: Mapping[str, Any]) -> None:
     Each penalty checks its weight too, but only once a step is traced; this runs before.
 
     Args:
-        options: name -> value; those that are no penalty's weight are ignored.
+        options: name -> number or schedule; those that are no penalty's weight are ignored.
 
     Raises:
         UserError: a weight below 0.
     """
     for name in _WEIGHTS:
         value = options.get(name, 0.0)
-        if not tf.is_tensor(value) and not value >= 0:
-            raise UserError(f"--{name}={value:g}: expected at least 0.")
+        if not tf.is_tensor(value) and not all(v >= 0 for v in ends(value)):
+            text = str(value) if isinstance(value, Schedule) else f"{value:g}"
+            raise UserError(f"--{name}={text}: expected at least 0.")
+
+
+def _weight(name: str, value: Any) -> Any:
+    """A penalty's weight, checked; a schedule's caller has read it: a float32 scalar."""
+    check_weights({name: value})
+    return value
 
 
 def _squared_norms(
@@ -66,7 +74,7 @@ def r1(
     *,
     seed: tf.Tensor | None = None,
     scale: tf.Tensor | float | None = None,
-    r1_gamma: float = 10.0,
+    r1_gamma: float | Schedule = 10.0,
 ) -> tf.Tensor:
     """r1_gamma / 2 * E[||grad_x D(x)||^2] over real images: Mescheder et al. 2018, equation 9.
 
@@ -85,9 +93,9 @@ def r1(
     Raises:
         UserError: a weight below 0.
     """
-    check_weights({"r1_gamma": r1_gamma})
+    weight = _weight("r1_gamma", r1_gamma)
     del fake, seed
-    return 0.5 * r1_gamma * tf.reduce_mean(_squared_norms(discriminator, real, scale))
+    return 0.5 * weight * tf.reduce_mean(_squared_norms(discriminator, real, scale))
 
 
 def r2(
@@ -97,7 +105,7 @@ def r2(
     *,
     seed: tf.Tensor | None = None,
     scale: tf.Tensor | float | None = None,
-    r2_gamma: float = 10.0,
+    r2_gamma: float | Schedule = 10.0,
 ) -> tf.Tensor:
     """r2_gamma / 2 * E[||grad_x D(x)||^2] over generated images: Mescheder 2018, equation 10.
 
@@ -116,10 +124,10 @@ def r2(
     Raises:
         UserError: a weight below 0.
     """
-    check_weights({"r2_gamma": r2_gamma})
+    weight = _weight("r2_gamma", r2_gamma)
     del real, seed
     fake = tf.stop_gradient(fake)
-    return 0.5 * r2_gamma * tf.reduce_mean(_squared_norms(discriminator, fake, scale))
+    return 0.5 * weight * tf.reduce_mean(_squared_norms(discriminator, fake, scale))
 
 
 def wgan_gp(
@@ -129,7 +137,7 @@ def wgan_gp(
     *,
     seed: tf.Tensor,
     scale: tf.Tensor | float | None = None,
-    gp_lambda: float = 10.0,
+    gp_lambda: float | Schedule = 10.0,
 ) -> tf.Tensor:
     """gp_lambda * E[(||grad_x D(x)|| - 1)^2] between real and fake: Gulrajani 2017, equation 3.
 
@@ -151,7 +159,7 @@ def wgan_gp(
     Raises:
         UserError: a weight below 0.
     """
-    check_weights({"gp_lambda": gp_lambda})
+    weight = _weight("gp_lambda", gp_lambda)
     fake = tf.stop_gradient(tf.cast(fake, real.dtype))
     rank = real.shape.rank
     shape = tf.concat([tf.shape(real)[:1], tf.ones([rank - 1], tf.int32)], axis=0)
@@ -161,7 +169,7 @@ def wgan_gp(
     # The square root has no derivative at 0, where a dead discriminator sits: 1e-12 keeps the
     # gradient finite and shifts a norm of 1 by 5e-13.
     norm = tf.sqrt(squared + 1e-12)
-    return gp_lambda * tf.reduce_mean(tf.square(norm - 1.0))
+    return weight * tf.reduce_mean(tf.square(norm - 1.0))
 
 
 def gradient_scale(loss_scale: tf.Tensor | float) -> tf.Tensor:

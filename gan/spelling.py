@@ -1,7 +1,7 @@
 """How text stands for values, on the command line and in flag files.
 
 None is spelled `none`; a tuple, comma-separated; a value for each group of networks,
-`2e-4,discriminator=8e-4`.
+`2e-4,discriminator=8e-4`; a schedule, `cosine:0.9:0.99:20000`.
 """
 
 import types
@@ -10,15 +10,18 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Generic, TypeVar, get_args, get_origin
 
+from gan.schedules import Schedule
+
 T = TypeVar("T")
 
 NONE = "none"
-_SIMPLE = (bool, int, float, str)
+_SIMPLE = (bool, int, float, str, Schedule)
 _NOUNS = {
     bool: ("true or false", "true or false"),
     int: ("a whole number", "whole numbers"),
     float: ("a number", "numbers"),
     str: ("text", "texts"),
+    Schedule: ("a schedule such as cosine:START:END:KIMG", "schedules"),
 }
 
 
@@ -92,6 +95,8 @@ def _read_as(text: str, kind: Any, *, nullable: bool) -> Any:
         return text
     if kind in (int, float):
         return kind(text)
+    if kind is Schedule:
+        return Schedule.read(text)
     item = spellable(get_args(kind)[0])
     if get_origin(kind) is tuple:
         words = [] if text in ("", NONE) else text.split(",")
@@ -135,7 +140,8 @@ def spellable(annotation: Any) -> tuple[Any, ...]:
     if get_origin(annotation) in (types.UnionType, typing.Union):
         kinds = [kind for member in get_args(annotation) for kind in spellable(member)]
         # Grouped[T] | T is spelled as Grouped[T] is: its T says no more.
-        plain = {get_args(kind)[0] for kind in kinds if get_origin(kind) is Grouped}
+        grouped = [get_args(kind)[0] for kind in kinds if get_origin(kind) is Grouped]
+        plain = {kind for one in grouped for kind in spellable(one)}
         return tuple(kind for kind in kinds if kind not in plain)
     if annotation in (*_SIMPLE, types.NoneType):
         return (annotation,)

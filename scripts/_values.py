@@ -9,6 +9,7 @@ from absl import flags
 
 from gan.errors import UserError
 from gan.options import Grouped
+from gan.schedules import Schedule, ends
 
 LARGEST = 10**12  # the largest number: counts of images, steps and operations stay exact below it
 # Smaller limits: for what is held in memory at once, or cannot be interrupted (a graph call).
@@ -36,7 +37,8 @@ def settle(names: Iterable[str], known: flags.FlagValues, *, checked: bool = Fal
         if isinstance(whole, str) and whole.startswith("~"):
             known[name].value = os.path.expanduser(whole)
         several = whole.values() if isinstance(whole, Grouped) else whole
-        for value in several if isinstance(several, (list, tuple)) else [whole]:
+        values = several if isinstance(several, (list, tuple)) else [whole]
+        for value in (n for v in values for n in (ends(v) if isinstance(v, Schedule) else [v])):
             if isinstance(value, (int, float)) and not isinstance(value, bool):
                 unlimited = checked and isinstance(value, int)
                 _check(name, value, AT_MOST.get(name, math.inf if unlimited else LARGEST))

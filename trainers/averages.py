@@ -17,20 +17,20 @@ def copy(network: keras.Model) -> keras.Model:
 
 
 def update_rate(
-    images: tf.Tensor, images_per_step: int, half_life_kimg: float, rampup: float | None
+    images: tf.Tensor, images_per_step: int, half_life_kimg: float | tf.Tensor, rampup: float | None
 ) -> tf.Tensor:
     """The rate of an average in a step: 1 - 2^(-images_per_step / half-life).
 
     Args:
         images: scalar, real images seen, including this step's.
         images_per_step: real images of this step.
-        half_life_kimg: half-life in thousands of images.
+        half_life_kimg: half-life in thousands of images, a float or a float32 scalar.
         rampup: largest half-life as a share of `images` (Karras et al. 2020); None sets no limit.
 
     Returns:
         float32 scalar.
     """
-    half_life = tf.constant(half_life_kimg * 1000.0)
+    half_life = tf.convert_to_tensor(half_life_kimg * 1000.0)
     if rampup is not None:
         half_life = tf.minimum(half_life, tf.cast(images, tf.float32) * rampup)
     # For small x, 1 - 0.5^x loses digits: 1% of the rate at a half-life of 500,000 images.

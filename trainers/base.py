@@ -12,7 +12,7 @@ import tensorflow as tf
 
 from gan.data import Source
 from gan.errors import CodeError
-from trainers import averages, checks
+from trainers import averages, checks, scheduling
 from trainers import precision as mixed
 from trainers.fitting import Fitting
 from trainers.randomness import step_seed
@@ -67,6 +67,17 @@ class Trainer(Fitting):
         context = tf.distribute.get_replica_context()
         replica = 0 if shared else context.replica_id_in_sync_group
         return step_seed(self.stream, self._step, replica, name, self._micro)
+
+    def now(self, value: Any) -> Any:
+        """A value that may be a schedule, as of this step.
+
+        Args:
+            value: a number, a `Schedule`, or a function with such options bound to it.
+
+        Returns:
+            A number or None as it is, a float32 scalar for a schedule, see `scheduling.at`.
+        """
+        return scheduling.at(value, self._images)
 
     def normal(self, shape: Sequence[int], name: str) -> tf.Tensor:
         """N(0, I) noise, float32."""
@@ -178,9 +189,8 @@ class Trainer(Fitting):
         if self.ema_half_life_kimg is None:
             return
         seen = self._images + self.images_per_step
-        rate = averages.update_rate(
-            seen, self.images_per_step, self.ema_half_life_kimg, self.ema_rampup
-        )
+        half_life = self.now(self.ema_half_life_kimg)
+        rate = averages.update_rate(seen, self.images_per_step, half_life, self.ema_rampup)
         for group, names in self.groups.items():
             scale = self.loss_scales[group]
             applied = tf.where(scale.applied, rate, 0.0) if scale.dynamic else rate

@@ -166,7 +166,7 @@ class GAN(Trainer):
 
         def value(i: int) -> tf.Tensor:
             seed = self.rng(f"penalty/{i}/{critic}")
-            call = checks.scalar(self.penalties[i])
+            call = checks.scalar(self.now(self.penalties[i]))
             return lazy(
                 self._step,
                 self.penalty_every,
@@ -184,7 +184,7 @@ class GAN(Trainer):
 
         def value(i: int) -> tf.Tensor:
             seed = self.rng(f"generator_penalty/{i}/{critic}")
-            call = checks.scalar(self.generator_penalties[i])
+            call = checks.scalar(self.now(self.generator_penalties[i]))
             generator, inputs = self.networks["generator"], self.draw(batch, critic)
             return lazy(
                 self._step,

@@ -6,18 +6,24 @@ from typing import Any
 
 import keras
 import numpy as np
+import tensorflow as tf
 from absl import logging
 
 from gan import options, origin, registry
 from gan.errors import CodeError, UserError
-from gan.options import Grouped
+from gan.options import Grouped, Schedule
+from gan.schedules import positive
+from trainers.scheduling import for_optimizer
 
 # (learning_rate, *, options) -> an optimizer, as in `trainers.optimizers`.
 Optimizer = Callable[..., keras.optimizers.Optimizer]
 
 
 def optimizer_of(
-    optimizer: Grouped[Any] | str | Optimizer, rate: Grouped[float] | float, group: str
+    optimizer: Grouped[Any] | str | Optimizer,
+    rate: Grouped[float | Schedule] | float | Schedule,
+    group: str,
+    images: tf.Variable,
 ) -> keras.optimizers.Optimizer:
     """The optimizer of a group of networks.
 
@@ -26,19 +32,23 @@ def optimizer_of(
             `Grouped` in turn.
         rate: the learning rate, above 0.
         group: the group's name.
+        images: the count of images that schedules go by.
 
     Raises:
         UserError: the rate or an option is out of range.
         CodeError: a user's function returns no optimizer.
     """
     group_rate, function = of_group(rate, group), of_group(optimizer, group)
-    if not group_rate > 0:
+    if not positive(group_rate):
         raise UserError(f"--learning_rate={options.write(rate)}: expected more than 0.")
     if isinstance(function, str):
         function = registry.resolve("optimizer", function)
-    bound = {name: of_group(value, group) for name, value in _bound(function).items()}
+    bound = {
+        name: for_optimizer(of_group(value, group), images)
+        for name, value in _bound(function).items()
+    }
     try:
-        made = origin.call(function, group_rate, **bound)
+        made = origin.call(function, for_optimizer(group_rate, images), **bound)
     except (TypeError, ValueError, AttributeError) as error:  # a library refuses an argument
         raise UserError(f"--optimizer of {group!r}: {origin.message_of(error)}") from error
     check_optimizer(made, function)

@@ -10,6 +10,7 @@ import tensorflow as tf
 from absl import logging
 
 from gan.errors import UserError
+from trainers.groups import has_schedule
 
 
 class KerasFace(keras.Model):
@@ -90,8 +91,9 @@ class OptimizerGroup:
     """All optimizers of a trainer as one, for callbacks that use `model.optimizer`.
 
     Its learning rate is the first optimizer's; setting it changes all in proportion, so that
-    ReduceLROnPlateau and others keep two-time-scale ratios (Heusel et al. 2017). All other
-    attributes are the first optimizer's.
+    ReduceLROnPlateau and others keep two-time-scale ratios (Heusel et al. 2017). Rates that are
+    schedules stay as they are, which a warning says. All other attributes are the first
+    optimizer's.
 
     Args:
         optimizers: group -> optimizer.
@@ -117,7 +119,11 @@ class OptimizerGroup:
         rates = [float(o.learning_rate) for o in self._optimizers]
         rates = rates if rates[0] else self._base
         for optimizer, rate in zip(self._optimizers, rates):
-            optimizer.learning_rate = float(value) * (rate / rates[0])
+            if has_schedule(optimizer):
+                text = "A callback sets the learning rates; those that are schedules stay so."
+                logging.log_first_n(logging.WARNING, text, 1)
+            else:
+                optimizer.learning_rate = float(value) * (rate / rates[0] if rates[0] else 1.0)
 
     def __getattr__(self, name: str) -> object:
         return getattr(self._optimizers[0], name)

@@ -1,8 +1,8 @@
 """The keys of logged numbers: paths KIND/NAME or KIND/NAME/TERM.
 
 They are the same in the logs of `train_step` and callbacks, in metrics.jsonl and in TensorBoard.
-Kinds: loss, penalty, logits, accuracy, loss_scale, skipped, learning_rate, eval, alarm, progress,
-and any others that a trainer uses.
+Kinds: loss, penalty, logits, accuracy, loss_scale, skipped, learning_rate, schedule, eval, alarm,
+progress, and any others that a trainer uses.
 """
 
 from collections.abc import Mapping

@@ -7,10 +7,15 @@ may differ by group of networks: `--optimizer=adam,encoder=rmsprop --beta_1=0.5,
 import keras
 
 from gan.errors import UserError
+from gan.schedules import Schedule, ends
 
 
 def adam(
-    learning_rate: float, *, beta_1: float = 0.5, beta_2: float = 0.999, epsilon: float = 1e-7
+    learning_rate: float,
+    *,
+    beta_1: float | Schedule = 0.5,
+    beta_2: float | Schedule = 0.999,
+    epsilon: float = 1e-7,
 ) -> keras.optimizers.Optimizer:
     """Adam (Kingma and Ba, 2015), with the momentum of DCGAN (Radford et al., 2016).
 
@@ -27,8 +32,8 @@ def adam(
 def adamw(
     learning_rate: float,
     *,
-    beta_1: float = 0.5,
-    beta_2: float = 0.999,
+    beta_1: float | Schedule = 0.5,
+    beta_2: float | Schedule = 0.999,
     epsilon: float = 1e-7,
     weight_decay: float = 0.01,
 ) -> keras.optimizers.Optimizer:
@@ -92,7 +97,7 @@ def sgd(
     return keras.optimizers.SGD(learning_rate, momentum=momentum, nesterov=nesterov)
 
 
-def _check_decays(**decays: float) -> None:
+def _check_decays(**decays: float | Schedule) -> None:
     for name, value in decays.items():
-        if not 0 <= value < 1:
+        if not all(0 <= v < 1 for v in ends(getattr(value, "schedule", value))):
             raise UserError(f"--{name}={value}: expected at least 0 and less than 1.")

@@ -11,9 +11,10 @@ import tensorflow as tf
 from gan import __version__, generators
 from gan.data import Spec, reading
 from gan.errors import UserError
-from gan.options import Grouped
+from gan.options import Grouped, Schedule
 from gan.sampling import KerasSampler
-from trainers import averages, networks
+from gan.schedules import positive
+from trainers import averages, networks, scheduling
 from trainers import precision as mixed
 from trainers.groups import (
     Optimizer,
@@ -70,8 +71,8 @@ class State(KerasFace):
         *,
         batch_size: int = 64,
         optimizer: Grouped[str | Optimizer] | str | Optimizer = "adam",
-        learning_rate: Grouped[float] | float = 2e-4,
-        ema_half_life_kimg: float | None = 10.0,
+        learning_rate: Grouped[float | Schedule] | float | Schedule = 2e-4,
+        ema_half_life_kimg: float | Schedule | None = 10.0,
         ema_rampup: float | None = 0.05,
         precision: str = "float32",
         accumulate: int = 1,
@@ -109,7 +110,8 @@ class State(KerasFace):
             ("ema_rampup", ema_rampup),
         ):
             _require(
-                value is None or value > 0, f"--{name}={value}: expected more than 0, or none."
+                value is None or positive(value),
+                f"--{name}={value}: expected more than 0, or none.",
             )
         _require(seed >= 0 and seed < 2**31, f"--seed={seed}: expected 0 to 2147483647.")
         _require(
@@ -147,6 +149,8 @@ class State(KerasFace):
         check_groups({"optimizer": optimizer, "learning_rate": learning_rate}, self.groups)
         warn_of_idle(optimizer)
         self._optimizer, self._learning_rate = optimizer, learning_rate
+        self._step = tf.Variable(0, dtype=tf.int64, trainable=False, name="step")
+        self._images = tf.Variable(0, dtype=tf.int64, trainable=False, name="images")
         self.optimizers, self.loss_scales, self._accumulators = {}, {}, {}
         for group in self.groups:
             variables = self.variables_of(group)
@@ -159,8 +163,6 @@ class State(KerasFace):
         self.base_learning_rates = {
             group: learning_rate_of(made) for group, made in self.optimizers.items()
         }
-        self._step = tf.Variable(0, dtype=tf.int64, trainable=False, name="step")
-        self._images = tf.Variable(0, dtype=tf.int64, trainable=False, name="images")
         self._loop: Callable[..., dict[str, tf.Tensor]] | None = None
         self._epoch_sums: dict[str, float] = {}
         self._epoch_steps = 0
@@ -175,7 +177,7 @@ class State(KerasFace):
 
     def make_optimizer(self, group: str) -> keras.optimizers.Optimizer:
         """Makes a group's optimizer; called once per group, and may be overridden."""
-        return optimizer_of(self._optimizer, self._learning_rate, group)
+        return optimizer_of(self._optimizer, self._learning_rate, group, self._images)
 
     @property
     def images_per_step(self) -> int:
@@ -213,8 +215,11 @@ class State(KerasFace):
         return self.sampler().latent_dim
 
     def progress_logs(self) -> Logs:
-        """The image count, and under float16 each group's loss scale and skipped steps."""
+        """The image count, each schedule, and under float16 loss scales and skipped steps."""
         logs: Logs = {"images": self.images}
+        for name, schedule in scheduling.found(self).items():
+            if not name.startswith("_"):  # MetricsLog has each group's learning rate.
+                logs[f"schedule/{name}"] = float(schedule.at(self.images))
         for group, scale in self.loss_scales.items():
             if scale.dynamic:
                 logs[f"loss_scale/{group}"] = float(scale.value.numpy())

@@ -95,6 +95,11 @@ MISTAKES = [
     ([TRAIN, W, "--eval_every_kimg=0"], "--eval_every_kimg=0: expected more than 0, or none for"),
     ([TRAIN, W, "--total_kimg=inf"], "--total_kimg=inf"),
     ([TRAIN, W, "--beta_1=1.5"], "--beta_1=1.5: expected at least 0 and less than 1."),
+    ([TRAIN, W, "--beta_1=sine:0:1:2"], "--beta_1=sine:0:1:2: expected a number or a schedule suc"),
+    (
+        [TRAIN, W, "--learning_rate=linear:2e-4:0:1", "--lr_decay=linear"],
+        "--lr_decay=linear: the optimizer of 'generator' has a schedule of its own.",
+    ),
     ([TRAIN, W, "--beta_1=0.5,critic=0"], "--beta_1: group 'critic' is not known. Valid: generato"),
     (
         [TRAIN, W, "--learning_rate=2e-4,discriminatr=8e-4"],
