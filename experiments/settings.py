@@ -61,6 +61,8 @@ class RunOptions:
         strategy: devices to train on: auto, one, mirrored or multi_worker.
         worker_timeout: seconds a worker waits for the other workers to start.
         deterministic: use deterministic ops only, so that equal runs give equal weights.
+        check_routes: before training, check that each loss moves the networks that the trainer's
+            table `routes` says, and no other.
         dry_run: print the resolved experiment and parameter counts, then stop.
     """
 
@@ -89,6 +91,7 @@ class RunOptions:
     strategy: Free[str] = "auto"
     worker_timeout: Free[float] = 600.0
     deterministic: Free[bool] = False
+    check_routes: Free[bool] = False
     dry_run: Free[bool] = False
 
 

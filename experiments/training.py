@@ -5,7 +5,7 @@ import dataclasses
 import os
 import types
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -21,10 +21,12 @@ from gan import files
 from gan.errors import UserError
 from gan.metrics.declared import declared
 from gan.options import of
+from trainers import routes
 from trainers.base import Trainer
 from trainers.checkpoints import Checkpoints
 from trainers.distribution import any_worker, is_chief, make_strategy
 from trainers.progress import whole_images
+from trainers.routes import Routes
 from trainers.workdir.code import keep_code
 from trainers.workdir.data import record_data
 from trainers.workdir.flags import write_flags
@@ -43,6 +45,7 @@ class Training:
         resumed: the step from which it goes on; None for a new run.
         trained: whether it had seen all its images before.
         lacking: files and lines that a trained run has yet to write, as a message names them.
+        routes: log key -> networks that the term moves, if --check_routes asked for it.
         failure: why it failed: it diverged or collapsed; "" if it did not.
     """
 
@@ -51,6 +54,7 @@ class Training:
     resumed: int | None
     trained: bool
     lacking: list[str]
+    routes: Routes = field(default_factory=dict)
     failure: str = ""
 
     @property
@@ -101,7 +105,11 @@ def dry_run(values: Mapping[str, Any]) -> str:
     """
     values, options = resolved(values)
     check(options, values)
-    return experiment.summary(experiment.build(values, _strategy(options)))
+    built = experiment.build(values, _strategy(options))
+    text = experiment.summary(built)
+    if options.check_routes:
+        text += f"\n{routes.described(routes.check(built.trainer, built.source))}"
+    return text
 
 
 def resolved(values: Mapping[str, Any]) -> tuple[dict[str, Any], RunOptions]:
@@ -184,7 +192,8 @@ def _run(built: Experiment, options: RunOptions, started: Callable[[Training], N
     resumed = checkpoints.restore(trainer)
     trained = trainer.images >= whole_images(options.total_kimg)
     lacking = missing(trainer, options, workdir) if trained and chief else []
-    training = Training(built, options, resumed, trained, lacking)
+    checked = routes.check(trainer, built.source) if options.check_routes else {}
+    training = Training(built, options, resumed, trained, lacking, checked)
     if trained and not any_worker(trainer.distribute_strategy, bool(lacking)):
         started(training)
         return training

@@ -14,6 +14,7 @@ from experiments.run_flags import ROOTS
 from experiments.training import Training
 from gan.interface import Image
 from scripts import cli
+from trainers import routes
 from trainers.distribution import is_chief
 from trainers.progress import whole_images
 from trainers.workdir.paths import Workdir
@@ -61,6 +62,8 @@ def print_start(run: Training) -> None:
     if run.trained:
         lacking = ", ".join(run.lacking)
         print(f"{run.workdir} is trained to {seen}; it lacks {lacking}, which follows.")
+    if run.routes:
+        print(routes.described(run.routes))
     print(f"Watch it: {cli.command('tensorboard.main', logdir=run.workdir)}", flush=True)
 
 

@@ -18,8 +18,10 @@ from trainers.gan import GAN
 class ToySource:
     """Examples that are a stateless function of (seed, position): N(0, 1) / 4 of any shape."""
 
-    def __init__(self, shape: tuple[int, ...] = (2,), classes: int = 0, domains=("x",)) -> None:
-        self.spec = Spec("toy", shape, classes, 96, domains)
+    def __init__(
+        self, shape: tuple[int, ...] = (2,), classes: int = 0, domains=("x",), *, paired=False
+    ) -> None:
+        self.spec = Spec("toy", shape, classes, 96, domains, paired=paired)
 
     def _example(self, position: tf.Tensor, seed: int) -> dict[str, tf.Tensor]:
         example = {}

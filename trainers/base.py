@@ -6,7 +6,7 @@ replica, and `train_step` passes each loss to `minimize`. A new trainer override
 
 import functools
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import tensorflow as tf
 
@@ -16,6 +16,7 @@ from trainers import averages, checks, scheduling
 from trainers import precision as mixed
 from trainers.fitting import Fitting
 from trainers.randomness import step_seed
+from trainers.routes import Routes, recorded
 from trainers.state import Logs
 from trainers.views import Layout, Views, standard_views
 
@@ -26,9 +27,13 @@ class Trainer(Fitting):
     """Several networks, an optimizer for each group of them, and an explicit loop.
 
     A subclass names the groups of networks that share an optimizer in `groups`, the networks to
-    evaluate and export in `averaged`, and defines `train_step`. All random numbers of a step come
-    from `self.rng(name)`. It may override `build_networks`, `make_optimizer` and `views`.
+    evaluate and export in `averaged`, and defines `train_step`, with the `routes` of its losses
+    beside it. All random numbers of a step come from `self.rng(name)`. It may override
+    `build_networks`, `make_optimizer` and `views`.
     """
+
+    # Which networks each logged term may move, by log key or pattern; see `trainers.routes`.
+    routes: ClassVar[Routes] = {}
 
     # What a subclass defines.
 
@@ -119,6 +124,8 @@ class Trainer(Fitting):
             tape: the tape that recorded `loss`; for several losses, one of `self.tape()`.
         """
         checks.loss(self, loss, group)
+        if recorded(loss, group, tape):
+            return  # Routes are being measured, and nothing is to change.
         scale = self.loss_scales[group]
         variables = self.variables_of(group)
         with checks.taping():

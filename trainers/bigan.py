@@ -23,11 +23,6 @@ class BiGAN(GAN):
 
     D tells pairs (x, E(x)) from (G(z), z). E and G make these alike, and so invert each other.
     Penalties see a pair as one vector, so that R1's gradient is that by x and by z.
-
-    Loss                     | moves   | by
-    -------------------------|---------|-----------------------------------------
-    `discriminator`          | joint D | the game, the penalties
-    `encoder`, `generator`   | E and G | the game, the two kinds of pair exchanged
     """
 
     groups = {"encoder": ("encoder",), **GAN.groups}
@@ -82,6 +77,13 @@ class BiGAN(GAN):
         encoder = keras.Model(trunk.inputs[0], head(features_of(trunk)), name="encoder")
         joint = _joint(networks["discriminator"], latent_dim, self.joint_units)
         return {**networks, "encoder": encoder, "discriminator": joint}
+
+    # Which networks each logged term may move: E and G share one loss.
+    routes = {
+        **GAN.routes,
+        "loss/encoder": ("encoder", "generator"),
+        "loss/generator": ("encoder", "generator"),
+    }
 
     def train_step(self, batch: Batch) -> Logs:
         """One step of all three, from one forward pass (ALI, algorithm 1)."""

@@ -177,7 +177,8 @@ def _scalars(trainer: Any, logs: Any) -> dict[str, tf.Tensor]:
                 f"{where} {name!r} of shape {tuple(tensor.shape)}; logs are scalars, such as "
                 "tf.reduce_mean of it."
             )
-        scalars[str(name)] = tf.ensure_shape(tensor, ())  # a py_function's shape is unknown
+        known = tensor.shape.rank == 0  # A py_function's shape is unknown.
+        scalars[str(name)] = tensor if known else tf.ensure_shape(tensor, ())
     return scalars
 
 

@@ -96,6 +96,18 @@ class CycleGAN(Trainer):
         """The image pools."""
         return {f"pool_{domain}": pool.variables for domain, pool in self.pools.items()}
 
+    # Which networks each logged term may move: a cycle goes through both generators.
+    routes = {
+        "loss/generator": ("generator_ab", "generator_ba"),
+        "loss/generator/adversarial_ab": ("generator_ab",),
+        "loss/generator/adversarial_ba": ("generator_ba",),
+        "loss/generator/cycle": ("generator_ab", "generator_ba"),
+        "loss/generator/identity": ("generator_ab", "generator_ba"),
+        "loss/discriminator": ("discriminator_a", "discriminator_b"),
+        "loss/discriminator/a": ("discriminator_a",),
+        "loss/discriminator/b": ("discriminator_b",),
+    }
+
     def train_step(self, batch: Batch) -> Logs:
         """Both generators on their common objective (equation 3), then both discriminators."""
         a, b = batch["a"], batch["b"]

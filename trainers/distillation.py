@@ -82,6 +82,9 @@ class Distillation(GAN):
         """The student and the discriminator of the architecture, and the teacher."""
         return {**super().build_networks(), "teacher": _load(self._teacher)}
 
+    # Which networks each logged term may move: D is moved by the game alone, the teacher by none.
+    routes = {**GAN.routes, "loss/generator/*": ("generator",)}
+
     def train_step(self, batch: Batch) -> Logs:
         """One update of D, if the game counts, then one of the student."""
         inputs = self.draw(batch)

@@ -1,6 +1,6 @@
 """GAN: one generator against one discriminator (Goodfellow et al. 2014)."""
 
-from typing import Any
+from typing import Any, ClassVar
 
 import tensorflow as tf
 
@@ -15,6 +15,7 @@ from trainers.base import Batch, Trainer, part
 from trainers.networks import check_shapes
 from trainers.penalties import Penalty
 from trainers.precision import LossScale
+from trainers.routes import Routes
 from trainers.state import Architecture, Logs
 
 
@@ -107,6 +108,14 @@ class GAN(Trainer):
         """Real images per step: each of the n_critic updates has its own batch."""
         return self.batch_size * self.n_critic
 
+    # Which networks each logged term may move.
+    routes: ClassVar[Routes] = {
+        "loss/generator": ("generator",),
+        "loss/discriminator": ("discriminator",),
+        "penalty/*": ("discriminator",),
+        "penalty/generator/*": ("generator",),
+    }
+
     def train_step(self, batch: Batch) -> Logs:
         """n_critic updates of D, then one of G on D's last fakes (Goodfellow 2014, algorithm 1)."""
         for critic in range(self.n_critic):
@@ -193,7 +202,7 @@ class GAN(Trainer):
             )
 
         names = map(penalties.name, self.generator_penalties)
-        return {f"penalty/{name}": value(i) for i, name in enumerate(names)}
+        return {f"penalty/generator/{name}": value(i) for i, name in enumerate(names)}
 
     def extra_state(self) -> dict[str, list[tf.Variable]]:
         """The penalties' state, if they have some."""

@@ -26,11 +26,6 @@ class InfoGAN(GAN):
     The codes c are the first of z's numbers, so that whoever draws z draws codes: the largest
     number of a group is its category, which G's layer "codes" makes one-hot; the next are the
     continuous codes, distributed like the rest of z (in the paper uniform), which is noise.
-
-    Loss            | moves                  | by
-    ----------------|------------------------|-------------------------------------
-    `discriminator` | D (the trunk too) and Q | the game, the penalties, -lambda L_I
-    `generator`     | G                      | the game, its penalties, -lambda L_I
     """
 
     groups = {"generator": ("generator",), "discriminator": ("discriminator", "q")}
@@ -87,6 +82,19 @@ class InfoGAN(GAN):
         q = keras.Model(seen, Dense(codes, dtype="float32")(h), name="q")
         return {**networks, "generator": _with_codes(generator, self.categories, codes), "q": q}
 
+    # Which networks each logged term may move: the codes' information moves Q, D's trunk and G, and
+    # the game never moves Q.
+    routes = {
+        **GAN.routes,
+        "loss/discriminator": ("discriminator", "q"),
+        "loss/discriminator/adversarial": ("discriminator",),
+        "loss/discriminator/information": ("discriminator", "q"),
+        "loss/generator/adversarial": ("generator",),
+        "loss/generator/information": ("generator",),
+        "mutual_information/category_*": ("discriminator", "q"),
+        "mutual_information/continuous_*": ("discriminator", "q"),
+    }
+
     def train_step(self, batch: Batch) -> Logs:
         """One update of D and Q, then one of G: V(D, G) - lambda L_I(G, Q), equation 6."""
         x, q = batch["x"], self.training("q")
@@ -102,21 +110,24 @@ class InfoGAN(GAN):
             penalties = self.penalize(x, fixed, batch)
             # Q, and the trunk that it shares with D: the codes of the fakes.
             bounds = self.mutual_information(q(features), z)
-            loss_d = tf.add_n([game, *penalties.values()]) - self.weighted(bounds)
+            information = self.weighted(bounds)
+            loss_d = tf.add_n([game, *penalties.values()]) - information
         self.minimize(loss_d, "discriminator", critic_tape)
         with tape:
             # G: the game against the updated D, and codes that the updated Q can read.
             features, fake_logits = self.critic(fake, training=True)
             game_g = self.adversarial_loss(fake_logits, batch)
+            information_g = self.weighted(self.mutual_information(q(features), z))
             terms = self.penalize_generator(batch)
-            loss_g = tf.add_n([game_g, *terms.values()])
-            loss_g -= self.weighted(self.mutual_information(q(features), z))
+            loss_g = tf.add_n([game_g, *terms.values()]) - information_g
         self.minimize(loss_g, "generator", tape)
         return {
             "loss/generator": loss_g,
             "loss/generator/adversarial": game_g,
+            "loss/generator/information": information_g,
             "loss/discriminator": loss_d,
             "loss/discriminator/adversarial": game,
+            "loss/discriminator/information": information,
             "accuracy/discriminator": accuracy(real_logits, fake_logits),
             "mutual_information/bound": tf.add_n(list(bounds.values())),
             **{f"mutual_information/{name}": bound for name, bound in bounds.items()},

@@ -75,6 +75,14 @@ class Pix2Pix(Trainer):
                 f"pix2pix needs {(*sides, 2 * channels)}, as in --architecture=unet."
             )
 
+    # Which networks each logged term may move.
+    routes = {
+        "loss/generator": ("generator",),
+        "loss/generator/adversarial": ("generator",),
+        "loss/generator/l1": ("generator",),
+        "loss/discriminator": ("discriminator",),
+    }
+
     def train_step(self, batch: Batch) -> Logs:
         """One update of D, then one of G against the updated D (section 3.3)."""
         x, y = (batch[domain] for domain in self.spec.domains)

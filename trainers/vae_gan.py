@@ -41,6 +41,15 @@ class VAEGAN(GAN):
         q = head(features_of(trunk))
         return {**networks, "encoder": keras.Model(trunk.inputs[0], q, name="encoder")}
 
+    # Which networks each logged term may move: E never learns from the game, nor D from distances.
+    routes = {
+        **GAN.routes,
+        "loss/encoder": ("encoder",),
+        "loss/encoder/kl": ("encoder",),
+        "loss/encoder/distance": ("encoder", "generator"),
+        "loss/generator/adversarial": ("generator",),
+    }
+
     def train_step(self, batch: Batch) -> Logs:
         """One step of all three, from one forward pass (algorithm 1)."""
         x, (encode, decode, _) = batch["x"], map(self.training, self.groups)
@@ -56,21 +65,17 @@ class VAEGAN(GAN):
             # G and D: the game (equation 8), with reconstructions and samples as fakes.
             penalties = self.penalize(x, rebuilt, batch)
             terms = self.penalize_generator(batch)
-            loss_g = self.gamma * distance + sum(terms.values())
-            loss_d = sum(penalties.values())
+            loss_d, game = sum(penalties.values()), 0.0
             for logits in (rebuilt_logits, self.discriminate(self.generate(batch), batch)):
-                loss_g += self.adversarial_loss(logits, batch)
+                game += self.adversarial_loss(logits, batch)
                 loss_d += self.loss_functions.discriminator(real_logits, logits)
+            loss_g = self.gamma * distance + game + sum(terms.values())
         losses = dict(zip(self.groups, (loss_e, loss_g, loss_d)))
         for group, loss in losses.items():
             self.minimize(loss, group, tape)
-        logs = {f"loss/{group}": loss for group, loss in losses.items()}
-        return logs | {
-            "loss/encoder/kl": kl,
-            "loss/encoder/distance": distance,
-            **penalties,
-            **terms,
-        }
+        own = {"encoder/kl": kl, "encoder/distance": distance, "generator/adversarial": game}
+        logs = {f"loss/{name}": value for name, value in {**losses, **own}.items()}
+        return {**logs, **penalties, **terms}
 
     def views(self, source: Source, layout: Layout) -> Views:
         """Adds `reconstruction`: x beside G(E(x)), by the mean of q."""

@@ -32,6 +32,7 @@ from trainers.gan import GAN
 
 class Coded(GAN):
     groups = {**GAN.groups, "head": ("head",)}
+    routes = {**GAN.routes, "loss/head": ("generator", "head")}
 
     def __init__(self, *data, code: int = 2, code_weight: float = 0.5, **options):
         """Args:
@@ -97,6 +98,7 @@ from trainers.base import Trainer
 class OneWay(Trainer):
     groups = {"generator": ("generator",)}
     averaged = ("generator",)
+    routes = {"loss/generator": ("generator",)}
 
     def train_step(self, batch):
         with self.tape() as tape:
@@ -155,6 +157,7 @@ RUN = {
     "eval_metrics": "outside_metric:spread,kid",
     "callbacks": "outside_callback:Counting",
     "feature_net": "random",
+    "check_routes": True,
 }
 
 
@@ -207,6 +210,7 @@ def events(run):
 def test_they_train_show_and_log(here):
     home, coded, one_way = here
     assert coded.trainer.images == 64 and not coded.failure
+    assert coded.routes["loss/head"] == ("generator", "head")
     assert set(coded.trainer.networks) == {"generator", "discriminator", "head"}
     optimizers = coded.trainer.optimizers
     assert [type(optimizers[g]).__name__ for g in ("generator", "head")] == ["Adam", "SGD"]

@@ -77,7 +77,7 @@ def test_state_resumes_to_the_bit_and_the_penalty_is_lazy(tmp_path):
     whole, first, second = (build(**options) for _ in range(3))
     values = []
     record = keras.callbacks.LambdaCallback(
-        on_train_batch_end=lambda batch, logs: values.append(logs["penalty/path_length"])
+        on_train_batch_end=lambda batch, logs: values.append(logs["penalty/generator/path_length"])
     )
     whole.fit(SOURCE, total_kimg=0.064, steps_per_loop=1, callbacks=[record])
     assert [v > 0 for v in values] == [True, False, False, False] * 2
@@ -121,7 +121,7 @@ def test_every_trainer_with_a_generator_of_z_applies_them():
     ):
         made = build(trainer, generator_penalty=("path_length",), **options)
         logs = made.train_step(next(iter(SOURCE.pipeline(8, seed=0))))
-        assert logs["penalty/path_length"] > 0, trainer
+        assert logs["penalty/generator/path_length"] > 0, trainer
 
 
 def test_what_cannot_work_is_named():

@@ -10,18 +10,13 @@ from toys import ToySource, assert_equal, numbers, translators
 
 from gan.architectures import Networks
 from gan.architectures.unet import unet
-from gan.data import Spec
 from gan.errors import UserError
 from trainers.checkpoints import Checkpoints
 from trainers.distribution import make_strategy
 from trainers.pix2pix import Pix2Pix
 from trainers.views import Layout
 
-
-class Pairs(ToySource):
-    def __init__(self, shape=(8, 8, 1), domains=("a", "b")):
-        super().__init__(shape, domains=domains)
-        self.spec = Spec("toy", shape, 0, 96, domains, paired=True)
+Pairs = functools.partial(ToySource, (8, 8, 1), domains=("a", "b"), paired=True)
 
 
 def networks(spec, *, dropout=0.5):
