@@ -176,7 +176,9 @@ def _norm(tape: Any, term: tf.Tensor, upstream: tf.Tensor, network: Any) -> tf.T
     """|upstream d term / d theta| over a network's trainable weights, float32 scalar."""
     weights = [v.value for v in network.trainable_variables]
     gradients = tape.gradient(term, weights, output_gradients=upstream)
-    squares = [tf.reduce_sum(tf.cast(g, tf.float32) ** 2) for g in gradients if g is not None]
+    # An embedding's gradient is of its rows alone; as a tensor it has the others' zeros.
+    dense = [tf.cast(tf.convert_to_tensor(g), tf.float32) for g in gradients if g is not None]
+    squares = [tf.reduce_sum(g**2) for g in dense]
     return tf.sqrt(tf.add_n(squares)) if squares else tf.constant(0.0)
 
 

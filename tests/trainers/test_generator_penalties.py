@@ -66,7 +66,7 @@ def test_a_penalty_of_weights_adds_their_gradient():
     for trainer in (plain, penalised):
         history = trainer.fit(SOURCE, total_kimg=0.008, steps_per_loop=1).history
     total = sum(np.sum(w**2) for w in before)
-    np.testing.assert_allclose(history["penalty/squares"], [0.25 * total], rtol=1e-5)
+    np.testing.assert_allclose(history["penalty/generator/squares"], [0.25 * total], rtol=1e-5)
     generators = [t.networks["generator"].weights for t in (plain, penalised)]
     for old, without, with_ in zip(before, *generators):
         np.testing.assert_allclose(without - with_, 0.5 * old, rtol=1e-3, atol=1e-5)
