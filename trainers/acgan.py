@@ -20,11 +20,6 @@ from trainers.state import Architecture, Logs
 class ACGAN(GAN):
     """A conditional G, a D that sees no labels, and a classifier on D's features, arXiv:1610.09585.
 
-    Loss            | moves                        | by
-    ----------------|------------------------------|-------------------------------------------
-    `discriminator` | D (the trunk too), classifier | the game, the penalties, classes of reals
-    `generator`     | G                            | the game, classes of its images
-
     The paper teaches the classifier on fakes too (`class_on_fakes`). By default only reals do: an
     early fake shows no class, and what D would learn of it is how G marks it.
     """
@@ -66,6 +61,16 @@ class ACGAN(GAN):
         classifier = keras.Model(features, logits, name="classifier")
         return {"generator": generator, "discriminator": discriminator, "classifier": classifier}
 
+    # Which networks each logged term may move: the game never moves the classifier.
+    routes = {
+        **GAN.routes,
+        "loss/discriminator": ("discriminator", "classifier"),
+        "loss/discriminator/adversarial": ("discriminator",),
+        "loss/discriminator/class": ("discriminator", "classifier"),
+        "loss/generator/adversarial": ("generator",),
+        "loss/generator/class": ("generator",),
+    }
+
     def update_discriminator(self, batch: Batch, fake: tf.Tensor, critic: int = 0) -> Logs:
         """One update of D and the classifier on real and generated images: L_S and L_C."""
         real, fake, label = batch["x"], tf.stop_gradient(fake), batch["label"]
@@ -93,11 +98,21 @@ class ACGAN(GAN):
             **penalties,
         }
 
-    def generator_loss(self, fake: tf.Tensor, batch: Batch) -> tf.Tensor:
-        """G's loss: L_C - L_S, by images that look real and of their class."""
-        logits, classes = self.judge(fake, batch)
-        miss = cross_entropy(batch["label"], classes)
-        return self.adversarial_loss(logits, batch) + self.class_lambda * miss
+    def update_generator(self, batch: Batch, fake: tf.Tensor, tape: tf.GradientTape) -> Logs:
+        """One update of G by the updated D, L_C - L_S: images look real, and of their class."""
+        with tape:
+            logits, classes = self.judge(fake, batch)
+            game = self.adversarial_loss(logits, batch)
+            miss = cross_entropy(batch["label"], classes)
+            terms = self.penalize_generator(batch, self.n_critic - 1)
+            loss = tf.add_n([game, self.class_lambda * miss, *terms.values()])
+        self.minimize(loss, "generator", tape)
+        return {
+            "loss/generator": loss,
+            "loss/generator/adversarial": game,
+            "loss/generator/class": miss,
+            **terms,
+        }
 
     def judge(self, x: tf.Tensor, batch: Batch) -> tuple[tf.Tensor, tf.Tensor]:
         """D's logits, float32 (B, 1), and the logits of the classes, float32 (B, num_classes)."""

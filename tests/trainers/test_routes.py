@@ -11,6 +11,7 @@ from gan.architectures.dcgan import dcgan
 from gan.architectures.unet import unet
 from gan.errors import CodeError
 from trainers import routes
+from trainers.acgan import ACGAN
 from trainers.bigan import BiGAN
 from trainers.cyclegan import CycleGAN
 from trainers.distillation import Distillation
@@ -22,6 +23,7 @@ from trainers.vae_gan import VAEGAN
 
 POINTS = ToySource()
 IMAGES = ToySource(shape=(8, 8, 1))
+LABELLED = ToySource(shape=(8, 8, 1), classes=3)
 PAIRS = ToySource(shape=(8, 8, 1), domains=("a", "b"), paired=True)
 CONVOLUTIONS = functools.partial(dcgan, width=0.05, latent_dim=8)
 GAN_TERMS = {
@@ -93,6 +95,20 @@ def teacher():
             },
         ),
         (
+            ACGAN,
+            functools.partial(CONVOLUTIONS, conditional=True),
+            LABELLED,
+            {**R1, "penalty_every": 1, "n_critic": 2},
+            {
+                **GAN_TERMS,
+                "loss/discriminator": ("discriminator", "classifier"),
+                "loss/discriminator/adversarial": ("discriminator",),
+                "loss/discriminator/class": ("discriminator", "classifier"),
+                "loss/generator/adversarial": ("generator",),
+                "loss/generator/class": ("generator",),
+            },
+        ),
+        (
             CycleGAN,
             translators,
             PAIRS,
@@ -121,7 +137,7 @@ def teacher():
             },
         ),
     ],
-    ids=["gan", "distillation", "vae_gan", "bigan", "infogan", "cyclegan", "pix2pix"],
+    ids=["gan", "distillation", "vae_gan", "bigan", "infogan", "acgan", "cyclegan", "pix2pix"],
 )
 def test_each_term_moves_what_the_trainer_declares(kind, architecture, source, options, expected):
     """The papers' routes, written out here; the trainer is as it was before."""
