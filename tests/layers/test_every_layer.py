@@ -26,6 +26,7 @@ LAYERS = {
         use_bias=False,
         kernel_constraint="non_neg",
     ),
+    "conv2d_grouped": lambda: layers.Conv2D(6, (3, 1), groups=2),
     "conv2d_transpose": lambda: layers.Conv2DTranspose(6, 4, spectral_norm=True),
     "dense": lambda: layers.Dense(6, equalized=True, kernel_initializer="he_normal"),
     "filtered_downsampling": lambda: layers.FilteredDownsampling((1, 2, 5, 1)),

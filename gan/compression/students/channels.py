@@ -35,12 +35,21 @@ class Tensor:
 
 @dataclass
 class Kernel:
-    """A layer with a kernel: the channels it reads and writes, and its cost for one of each."""
+    """A layer with a kernel: the channels it reads and writes, and its cost for one of each.
+
+    In a grouped convolution each of `writes` sums over `reads` / `groups` channels only.
+    """
 
     layer: keras.Layer
     reads: np.ndarray
     writes: np.ndarray
     macs: int
+    groups: int = 1
+
+    @property
+    def sums(self) -> int:
+        """How many channels each output sums over."""
+        return self.reads.size // self.groups
 
 
 @dataclass
@@ -160,9 +169,16 @@ def _follow_kernel(
     weight = np.sqrt(np.sum(np.square(kernel), axis=others))  # |kernel| by input and output
     if reads > writes:
         weight = weight.T
-    graph.read(x, np.linalg.norm(weight, axis=1))
+    groups = x.ids.size // weight.shape[0]
+    blocks = np.split(weight, groups, axis=1)
+    graph.read(x, np.concatenate([np.linalg.norm(block, axis=1) for block in blocks]))
     ids = graph.new(weight.shape[1], layer.name)
-    graph.kernels.append(Kernel(layer, x.ids, ids, _positions(layer, shape)))
+    if groups > 1:
+        # A group goes or stays as one.
+        for ins, outs in zip(np.split(x.ids, groups), np.split(ids, groups)):
+            together = np.concatenate([ins, outs])
+            graph.unite(np.broadcast_to(together[:1], together.shape), together)
+    graph.kernels.append(Kernel(layer, x.ids, ids, _positions(layer, shape), groups))
     return Tensor(ids, np.linalg.norm(weight, axis=0))
 
 
@@ -198,7 +214,7 @@ def _positions(layer: keras.Layer, after: Shape) -> int:
         start = max(size - stride, 0) // 2 if layer.padding == "same" else 0
         cells = [(start + n - 1) // stride - start // stride + 1 for n in after[1:3]]
         return int(math.prod(cells) * (-(-size // stride) * stride) ** 2)
-    return int(math.prod(after[1:3]) * size**2)
+    return math.prod(after[1:3]) * math.prod(layer.kernel.shape[:2])
 
 
 def _norm_scale(layer: keras.Layer) -> np.ndarray:

@@ -131,7 +131,9 @@ def _range(layer: Any, readers: list[Any]) -> tuple[float, float] | None:
         return None if folds else unbounded
     if is_norm(layer):
         return None if any(_is_relu(reader) for reader in readers) else unbounded
-    rounds = _is_relu(layer) or isinstance(layer, keras.layers.Add)
+    rounds = "relu" in _activation(layer) or isinstance(
+        layer, (keras.layers.ReLU, keras.layers.Add)
+    )
     return unbounded if rounds else None
 
 

@@ -33,8 +33,9 @@ def slim(
 ) -> keras.Model:
     """A copy of a generator with its most important channels only, their weights kept.
 
-    Kernels, biases, norms and the next layers' inputs are sliced alike. Inputs, the image and what
-    layers with weights other than Dense, convolutions and norms touch (attention, for one) stay.
+    Kernels, biases, norms and the next layers' inputs are sliced alike; of a grouped convolution
+    whole groups go. Inputs, the image and what layers with weights other than Dense, convolutions
+    and norms touch (attention, for one) stay.
 
     Args:
         generator: a functional model.
@@ -70,7 +71,7 @@ def groups(generator: keras.Model) -> list[ChannelGroup]:
 
 def macs(generator: keras.Model) -> int:
     """Multiply-accumulates of one image in kernels, as the exported file has them."""
-    return sum(k.macs * k.reads.size * k.writes.size for k in trace(generator).kernels)
+    return sum(k.macs * k.sums * k.writes.size for k in trace(generator).kernels)
 
 
 def _keep_width(graph: Graph, width: float) -> set[int]:
@@ -84,10 +85,13 @@ def _keep_width(graph: Graph, width: float) -> set[int]:
 def _keep_macs(graph: Graph, target: int) -> set[int]:
     """Drops one channel after another, the one with the least importance for its cost."""
     importance, total = np.asarray(graph.importance), len(graph.parent)
-    reads = [np.bincount(graph.roots(k.reads), minlength=total) for k in graph.kernels]
+    # What an output of a grouped convolution sums over stays as long as the output.
+    reads = [
+        np.bincount(graph.roots(k.reads), minlength=total) * (k.groups == 1) for k in graph.kernels
+    ]
     writes = [np.bincount(graph.roots(k.writes), minlength=total) for k in graph.kernels]
     unit = [k.macs for k in graph.kernels]
-    ins, outs = [int(r.sum()) for r in reads], [int(w.sum()) for w in writes]
+    ins, outs = [k.sums for k in graph.kernels], [k.writes.size for k in graph.kernels]
     group, left, floor = np.full(total, -1), [], []  # by group: importance, channels that may go
     for i, roots in enumerate(free_groups(graph)):
         group[roots] = i
@@ -128,6 +132,8 @@ def _sliced(model: keras.Model, graph: Graph, kept: set[int]) -> keras.Model:
         config = layer.get_config() | {"trainable": True}
         if layer.name in written:
             key = "units" if "units" in config else "filters"
+            if config.get("groups", 1) > 1:
+                config["groups"] = config["groups"] * len(written[layer.name]) // config[key]
             config[key] = len(written[layer.name])
         if layer.name in reshaped:
             config["target_shape"] = (*config["target_shape"][:-1], len(reshaped[layer.name]))
@@ -142,7 +148,9 @@ def _sliced(model: keras.Model, graph: Graph, kept: set[int]) -> keras.Model:
         for old, new in zip(kernel.layer.variables, student.get_layer(name).variables, strict=True):
             value = np.asarray(old)
             if old.name == "kernel":
-                value = value.take(places(kernel.reads), reads).take(written[name], writes)
+                if kernel.groups == 1:
+                    value = value.take(places(kernel.reads), reads)
+                value = value.take(written[name], writes)
             else:
                 value = value.take(written[name], -1)
             new.assign(value)

@@ -154,6 +154,26 @@ def test_macs_are_the_files(size, tmp_path):
     assert slimming.macs(model) == cost.macs(tmp_path / "g.tflite")
 
 
+def test_of_a_grouped_convolution_whole_groups_go(tmp_path):
+    z = keras.Input((5,), name="z")
+    skip = keras.layers.Reshape((3, 4, 6))(Dense(3 * 4 * 6)(z))
+    h = keras.layers.ReLU()(Conv2D(16, 1)(skip))
+    h = keras.layers.ReLU()(Conv2D(8, 3, groups=4, name="grouped")(h))
+    h = Conv2D(6, 1, name="last")(h)
+    generator = shaken(keras.Model(z, Conv2D(2, 1)(keras.layers.Add()([skip, h]))))
+    assert [g.size for g in slimming.groups(generator)] == [6, 4]
+    (tmp_path / "g.tflite").write_bytes(export.to_tflite(generator))
+    whole = 5 * 72 + 3 * 4 * (6 * 16 + 9 * 4 * 8 + 8 * 6 + 6 * 2)
+    assert slimming.macs(generator) == whole == cost.macs(tmp_path / "g.tflite")
+    # Nothing reads the second and the third group: the first to go, and the image stays.
+    kernel = generator.get_layer("last").kernel
+    kernel.assign(np.where(np.isin(np.arange(8), [2, 3, 4, 5])[:, None], 0.0, kernel))
+    slim = slimming.slim(generator, target_macs=whole - 3 * 4 * 2 * (6 * 4 + 9 * 4 * 2 + 2 * 6))
+    assert slim.get_layer("grouped").groups == 2
+    assert slim.get_layer("grouped").kernel.shape == (3, 3, 4, 4)
+    np.testing.assert_allclose(slim(inputs(generator)), generator(inputs(generator)), atol=2e-5)
+
+
 def test_what_is_not_understood_is_kept():
     """Attention's own weights look over all channels it is given."""
     z = keras.Input((4,), name="z")
