@@ -11,6 +11,7 @@ from layers.conv2d import Conv2D
 from layers.conv2d_transpose import Conv2DTranspose
 from layers.dense import Dense
 from layers.filtered_resampling import FilteredDownsampling, FilteredUpsampling
+from layers.image_range import ImageRange
 from layers.instance_norm import InstanceNorm
 from layers.learned_constant import LearnedConstant
 from layers.maxout import Maxout
@@ -31,6 +32,7 @@ __all__ = [
     "Dense",
     "FilteredDownsampling",
     "FilteredUpsampling",
+    "ImageRange",
     "InstanceNorm",
     "LearnedConstant",
     "Maxout",

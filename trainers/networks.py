@@ -114,7 +114,7 @@ def features_of(discriminator: keras.Model) -> keras.KerasTensor:
     if not heads or len(heads[0].input.shape) != 2:
         raise UserError(
             f"{discriminator.name!r} has no layer 'logits' that reads flat features, on which "
-            "another network could build: take --architecture=dcgan, resnet or mlp."
+            "another network could build: take --architecture=dcgan, resnet, r3gan or mlp."
         )
     return heads[0].input
 

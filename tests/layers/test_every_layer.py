@@ -31,6 +31,7 @@ LAYERS = {
     "dense": lambda: layers.Dense(6, equalized=True, kernel_initializer="he_normal"),
     "filtered_downsampling": lambda: layers.FilteredDownsampling((1, 2, 5, 1)),
     "filtered_upsampling": lambda: layers.FilteredUpsampling((1, 2, 5, 1)),
+    "image_range": lambda: layers.ImageRange(),
     "instance_norm": lambda: layers.InstanceNorm(epsilon=1e-4),
     "learned_constant": lambda: layers.LearnedConstant((2, 2, 3)),
     "maxout": lambda: layers.Maxout(2),

@@ -7,6 +7,7 @@ import tensorflow as tf
 
 from layers import (
     Dense,
+    ImageRange,
     LearnedConstant,
     NoiseInjection,
     SecondLatent,
@@ -109,3 +110,9 @@ def test_a_learning_rate_multiplier_slows_kernel_and_bias() -> None:
     big = Dense(1000, equalized=True, lr_multiplier=0.01)
     big.build((None, 10))
     assert abs(np.std(big.kernel) - 100) < 4 * 100 / 140
+
+
+def test_images_are_clipped_at_inference_alone() -> None:
+    x = np.float32([[[[-3.0, -1.0, 0.25, 2.0]]]])
+    np.testing.assert_array_equal(ImageRange()(x), [[[[-1.0, -1.0, 0.25, 1.0]]]])
+    np.testing.assert_array_equal(ImageRange()(x, training=True), x)

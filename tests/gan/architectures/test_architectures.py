@@ -11,6 +11,7 @@ import tensorflow as tf
 from gan.architectures import Networks
 from gan.architectures.dcgan import dcgan
 from gan.architectures.mlp import mlp
+from gan.architectures.r3gan import r3gan
 from gan.architectures.resnet import resnet
 from gan.architectures.resnet_translator import resnet_translator
 from gan.data.spec import Spec
@@ -31,6 +32,9 @@ CASES: dict[str, tuple[Callable[..., Networks], tuple[int, ...], dict[str, Any]]
     "dcgan-64": (dcgan, (64, 64, 4), {"conditional": True, "conditioning": "projection"}),
     "dcgan-128": (dcgan, (128, 128, 3), {"discriminator_norm": "batch"}),
     "dcgan-oblong": (dcgan, (8, 16, 1), {}),
+    "r3gan-28": (r3gan, (28, 28, 1), {"conditional": True}),
+    "r3gan-64": (r3gan, (64, 64, 3), {"channel_base": 8192, "blocks": 1, "pack": 2}),
+    "r3gan-oblong": (r3gan, (8, 16, 4), {"group_width": 4}),
     "resnet-28": (resnet, (28, 28, 1), {"conditional": True, "attention_resolution": 14}),
     "resnet-32": (resnet, (32, 32, 3), {"spectral_norm": False, "pack": 2}),
     "resnet-64": (resnet, (64, 64, 4), {"attention_resolution": 32}),
@@ -70,18 +74,20 @@ def run(name: str, networks: Networks, *, training: bool) -> tuple[tf.Tensor, tf
 def test_shapes_and_gradients(name):
     _, shape, _ = CASES[name]
     networks = build(name)
-    # Self-attention starts as the identity, which hides its other weights from the gradient.
+    # What starts as the identity hides its other weights from the gradient.
     for model in networks:
         for variable in model.trainable_variables:
             if "self_attention" in variable.path and variable.name == "gamma":
                 variable.assign(0.5)
+            if variable.name == "kernel" and not np.any(variable):
+                variable.assign(keras.random.normal(variable.shape, stddev=0.1))
     with tf.GradientTape(persistent=True) as tape:
         x, logits = run(name, networks, training=True)
         value = tf.reduce_mean(tf.square(logits - 1.0))
     assert x.shape == (BATCH, *shape)
     assert x.dtype == logits.dtype == tf.float32
     if len(shape) == 3:
-        assert np.abs(x).max() <= 1
+        assert np.abs(run(name, networks, training=False)[0]).max() <= 1
     translator = name.startswith("translator")
     assert logits.shape[0] == BATCH
     assert logits.shape[-1] == 1
@@ -112,7 +118,9 @@ def test_no_bias_is_taken_away_by_a_norm(name):
             assert shift > 1e-3, variable.path
 
 
-@pytest.mark.parametrize("name", ["mlp-conditional", "dcgan-32", "resnet-28", "translator-32"])
+@pytest.mark.parametrize(
+    "name", ["mlp-conditional", "dcgan-32", "r3gan-28", "resnet-28", "translator-32"]
+)
 def test_saves_and_loads_with_safe_mode_on(name, tmp_path):
     networks = build(name)
     run(name, networks, training=True)
@@ -127,7 +135,7 @@ def test_saves_and_loads_with_safe_mode_on(name, tmp_path):
         np.testing.assert_array_equal(ours, theirs)
 
 
-@pytest.mark.parametrize("name", ["mlp", "dcgan-32", "resnet-28", "translator-28"])
+@pytest.mark.parametrize("name", ["mlp", "dcgan-32", "r3gan-28", "resnet-28", "translator-28"])
 def test_mixed_precision_ends_in_float32(name):
     previous = keras.config.dtype_policy()
     keras.config.set_dtype_policy("mixed_bfloat16")
@@ -142,7 +150,7 @@ def test_mixed_precision_ends_in_float32(name):
     assert {v.dtype for model in networks for v in model.variables} == {"float32"}
 
 
-@pytest.mark.parametrize("name", ["mlp", "dcgan-28", "resnet-28", "translator-28"])
+@pytest.mark.parametrize("name", ["mlp", "dcgan-28", "r3gan-28", "resnet-28", "translator-28"])
 def test_the_seed_decides_every_random_weight(name):
     """An initializer that is made at import has a seed of its own, another in each process."""
 
@@ -156,7 +164,7 @@ def test_the_seed_decides_every_random_weight(name):
 
 
 def test_labels_matter():
-    for name in ("dcgan-32", "mlp-conditional"):
+    for name in ("dcgan-32", "mlp-conditional", "r3gan-28"):
         networks = build(name)
         inputs = [tf.ones((2, *i.shape[1:])) for i in networks.discriminator.inputs[:1]]
         logits = networks.discriminator([*inputs, tf.constant([0, 1])])
@@ -201,6 +209,9 @@ MISTAKES: list[tuple[Callable[..., Networks], tuple[int, ...], dict[str, Any], s
     (dcgan, (28, 28, 1), {"pack": 0}, "--pack=0"),
     (dcgan, (28, 28, 1), {"conditioning": "sum"}, "'sum' is not known; it can be concat or"),
     (dcgan, (28, 28, 1), {"discriminator_norm": "layer"}, "none or batch"),
+    (r3gan, (30, 30, 1), {}, "30x30"),
+    (r3gan, (28, 28, 1), {"blocks": 0}, "--blocks=0: expected 1 or more"),
+    (r3gan, (28, 28, 1), {"group_width": 5}, "--group_width=5: expected an even number"),
     (resnet, (30, 30, 1), {}, "30x30"),
     (resnet, (28, 28, 1), {"attention_resolution": 7}, "=7 is no side .* none or 14"),
     (resnet_translator, (30, 30, 1), {}, "multiples of 4"),
@@ -217,7 +228,7 @@ def test_a_mistake_is_one_clear_line(architecture, shape, options, message):
     assert "\n" not in str(caught.value)
 
 
-@pytest.mark.parametrize("architecture", [mlp, dcgan, resnet])
+@pytest.mark.parametrize("architecture", [mlp, dcgan, r3gan, resnet])
 def test_conditioning_needs_labels(architecture):
     shape = (2,) if architecture is mlp else (28, 28, 1)
     with pytest.raises(UserError, match="--conditional needs labels, and 'test' has none"):

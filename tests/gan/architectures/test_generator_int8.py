@@ -10,6 +10,7 @@ import tensorflow as tf
 
 from gan.architectures import Networks
 from gan.architectures.dcgan import dcgan
+from gan.architectures.r3gan import r3gan
 from gan.architectures.resnet import resnet
 from gan.architectures.resnet_translator import resnet_translator
 from gan.compression.device.interpreter import open_interpreter, ops
@@ -21,6 +22,8 @@ TINY: dict[str, Any] = {"width": 0.0625, "latent_dim": 16}
 CASES: dict[str, tuple[Callable[..., Networks], int, dict[str, Any], int]] = {
     "dcgan": (dcgan, 28, TINY, 1),
     "dcgan-conditional": (dcgan, 28, TINY | {"conditional": True}, 2),
+    "r3gan": (r3gan, 28, TINY | {"blocks": 1}, 1),
+    "r3gan-conditional": (r3gan, 8, TINY | {"conditional": True}, 2),
     "resnet": (resnet, 8, TINY, 1),
     "resnet-conditional": (resnet, 8, TINY | {"conditional": True}, 2),
     "resnet-attention": (resnet, 16, TINY | {"attention_resolution": 8}, 2),
@@ -73,6 +76,8 @@ def test_int8(name, tmp_path):
         if "conditional_batch_norm" in variable.path or variable.path.endswith("attention/gamma"):
             # Zero at first; the converter would fold the layer away.
             variable.assign(keras.random.normal(variable.shape, stddev=0.5))
+        if variable.name == "kernel" and not np.any(variable):
+            variable.assign(keras.random.normal(variable.shape, stddev=0.1))
     # Fresh networks draw almost nothing; int8's step of 1 / 128 wants images to look at.
     noise = [
         tf.random.normal((32, *i.shape[1:])) if i.dtype == "float32" else tf.zeros(32, tf.int32)
