@@ -3,19 +3,17 @@
 from typing import Any
 
 import keras
-import numpy as np
 import tensorflow as tf
 
 from gan.data import Source, Spec
 from gan.errors import UserError
-from gan.interface import Image
 from layers import Dense, functions
 from trainers.base import Batch
 from trainers.gan import GAN, accuracy
 from trainers.networks import check_plain, features_of
-from trainers.point_views import COUNT, Points, painter
+from trainers.reconstruction import reconstruction
 from trainers.state import Architecture, Logs
-from trainers.views import Layout, SideBySide, Views, examples, reals
+from trainers.views import Layout, Views
 
 
 class BiGAN(GAN):
@@ -129,19 +127,14 @@ class BiGAN(GAN):
         return self.training("discriminator")([tf.reshape(image, (-1, *self.spec.shape)), z])
 
     def views(self, source: Source, layout: Layout) -> Views:
-        """Adds `reconstruction`: images beside G(E(x)), or G(E(x)) of points, in x's colours."""
+        """Adds `reconstruction`: x beside G(E(x))."""
         generator, encoder = self.inference("generator"), self.inference("encoder")
 
         def rebuild(x: Any) -> Any:
             return generator(encoder(x)[:, : self.latent_dim])
 
-        if isinstance(self.sampler().interface.output, Image):
-            x = reals(source, "x", 2 * layout.rows, layout.seed)
-            return {**super().views(source, layout), "reconstruction": SideBySide(x, rebuild)}
-        real = examples(source, COUNT, layout.seed)
-        paint = painter(real["x"], getattr(source, "centers", None))
-        points = Points(lambda: np.asarray(rebuild(real["x"])), real.get("label"), paint)
-        return {**super().views(source, layout), "reconstruction": points}
+        views = super().views(source, layout)
+        return {**views, "reconstruction": reconstruction(self, source, layout, rebuild)}
 
 
 def pair(x: tf.Tensor, z: tf.Tensor) -> tf.Tensor:

@@ -9,6 +9,7 @@ import keras
 from gan import origin, registry
 from gan.errors import CodeError, UserError
 from gan.interface import declare, declared, infer
+from layers import Maxout
 
 _NETWORKS = "Keras models by name, such as Networks(generator, discriminator)"
 
@@ -94,7 +95,7 @@ def with_features(discriminator: keras.Model) -> keras.Model:
     Raises:
         UserError: it has no activation layer.
     """
-    kinds = (keras.layers.Activation, keras.layers.ReLU, keras.layers.LeakyReLU)
+    kinds = (keras.layers.Activation, keras.layers.ReLU, keras.layers.LeakyReLU, Maxout)
     hidden = [layer.output for layer in discriminator.layers if isinstance(layer, kinds)]
     if not hidden:
         raise UserError(

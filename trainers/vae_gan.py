@@ -10,15 +10,16 @@ from layers import Dense
 from trainers.base import Batch
 from trainers.gan import GAN
 from trainers.networks import check_plain, features_of, with_features
+from trainers.reconstruction import reconstruction
 from trainers.state import Logs
-from trainers.views import Layout, SideBySide, Views, reals
+from trainers.views import Layout, Views
 
 
 class VAEGAN(GAN):
     """E, G and D, arXiv:1512.09300: G is the decoder, E a network like D that ends in q(z|x)."""
 
     groups = {"encoder": ("encoder",), **GAN.groups}
-    averaged = ("generator", "encoder")
+    averaged: tuple[str, ...] = ("generator", "encoder")
 
     def __init__(self, *data: Any, gamma: float = 1e-2, **options: Any) -> None:
         """See `GAN` for the other options.
@@ -28,6 +29,8 @@ class VAEGAN(GAN):
             gamma: weight of the distance between D's features in G's loss (section 3.2).
             **options: options of `GAN`.
         """
+        if len(data[1].shape) != 3:
+            self.averaged = ("generator",)  # A file's interface has no points as inputs.
         super().__init__(*data, **options)
         self.gamma = gamma
         self.critic = with_features(self.networks["discriminator"])
@@ -79,7 +82,10 @@ class VAEGAN(GAN):
 
     def views(self, source: Source, layout: Layout) -> Views:
         """Adds `reconstruction`: x beside G(E(x)), by the mean of q."""
-        e, g = self.inference("encoder"), self.inference()
-        x = reals(source, "x", 2 * layout.rows, layout.seed)
-        rebuilt = SideBySide(x, lambda x: g(e(x)[:, : self.latent_dim]))
-        return {**super().views(source, layout), "reconstruction": rebuilt}
+        e, g = self.inference("encoder"), self.inference("generator")
+
+        def rebuild(x: Any) -> Any:
+            return g(e(x)[:, : self.latent_dim])
+
+        views = super().views(source, layout)
+        return {**views, "reconstruction": reconstruction(self, source, layout, rebuild)}

@@ -11,9 +11,10 @@ from toys import ToySource, assert_equal, numbers, points, toy_gan
 from experiments import students
 from gan.architectures.dcgan import dcgan
 from gan.errors import UserError
-from trainers import bigan
+from trainers import reconstruction
 from trainers.bigan import BiGAN
 from trainers.checkpoints import Checkpoints
+from trainers.distribution import make_strategy
 from trainers.randomness import step_seed
 from trainers.views import Layout
 
@@ -143,7 +144,7 @@ def test_reconstructions_are_drawn_beside_what_they_rebuild():
 
 
 def test_points_are_rebuilt_in_their_colours(monkeypatch):
-    monkeypatch.setattr(bigan, "painter", lambda *_: lambda x, colours: colours)
+    monkeypatch.setattr(reconstruction, "painter", lambda *_: lambda x, colours: colours)
     trainer = make(POINTS)
     view = trainer.views(POINTS, Layout())["reconstruction"]
     real = next(iter(POINTS.pipeline(2500, seed=0)))
@@ -180,7 +181,7 @@ def test_it_resumes_bit_for_bit(tmp_path, precision):
 @pytest.mark.slow
 @pytest.mark.parametrize("precision", ["float32", "mixed_float16", "mixed_bfloat16"])
 def test_two_replicas_learn_alike(precision):
-    strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
+    strategy = make_strategy("mirrored")
     with strategy.scope():
         trainer = make(POINTS, precision=precision, penalty=("r1",))
     before = numbers(trainer)
