@@ -14,6 +14,7 @@ from gan.architectures.mlp import mlp
 from gan.architectures.r3gan import r3gan
 from gan.architectures.resnet import resnet
 from gan.architectures.resnet_translator import resnet_translator
+from gan.architectures.stylegan2 import stylegan2
 from gan.data.spec import Spec
 from gan.errors import UserError
 
@@ -39,6 +40,10 @@ CASES: dict[str, tuple[Callable[..., Networks], tuple[int, ...], dict[str, Any]]
     "resnet-32": (resnet, (32, 32, 3), {"spectral_norm": False, "pack": 2}),
     "resnet-64": (resnet, (64, 64, 4), {"attention_resolution": 32}),
     "resnet-128": (resnet, (128, 128, 3), {"conditional": True}),
+    "stylegan2-28": (stylegan2, (28, 28, 1), {"conditional": True, "mapping_layers": 2}),
+    "stylegan2-64": (stylegan2, (64, 64, 3), {"style_mixing": 0.0, "pack": 2}),
+    "stylegan2-256": (stylegan2, (256, 256, 3), {"mapping_layers": 1}),
+    "stylegan2-oblong": (stylegan2, (8, 16, 4), {"residual": False, "channel_base": 2048}),
     "translator-28": (resnet_translator, (28, 28, 1), {}),
     "translator-32": (resnet_translator, (32, 32, 4), {"reflection": True, "spectral_norm": True}),
     "translator-128": (resnet_translator, (128, 128, 3), {"generator_norm": "batch"}),
@@ -119,7 +124,8 @@ def test_no_bias_is_taken_away_by_a_norm(name):
 
 
 @pytest.mark.parametrize(
-    "name", ["mlp-conditional", "dcgan-32", "r3gan-28", "resnet-28", "translator-32"]
+    "name",
+    ["mlp-conditional", "dcgan-32", "r3gan-28", "resnet-28", "stylegan2-28", "translator-32"],
 )
 def test_saves_and_loads_with_safe_mode_on(name, tmp_path):
     networks = build(name)
@@ -135,7 +141,9 @@ def test_saves_and_loads_with_safe_mode_on(name, tmp_path):
         np.testing.assert_array_equal(ours, theirs)
 
 
-@pytest.mark.parametrize("name", ["mlp", "dcgan-32", "r3gan-28", "resnet-28", "translator-28"])
+@pytest.mark.parametrize(
+    "name", ["mlp", "dcgan-32", "r3gan-28", "resnet-28", "stylegan2-28", "translator-28"]
+)
 def test_mixed_precision_ends_in_float32(name):
     previous = keras.config.dtype_policy()
     keras.config.set_dtype_policy("mixed_bfloat16")
@@ -147,10 +155,12 @@ def test_mixed_precision_ends_in_float32(name):
     assert x.dtype == logits.dtype == tf.float32
     assert np.isfinite(x).all()
     assert np.isfinite(logits).all()
-    assert {v.dtype for model in networks for v in model.variables} == {"float32"}
+    assert {v.dtype for model in networks for v in model.weights} == {"float32"}
 
 
-@pytest.mark.parametrize("name", ["mlp", "dcgan-28", "r3gan-28", "resnet-28", "translator-28"])
+@pytest.mark.parametrize(
+    "name", ["mlp", "dcgan-28", "r3gan-28", "resnet-28", "stylegan2-28", "translator-28"]
+)
 def test_the_seed_decides_every_random_weight(name):
     """An initializer that is made at import has a seed of its own, another in each process."""
 
@@ -164,7 +174,7 @@ def test_the_seed_decides_every_random_weight(name):
 
 
 def test_labels_matter():
-    for name in ("dcgan-32", "mlp-conditional", "r3gan-28"):
+    for name in ("mlp-conditional", "dcgan-32", "r3gan-28", "stylegan2-28"):
         networks = build(name)
         inputs = [tf.ones((2, *i.shape[1:])) for i in networks.discriminator.inputs[:1]]
         logits = networks.discriminator([*inputs, tf.constant([0, 1])])
