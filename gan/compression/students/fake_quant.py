@@ -107,11 +107,11 @@ def round_activation(x: tf.Tensor, low: float, high: float) -> tf.Tensor:
 
 
 def _call(layer: Any, arguments: list[tf.Tensor], training: bool) -> tf.Tensor:
+    one = arguments[0] if len(arguments) == 1 else arguments
     if isinstance(layer, KernelLayer):
         axis = None if is_dense(layer) else axes(layer)[1]
         kernel = round_kernel(layer.effective_kernel(training), axis)
-        return layer.transform(arguments[0], kernel)
-    one = arguments[0] if len(arguments) == 1 else arguments
+        return layer.transform(one, kernel)
     takes_training = "training" in inspect.signature(layer.call).parameters
     return layer(one, training=training) if takes_training else layer(one)
 

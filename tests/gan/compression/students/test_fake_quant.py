@@ -14,6 +14,7 @@ from gan.compression.students.fake_quant import FakeQuantized, round_activation,
 from gan.data.spec import Spec
 from gan.errors import UserError
 from gan.sampling import latents
+from layers import ModulatedConv2D
 
 SPEC = Spec("toy", (8, 8, 1), 0, 100)
 
@@ -93,3 +94,17 @@ def test_a_kernel_that_it_cannot_round_is_named():
     z = keras.Input((4,), name="z")
     with pytest.raises(UserError, match=r"kernel of 'plain', a Keras Dense; take layers\.Dense"):
         FakeQuantized(keras.Model(z, keras.layers.Dense(2, name="plain")(z)))
+
+
+def test_a_modulated_convolution_sees_its_style():
+    """It takes two tensors, and its kernel is the rounded one."""
+    inputs = [keras.Input((4, 4, 3)), keras.Input((3,))]
+    layer = ModulatedConv2D(2, 3)
+    model = keras.Model(inputs, layer(inputs))
+    rng = np.random.default_rng(0)
+    x, style = (tf.constant(rng.normal(size=s), tf.float32) for s in ((2, 4, 4, 3), (2, 3)))
+    kernel = round_kernel(layer.kernel.value, 3)
+    y = np.asarray(FakeQuantized(model)([x, style]))
+    step = (y.max() - y.min()) / 255
+    np.testing.assert_allclose(y, layer.transform([x, style], kernel), atol=2 * step)
+    assert np.abs(y - layer.transform([x, 2 * style[:, ::-1]], kernel)).max() > 20 * step
