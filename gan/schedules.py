@@ -2,8 +2,10 @@
 
 import math
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-import tensorflow as tf
+if TYPE_CHECKING:
+    import tensorflow as tf
 
 SHAPES = ("cosine", "linear")
 
@@ -51,8 +53,10 @@ class Schedule:
     def __str__(self) -> str:
         return ":".join([self.shape, *(str(float(n)) for n in (self.start, self.end, self.kimg))])
 
-    def at(self, images: tf.Tensor | tf.Variable | int) -> tf.Tensor:
+    def at(self, images: "tf.Tensor | tf.Variable | int") -> "tf.Tensor":
         """The value at a count of images, float32 scalar."""
+        import tensorflow as tf  # Options are read, and data looked up, without it.
+
         t = tf.minimum(tf.cast(images, tf.float32) / (1000.0 * self.kimg), 1.0)
         left = 1.0 - t if self.shape == "linear" else 0.5 * (1.0 + tf.cos(math.pi * t))
         return left * self.start + (1.0 - left) * self.end
