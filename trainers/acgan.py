@@ -46,7 +46,9 @@ class ACGAN(GAN):
         self.class_lambda, self.class_on_fakes = class_lambda, class_on_fakes
         super().__init__(*data, **options)
         d, classifier = self.networks["discriminator"], self.networks["classifier"]
-        self.critic = keras.Model(d.inputs, [d.output, classifier(networks.features_of(d))])
+        # D's logits (B, 1) and those of the classes (B, num_classes), both float32.
+        both = keras.Model(d.inputs, [d.output, classifier(networks.features_of(d))])
+        self.critic = functools.partial(both, training=True)
 
     def build_networks(self) -> dict[str, keras.Model]:
         """The architecture's G with labels and its D without, and the classifier."""
@@ -75,8 +77,8 @@ class ACGAN(GAN):
         """One update of D and the classifier on real and generated images: L_S and L_C."""
         real, fake, label = batch["x"], tf.stop_gradient(fake), batch["label"]
         with self.tape() as tape:
-            real_logits, real_classes = self.judge(real, batch)
-            fake_logits, fake_classes = self.judge(fake, batch)
+            real_logits, real_classes = self.discriminate(real, batch, by=self.critic)
+            fake_logits, fake_classes = self.discriminate(fake, batch, by=self.critic)
             # L_S, which images are real (equation 2), with the penalties.
             game = self.loss_functions.discriminator(real_logits, fake_logits)
             penalties = self.penalize(real, fake, batch, critic)
@@ -101,7 +103,7 @@ class ACGAN(GAN):
     def update_generator(self, batch: Batch, fake: tf.Tensor, tape: tf.GradientTape) -> Logs:
         """One update of G by the updated D, L_C - L_S: images look real, and of their class."""
         with tape:
-            logits, classes = self.judge(fake, batch)
+            logits, classes = self.discriminate(fake, batch, by=self.critic)
             game = self.adversarial_loss(logits, batch)
             miss = cross_entropy(batch["label"], classes)
             terms = self.penalize_generator(batch, self.n_critic - 1)
@@ -113,10 +115,6 @@ class ACGAN(GAN):
             "loss/generator/class": miss,
             **terms,
         }
-
-    def judge(self, x: tf.Tensor, batch: Batch) -> tuple[tf.Tensor, tf.Tensor]:
-        """D's logits, float32 (B, 1), and the logits of the classes, float32 (B, num_classes)."""
-        return self.critic(self.discriminator_inputs(x, batch), training=True)
 
     def discriminator_inputs(self, x: tf.Tensor, batch: Batch) -> tf.Tensor:
         """Images alone: D sees no labels."""

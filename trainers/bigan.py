@@ -119,9 +119,11 @@ class BiGAN(GAN):
         mean, log_variance = tf.split(z, 2, axis=-1)
         return mean + tf.exp(0.5 * log_variance) * self.normal(mean.shape, "encoder")
 
-    def discriminate(self, x: tf.Tensor, batch: Batch, packed: bool = False) -> tf.Tensor:
+    def discriminate(
+        self, x: tf.Tensor, batch: Batch, packed: bool = False, by: Any = None
+    ) -> tf.Tensor:
         """The joint D's logits of what `pair` makes, float32 (B, 1)."""
-        del batch, packed
+        del batch, packed, by
         z_dim = self.networks["discriminator"].inputs[1].shape[-1]
         image, z = x[:, :-z_dim], x[:, -z_dim:]
         return self.training("discriminator")([tf.reshape(image, (-1, *self.spec.shape)), z])

@@ -5,6 +5,7 @@ arXiv:1902.00159), also by the discriminator's features (Larsen et al., 2016, ar
 equation 7). The adversarial loss keeps them sharp and varied.
 """
 
+import functools
 import os
 from typing import Any
 
@@ -76,7 +77,8 @@ class Distillation(GAN):
         student = self.networks["generator"]
         _check_alike(student, self.networks["teacher"])
         self.student = FakeQuantized(student) if quantization_aware else student
-        self.critic = with_features(self.networks["discriminator"])
+        critic = with_features(self.networks["discriminator"])
+        self.critic = functools.partial(critic, training=adversarial_weight > 0)
 
     def build_networks(self) -> dict[str, keras.Model]:
         """The student and the discriminator of the architecture, and the teacher."""
@@ -94,9 +96,9 @@ class Distillation(GAN):
             fake = self.student(inputs, training=True)
         target = self.networks["teacher"](inputs, training=False)
         logs = self.update_discriminator(batch, fake) if adversarial else {}
-        target_features, _ = self.criticize(target, batch)
+        *target_features, _ = self.discriminate(target, batch, by=self.critic)
         with tape:
-            features, fake_logits = self.criticize(fake, batch)
+            *features, fake_logits = self.discriminate(fake, batch, by=self.critic)
             # The difference of their images, by pixels and by D's features.
             output = tf.reduce_mean(tf.abs(tf.cast(fake, tf.float32) - tf.cast(target, tf.float32)))
             feature = tf.add_n([_relative(f, t) for f, t in zip(features, target_features)])
@@ -112,12 +114,6 @@ class Distillation(GAN):
         self.minimize(loss, "generator", tape)
         terms = {"loss/generator/output_l1": output, "loss/generator/feature_l1": feature}
         return {"loss/generator": loss} | terms | logs | penalties
-
-    def criticize(self, x: tf.Tensor, batch: Batch) -> tuple[list[tf.Tensor], tf.Tensor]:
-        """D's hidden features of images, and its logits."""
-        inputs = self.discriminator_inputs(self.packed(x), batch)
-        *features, logits = self.critic(inputs, training=self.adversarial_weight > 0)
-        return features, logits
 
     def discriminator_inputs(self, x: tf.Tensor, batch: Batch) -> Any:
         """What D takes; that of an acgan sees no labels."""

@@ -1,5 +1,6 @@
 """GAN: one generator against one discriminator (Goodfellow et al. 2014)."""
 
+from collections.abc import Callable
 from typing import Any, ClassVar
 
 import tensorflow as tf
@@ -228,10 +229,24 @@ class GAN(Trainer):
         z = self.latents(batch["x"].shape[0], f"z/{critic}")
         return [z, batch["label"]] if self.conditional else z
 
-    def discriminate(self, x: tf.Tensor, batch: Batch, packed: bool = False) -> tf.Tensor:
-        """D's logits, float32 (B / pack, 1)."""
+    def discriminate(
+        self,
+        x: tf.Tensor,
+        batch: Batch,
+        packed: bool = False,
+        by: Callable[[Any], Any] | None = None,
+    ) -> Any:
+        """D's logits of images, float32 (B / pack, 1): all that D judges comes through here.
+
+        Args:
+            x: images (B, ...), real or generated.
+            batch: the batch they belong to, with its labels.
+            packed: whether they are packed already.
+            by: what reads D's inputs in its place, and gives more than logits, such as its
+                features; see `self.critic` of the trainers that have one.
+        """
         x = x if packed else self.packed(x)
-        return self.training("discriminator")(self.discriminator_inputs(x, batch))
+        return (by or self.training("discriminator"))(self.discriminator_inputs(x, batch))
 
     def discriminator_inputs(self, x: tf.Tensor, batch: Batch) -> Any:
         """What D takes: packed images, and the batch's labels when conditional."""

@@ -1,5 +1,6 @@
 """InfoGAN: a GAN whose generator obeys codes, which Q reads back from its images (Chen 2016)."""
 
+import functools
 import math
 from typing import Any
 
@@ -67,9 +68,8 @@ class InfoGAN(GAN):
         self.categorical_lambda, self.continuous_lambda = categorical_lambda, continuous_lambda
         super().__init__(*data, **options)
         discriminator = self.networks["discriminator"]
-        self.critic = keras.Model(
-            discriminator.inputs, [features_of(discriminator), discriminator.output]
-        )
+        both = [features_of(discriminator), discriminator.output]
+        self.critic = functools.partial(keras.Model(discriminator.inputs, both), training=True)
 
     def build_networks(self) -> dict[str, keras.Model]:
         """G with its layer of codes, D, and Q: from D's features to the parameters of Q(c|x)."""
@@ -104,7 +104,7 @@ class InfoGAN(GAN):
         fixed = tf.stop_gradient(fake)
         with self.tape() as critic_tape:
             # D: the game of reals against fakes, with the penalties.
-            features, fake_logits = self.critic(fixed, training=True)
+            features, fake_logits = self.discriminate(fixed, batch, by=self.critic)
             real_logits = self.discriminate(x, batch)
             game = self.loss_functions.discriminator(real_logits, fake_logits)
             penalties = self.penalize(x, fixed, batch)
@@ -115,7 +115,7 @@ class InfoGAN(GAN):
         self.minimize(loss_d, "discriminator", critic_tape)
         with tape:
             # G: the game against the updated D, and codes that the updated Q can read.
-            features, fake_logits = self.critic(fake, training=True)
+            features, fake_logits = self.discriminate(fake, batch, by=self.critic)
             game_g = self.adversarial_loss(fake_logits, batch)
             information_g = self.weighted(self.mutual_information(q(features), z))
             terms = self.penalize_generator(batch)

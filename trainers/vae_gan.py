@@ -1,5 +1,6 @@
 """VAE-GAN: a variational autoencoder whose images are compared as D sees them (Larsen 2016)."""
 
+import functools
 from typing import Any
 
 import keras
@@ -33,7 +34,8 @@ class VAEGAN(GAN):
             self.averaged = ("generator",)  # A file's interface has no points as inputs.
         super().__init__(*data, **options)
         self.gamma = gamma
-        self.critic = with_features(self.networks["discriminator"])
+        critic = with_features(self.networks["discriminator"])
+        self.critic = functools.partial(critic, training=True)
 
     def build_networks(self) -> dict[str, keras.Model]:
         """Adds E, which gives q's mean and log-variance in place of D's logits."""
@@ -59,8 +61,8 @@ class VAEGAN(GAN):
         with self.tape() as tape:
             mean, log_variance = tf.split(encode(x), 2, axis=-1)
             rebuilt = decode(mean + tf.exp(0.5 * log_variance) * self.normal(mean.shape, "q"))
-            *_, features, real_logits = self.critic(x, training=True)
-            *_, rebuilt_features, rebuilt_logits = self.critic(rebuilt, training=True)
+            *_, features, real_logits = self.discriminate(x, batch, by=self.critic)
+            *_, rebuilt_features, rebuilt_logits = self.discriminate(rebuilt, batch, by=self.critic)
             # E: q(z|x) near the prior (equation 3), x as D sees it (equation 7).
             kl = tf.reduce_sum(tf.exp(log_variance) + mean**2 - 1.0 - log_variance) / 2 / x.shape[0]
             distance = tf.nn.l2_loss(tf.cast(features - rebuilt_features, tf.float32)) / x.shape[0]
