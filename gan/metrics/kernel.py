@@ -22,7 +22,8 @@ def squared_mmd(x: np.ndarray, y: np.ndarray) -> float:
         raise ValueError(f"features {x.shape} and {y.shape}: must be (N, D), (M, D) of 2 or more")
 
     def kernel(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-        return (a @ b.T / a.shape[1] + 1.0) ** 3
+        base = a @ b.T / a.shape[1] + 1.0
+        return base * base * base  # NumPy's ** 3 takes several times as long.
 
     def within(a: np.ndarray) -> float:
         k = kernel(a, a)
