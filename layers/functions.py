@@ -65,6 +65,12 @@ def categorical_codes(z: tf.Tensor, sizes: Sequence[int]) -> tf.Tensor:
 
 
 @_register
+def columns(x: tf.Tensor, begin: int, end: int) -> tf.Tensor:
+    """(B, N) -> (B, end - begin): a part of each vector."""
+    return x[:, begin:end]
+
+
+@_register
 def global_sum_pool(x: tf.Tensor) -> tf.Tensor:
     """(B, H, W, C) -> (B, C), the sum over all pixels (Miyato et al., 2018)."""
     return tf.reduce_sum(x, axis=(1, 2))

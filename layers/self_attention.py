@@ -17,12 +17,16 @@ class SelfAttention(keras.layers.Layer):
 
     Args:
         spectral_norm: whether those four are spectrally normalised, as SAGAN does everywhere.
+        kernel_initializer: of the four, each with a seed of its own; None means Glorot uniform.
         **kwargs: Keras' own: name, dtype, trainable.
     """
 
-    def __init__(self, spectral_norm: bool = False, **kwargs: Any) -> None:
+    def __init__(
+        self, spectral_norm: bool = False, *, kernel_initializer: Any = None, **kwargs: Any
+    ) -> None:
         super().__init__(**kwargs)
         self.spectral_norm = spectral_norm
+        self.kernel_initializer = keras.initializers.get(kernel_initializer)
 
     def build(self, input_shape: tuple[int | None, ...]) -> None:
         """Adds the four convolutions and gamma."""
@@ -30,12 +34,14 @@ class SelfAttention(keras.layers.Layer):
         if channels is None:
             raise ValueError(f"SelfAttention needs known channels, got {input_shape}.")
         widths = {"f": channels // 8, "g": channels // 8, "h": channels // 2, "o": channels}
+        initializer = self.kernel_initializer
         for name, width in widths.items():
             convolution = Conv2D(
                 max(1, width),
                 1,
                 use_bias=False,
                 spectral_norm=self.spectral_norm,
+                kernel_initializer=initializer.clone() if initializer else None,
                 dtype=self.dtype_policy,
                 name=name,
             )
@@ -61,7 +67,10 @@ class SelfAttention(keras.layers.Layer):
 
     def get_config(self) -> dict[str, Any]:
         """The constructor's arguments."""
-        return super().get_config() | {"spectral_norm": self.spectral_norm}
+        return super().get_config() | {
+            "spectral_norm": self.spectral_norm,
+            "kernel_initializer": keras.initializers.serialize(self.kernel_initializer),
+        }
 
 
 def _pool(x: tf.Tensor) -> tf.Tensor:

@@ -130,20 +130,15 @@ def add_projection(
     phi: keras.KerasTensor,
     label: keras.KerasTensor,
     spec: Spec,
-    *,
-    spectral_norm: bool,
+    **options: Any,
 ) -> keras.KerasTensor:
     """Adds y^T V phi(x) to the logits: the projection discriminator's class term.
 
     Miyato & Koyama, 2018 (arXiv:1802.05637, equation 3); phi (B, C) is the features' sum over the
-    pixels.
+    pixels. The options are those of V's layer, a Dense.
     """
     embedding = Dense(
-        phi.shape[-1],
-        use_bias=False,
-        spectral_norm=spectral_norm,
-        dtype="float32",
-        name="class_embedding",
+        phi.shape[-1], use_bias=False, dtype="float32", name="class_embedding", **options
     )(one_hot(label, spec))
     return keras.layers.Add(dtype="float32")(
         [logits, function("inner_product", [phi, embedding], dtype="float32")]

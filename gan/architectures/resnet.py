@@ -1,14 +1,15 @@
 """The residual networks of SNGAN (Miyato et al., 2018, arXiv:1802.05957, tables 4 to 6)."""
 
+from functools import partial
 from typing import Any
 
 import keras
 
 from gan.architectures import _common as common
 from gan.architectures._common import Networks
+from gan.architectures._residual import check_attention, down_block, up_block
 from gan.data.spec import Spec
-from gan.errors import UserError
-from layers import ConditionalBatchNorm, Conv2D, Dense, NearestUpsampling, SelfAttention
+from layers import ConditionalBatchNorm, Conv2D, Dense, SelfAttention
 
 
 def resnet(
@@ -50,12 +51,7 @@ def resnet(
     side = min(spec.shape[:2])
     small = side < 64
     downs = min(times, 2) if small else times
-    valid = [side >> i for i in range(1, downs + 1) if side >> i > side >> times]
-    if attention_resolution is not None and attention_resolution not in valid:
-        raise UserError(
-            f"--attention_resolution={attention_resolution} is no side of the features that both "
-            f"networks have on {spec.name!r}: none{''.join(f' or {v}' for v in valid)}."
-        )
+    check_attention(spec, attention_resolution, times, downs)
     if small:
         up_filters, down_filters = [256] * (times + 1), [128] * (downs + 2)
     else:
@@ -97,9 +93,13 @@ def _generator(
     if conditional:
         inputs.append(common.label_input(spec))
         label = common.one_hot(inputs[1], spec)
+
+    def norm(h: Any) -> Any:
+        return common.batch_norm(h) if label is None else ConditionalBatchNorm()([h, label])
+
     h = keras.layers.Reshape(bottom)(Dense(bottom[0] * bottom[1] * bottom[2])(inputs[0]))
     for count in filters[1:]:
-        h = _up_block(h, count, label)
+        h = up_block(h, partial(_convolution, count, use_bias=False), norm)
         if min(h.shape[1:3]) == attention_resolution:
             h = SelfAttention()(h)
     h = keras.layers.ReLU()(common.batch_norm(h))
@@ -123,7 +123,8 @@ def _discriminator(
     inputs = [keras.Input(shape=(height, width, image_channels * pack), name="x")]
     h = inputs[0]
     for i, count in enumerate(filters):
-        h = _down_block(h, count, first=i == 0, halve=i < downs, spectral_norm=spectral_norm)
+        convolution = partial(_convolution, count, spectral_norm=spectral_norm)
+        h = down_block(h, count, convolution, first=i == 0, halve=i < downs)
         if i < downs and min(h.shape[1:3]) == attention_resolution:
             h = SelfAttention(spectral_norm=spectral_norm)(h)
     h = keras.layers.ReLU()(h)
@@ -135,45 +136,7 @@ def _discriminator(
     return keras.Model(inputs if conditional else inputs[0], logits, name="discriminator")
 
 
-def _block_initializer() -> keras.initializers.Initializer:
-    """Glorot's bounds times sqrt(2), which the paper's code gives a block's two convolutions.
-
-    A new one each time: it draws its seed as it is made, and one for all would draw alike.
-    """
-    return keras.initializers.VarianceScaling(2.0, "fan_avg", "uniform")
-
-
-def _up_block(x: Any, filters: int, label: Any) -> Any:
-    """Norm, ReLU, doubling, conv, norm, ReLU, conv, beside a 1x1 convolution of the doubled x.
-
-    No convolution has a bias: the norm behind it, in this block or the next, would take it away.
-    """
-
-    def norm(h: Any) -> Any:
-        return common.batch_norm(h) if label is None else ConditionalBatchNorm()([h, label])
-
-    h = keras.layers.ReLU()(norm(x))
-    h = NearestUpsampling()(h)
-    h = Conv2D(filters, 3, use_bias=False, kernel_initializer=_block_initializer())(h)
-    h = keras.layers.ReLU()(norm(h))
-    h = Conv2D(filters, 3, use_bias=False, kernel_initializer=_block_initializer())(h)
-    # A 1x1 convolution and a doubling commute: this order costs a quarter.
-    shortcut = NearestUpsampling()(Conv2D(filters, 1, use_bias=False)(x))
-    return keras.layers.Add()([h, shortcut])
-
-
-def _down_block(x: Any, filters: int, *, first: bool, halve: bool, spectral_norm: bool) -> Any:
-    """ReLU, conv, ReLU, conv and mean-pooling, beside a shortcut; the first has no leading ReLU."""
-
-    def convolution(size: int, initializer: Any = None) -> Conv2D:
-        return Conv2D(filters, size, spectral_norm=spectral_norm, kernel_initializer=initializer)
-
-    h = x if first else keras.layers.ReLU()(x)
-    h = keras.layers.ReLU()(convolution(3, _block_initializer())(h))
-    h = convolution(3, _block_initializer())(h)
-    shortcut = x
-    if halve:
-        h, shortcut = (keras.layers.AveragePooling2D(2)(t) for t in (h, shortcut))
-    if halve or shortcut.shape[-1] != filters:
-        shortcut = convolution(1)(shortcut)
-    return keras.layers.Add()([h, shortcut])
+def _convolution(filters: int, size: int, **options: Any) -> Conv2D:
+    """Glorot's bounds, times sqrt(2) for a block's two convolutions as in the paper's code."""
+    initial = keras.initializers.VarianceScaling(2.0, "fan_avg", "uniform") if size == 3 else None
+    return Conv2D(filters, size, kernel_initializer=initial, **options)

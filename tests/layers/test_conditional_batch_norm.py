@@ -54,3 +54,43 @@ def test_gradient_reaches_both_tables(layer):
     gradients = tape.gradient(value, [v.value for v in layer.trainable_variables])
     assert len(gradients) == 2
     assert all(np.abs(g).min() > 0 for g in gradients)
+
+
+def normalised(**options) -> ConditionalBatchNorm:
+    layer = ConditionalBatchNorm(spectral_norm=True, **options)
+    layer.build([(None, 4, 4, 5), (None, 3)])
+    return layer
+
+
+def test_spectral_norm_divides_each_table_by_its_largest_singular_value():
+    plain, layer = ConditionalBatchNorm(), normalised(kernel_initializer="glorot_normal")
+    plain.build([(None, 4, 4, 5), (None, 3)])
+    assert not np.allclose(layer.gamma, layer.beta)  # each has a seed of its own
+    for name, scale in (("gamma", 3.0), ("beta", 0.2)):
+        table = scale * getattr(layer, name).numpy()
+        getattr(layer, name).assign(table)
+        getattr(plain, name).assign(table / np.linalg.svd(table, compute_uv=False)[0])
+    for training in (True, False):
+        np.testing.assert_allclose(
+            layer([X, CONDITION], training=training),
+            plain([X, CONDITION], training=training),
+            rtol=1e-2,
+            atol=1e-3,
+        )
+
+
+def test_only_training_moves_u():
+    layer = normalised(kernel_initializer="glorot_normal")
+    layer.gamma.assign(np.random.default_rng(3).normal(size=(3, 5)))
+    before = {name: u.numpy() for name, u in layer.u.items()}
+    layer([X, CONDITION], training=False)
+    for name, u in layer.u.items():
+        np.testing.assert_array_equal(u, before[name])
+    layer([X, CONDITION], training=True)
+    assert np.abs(layer.u["gamma"] - before["gamma"]).max() > 1e-3
+    assert layer.u["gamma"].numpy() @ layer.u["gamma"].numpy() == pytest.approx(1, rel=1e-5)
+
+
+def test_zeros_cannot_be_normalised():
+    with pytest.raises(ValueError, match="give a kernel_initializer"):
+        ConditionalBatchNorm(spectral_norm=True)

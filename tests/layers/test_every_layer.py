@@ -40,6 +40,7 @@ LAYERS = {
     "noise_injection": lambda: layers.NoiseInjection(),
     "pixel_norm": lambda: layers.PixelNorm(epsilon=1e-4),
     "self_attention": lambda: layers.SelfAttention(spectral_norm=True),
+    "self_attention_orthogonal": lambda: layers.SelfAttention(kernel_initializer="orthogonal"),
     "global_sum_pool": lambda: keras.layers.Lambda(functions.global_sum_pool),
     "reflect_pad": lambda: keras.layers.Lambda(functions.reflect_pad, arguments={"pixels": 1}),
     "scale": lambda: keras.layers.Lambda(functions.scale, arguments={"factor": 0.3}),
@@ -52,6 +53,9 @@ VECTORS = {
 }
 CONDITIONAL = {
     "conditional_batch_norm": lambda: layers.ConditionalBatchNorm(0.8, epsilon=1e-4),
+    "conditional_batch_norm_normalised": lambda: layers.ConditionalBatchNorm(
+        spectral_norm=True, kernel_initializer="orthogonal"
+    ),
     "modulated_conv2d": lambda: layers.ModulatedConv2D(
         6, 3, up=True, taps=(1.0, 2.0), epsilon=1e-6, lr_multiplier=0.5, equalized=True
     ),

@@ -24,6 +24,11 @@ def test_categorical_codes():
     np.testing.assert_allclose(functions.categorical_codes(close, [3]), [[1.0, 0.5, 0.0]])
 
 
+def test_columns():
+    x = np.arange(8.0).reshape(2, 4)
+    np.testing.assert_array_equal(functions.columns(x, 1, 3), [[1, 2], [5, 6]])
+
+
 def test_global_sum_pool():
     np.testing.assert_allclose(functions.global_sum_pool(X), X.sum((1, 2)), rtol=1e-4, atol=1e-5)
 

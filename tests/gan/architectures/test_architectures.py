@@ -9,6 +9,7 @@ import pytest
 import tensorflow as tf
 
 from gan.architectures import Networks
+from gan.architectures.biggan import biggan
 from gan.architectures.dcgan import dcgan
 from gan.architectures.mlp import mlp
 from gan.architectures.r3gan import r3gan
@@ -24,6 +25,9 @@ CASES: dict[str, tuple[Callable[..., Networks], tuple[int, ...], dict[str, Any]]
     "mlp": (mlp, (2,), {}),
     "mlp-plain": (mlp, (2,), {"batch_norm": False, "discriminator_maxout": None, "pack": 2}),
     "mlp-conditional": (mlp, (2,), {"conditional": True}),
+    "biggan-28": (biggan, (28, 28, 1), {"conditional": True, "attention_resolution": 14}),
+    "biggan-64": (biggan, (64, 64, 4), {"pack": 2, "initializer": "normal", "width": 1 / 48}),
+    "biggan-oblong": (biggan, (8, 16, 1), {"skip_z": False}),
     "dcgan-28": (dcgan, (28, 28, 1), {}),
     "dcgan-32": (
         dcgan,
@@ -106,7 +110,8 @@ def test_shapes_and_gradients(name):
 
 
 @pytest.mark.parametrize(
-    "name", ["mlp", "dcgan-28", "dcgan-128", "resnet-28", "resnet-32", "translator-128"]
+    "name",
+    ["mlp", "biggan-oblong", "dcgan-28", "dcgan-128", "resnet-28", "resnet-32", "translator-128"],
 )
 def test_no_bias_is_taken_away_by_a_norm(name):
     """A shift of a bias shows in the output, or the bias learns nothing and costs memory."""
@@ -125,7 +130,15 @@ def test_no_bias_is_taken_away_by_a_norm(name):
 
 @pytest.mark.parametrize(
     "name",
-    ["mlp-conditional", "dcgan-32", "r3gan-28", "resnet-28", "stylegan2-28", "translator-32"],
+    [
+        "mlp-conditional",
+        "biggan-28",
+        "dcgan-32",
+        "r3gan-28",
+        "resnet-28",
+        "stylegan2-28",
+        "translator-32",
+    ],
 )
 def test_saves_and_loads_with_safe_mode_on(name, tmp_path):
     networks = build(name)
@@ -142,7 +155,8 @@ def test_saves_and_loads_with_safe_mode_on(name, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "name", ["mlp", "dcgan-32", "r3gan-28", "resnet-28", "stylegan2-28", "translator-28"]
+    "name",
+    ["mlp", "biggan-oblong", "dcgan-32", "r3gan-28", "resnet-28", "stylegan2-28", "translator-28"],
 )
 def test_mixed_precision_ends_in_float32(name):
     previous = keras.config.dtype_policy()
@@ -159,7 +173,8 @@ def test_mixed_precision_ends_in_float32(name):
 
 
 @pytest.mark.parametrize(
-    "name", ["mlp", "dcgan-28", "r3gan-28", "resnet-28", "stylegan2-28", "translator-28"]
+    "name",
+    ["mlp", "biggan-oblong", "dcgan-28", "r3gan-28", "resnet-28", "stylegan2-28", "translator-28"],
 )
 def test_the_seed_decides_every_random_weight(name):
     """An initializer that is made at import has a seed of its own, another in each process."""
@@ -174,7 +189,7 @@ def test_the_seed_decides_every_random_weight(name):
 
 
 def test_labels_matter():
-    for name in ("mlp-conditional", "dcgan-32", "r3gan-28", "stylegan2-28"):
+    for name in ("mlp-conditional", "biggan-28", "dcgan-32", "r3gan-28", "stylegan2-28"):
         networks = build(name)
         inputs = [tf.ones((2, *i.shape[1:])) for i in networks.discriminator.inputs[:1]]
         logits = networks.discriminator([*inputs, tf.constant([0, 1])])
@@ -238,7 +253,7 @@ def test_a_mistake_is_one_clear_line(architecture, shape, options, message):
     assert "\n" not in str(caught.value)
 
 
-@pytest.mark.parametrize("architecture", [mlp, dcgan, r3gan, resnet])
+@pytest.mark.parametrize("architecture", [mlp, biggan, dcgan, r3gan, resnet])
 def test_conditioning_needs_labels(architecture):
     shape = (2,) if architecture is mlp else (28, 28, 1)
     with pytest.raises(UserError, match="--conditional needs labels, and 'test' has none"):
