@@ -61,7 +61,7 @@ slow: setup
 
 lock:
 	@$(PYTHON) -m venv build/uv && build/uv/bin/python -m pip install --quiet uv
-	build/uv/bin/uv pip compile setup.cfg requirements-build.in --extra test --extra bench --extra litert --universal \
+	build/uv/bin/uv pip compile setup.cfg requirements-build.in --extra test --extra bench --extra litert --extra svg --universal \
 		--python-version 3.11 --generate-hashes --no-header --no-annotate --quiet -o requirements.lock
 
 clean:

@@ -287,3 +287,21 @@ class WebOptions:
 
     model: str | os.PathLike[str] | None = None
     port: int = 8000
+
+
+@dataclass(frozen=True, kw_only=True)
+class PrepareOptions:
+    """Which images to prepare, and where.
+
+    Attributes:
+        set: emoji (64x64 in two styles) or openmoji (line art and the same in colour).
+        out: folder to make.
+        size: height and width of an image in pixels; only openmoji has others than 64.
+        tarball: files of the packages that the set is made of, comma-separated; none takes them
+            from ~/.cache/tapestry or $TAPESTRY_CACHE, where npm puts them once.
+    """
+
+    set: str | None = None
+    out: str | os.PathLike[str] | None = None
+    size: int = 64
+    tarball: tuple[str, ...] | None = None

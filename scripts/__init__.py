@@ -1,4 +1,4 @@
-"""Entry points: `python -m scripts.train`, `evaluate`, `compare`, `generate`, `compress`, `web`."""
+"""Entry points: `python -m scripts.prepare`, `train`, `evaluate`, `compare`, `generate`, ..."""
 
 import os
 import sys

@@ -49,6 +49,15 @@ def mnist() -> pathlib.Path:
     return pathlib.Path(folder)
 
 
+@pytest.fixture(scope="session")
+def npm_packages() -> pathlib.Path:
+    """Packages of images as `npm pack` writes them; .ci/run fetches them."""
+    folder = os.environ.get("TAPESTRY_PACKAGES", "")
+    if not folder:
+        pytest.skip("TAPESTRY_PACKAGES does not name a folder with npm's packages of images")
+    return pathlib.Path(folder)
+
+
 # A test that needs what this machine lacks is skipped and says what. .ci/run notes these, installs
 # what they need, and runs them alone, where being skipped once more is a failure.
 

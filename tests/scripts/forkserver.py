@@ -17,6 +17,7 @@ import scripts.compress
 import scripts.demo
 import scripts.evaluate
 import scripts.generate
+import scripts.prepare
 import scripts.train
 import scripts.web  # noqa: F401
 

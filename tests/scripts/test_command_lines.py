@@ -21,7 +21,7 @@ from trainers.checkpoints import Checkpoints
 
 TRAIN, EVALUATE = "scripts.train", "scripts.evaluate"
 GENERATE, COMPRESS, COMPARE = "scripts.generate", "scripts.compress", "scripts.compare"
-WEB, DEMO = "scripts.web", "scripts.demo"
+WEB, DEMO, PREPARE = "scripts.web", "scripts.demo", "scripts.prepare"
 
 
 def run_all(lines, cwd):
@@ -185,6 +185,12 @@ MISTAKES = [
     (
         [TRAIN, W, "--trainer=distillation", "--teacher=no.keras"],
         "/no.keras': there is no such file",
+    ),
+    ([PREPARE], "--set is missing: --set=emoji or --set=openmoji"),
+    ([PREPARE, "--set=emoji", "--tarball=x.tgz"], "--out is missing"),
+    (
+        [PREPARE, "--set=emoji", "--out=fresh", "--tarball=x.tgz"],
+        "--tarball='x.tgz' cannot be read",
     ),
     ([WEB], "--model is missing"),
     ([WEB, "--model=none.tflite"], "no such file"),
