@@ -18,6 +18,7 @@ from gan import images
 from gan.data.source import Source
 from gan.interface import Image
 from gan.sampling import KerasSampler, slerp
+from gan.styles import Styles, has_styles
 from trainers.point_views import COUNT, points
 
 Function = Callable[[np.ndarray], Any]
@@ -133,11 +134,53 @@ def samples(trainer: Any, source: Source, layout: Layout, name: str = "") -> Vie
     paths = slerp(ends[::2], ends[1::2], np.linspace(0.0, 1.0, columns))
     between = paths.reshape(-1, sampler.latent_dim)
     row_label = None if label is None else np.repeat(np.resize(classes, rows), columns)
+    network = trainer.inference(name)
+    more = styles(Styles(network), layout, sampler) if has_styles(network) else {}
     return {
         "fake": Grid(lambda: sampler(z, label), columns),
         "interpolation": Grid(lambda: sampler(between, row_label), columns),
         "reals": images.grid(real, columns),
+        **more,
     }
+
+
+def styles(halves: Styles, layout: Layout, sampler: KerasSampler) -> Views:
+    """`truncation` and `style_mixing` of a style-based generator (Karras et al. 2019, figure 3).
+
+    `truncation` has a z in each column and a psi in each row, from 1 to 0. `style_mixing` has the
+    first half of the layers, the coarse ones, from the image at the left, the others from the one
+    at the top.
+
+    Args:
+        halves: the generator.
+        layout: layout of the grids; columns of a conditional generator go through the classes.
+        sampler: of the whole generator.
+    """
+    rows, columns = layout.rows, layout.columns
+
+    def inputs(count: int, seed: int) -> list[np.ndarray]:
+        z = sampler.latents(count, seed)
+        classes = sampler.num_classes
+        return [z, np.arange(count, dtype=np.int32) % classes] if classes else [z]
+
+    psi = np.repeat(np.linspace(1.0, 0.0, rows), columns)
+    top, left = inputs(columns, layout.seed), inputs(rows, layout.seed + 1)
+
+    def truncated() -> np.ndarray:
+        return halves.images(np.tile(halves.w(*top), (rows, 1)), psi)
+
+    def mixed() -> np.ndarray:
+        above, beside = halves.w(*top), halves.w(*left)
+        cells = halves.mixed(
+            np.repeat(beside, columns, axis=0), np.tile(above, (rows, 1)), halves.count // 2
+        )
+        first, others = halves.images(above), halves.images(beside)
+        rest = halves.images(cells).reshape(rows, columns, *first.shape[1:])
+        corner = np.concatenate([np.ones_like(first[:1]), first])[None]
+        grid = np.concatenate([corner, np.concatenate([others[:, None], rest], axis=1)])
+        return grid.reshape(-1, *first.shape[1:])
+
+    return {"truncation": Grid(truncated, columns), "style_mixing": Grid(mixed, columns + 1)}
 
 
 def translations(trainer: Any, source: Source, layout: Layout, name: str = "") -> Views:
