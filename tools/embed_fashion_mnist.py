@@ -6,8 +6,6 @@ The first 600 images of each class, in the order of the original file, so that a
 original (Debian: dataset-fashion-mnist) gets the same bytes.
 """
 
-import io
-import lzma
 import pathlib
 import sys
 
@@ -15,28 +13,21 @@ import numpy as np
 from absl import app, flags
 
 from gan.data import idx
+from gan.data.embedded import FOLDER, pack
 from gan.errors import UserError
 
 PER_CLASS = 600
-EMBEDDED = pathlib.Path(idx.__file__).parent / "embedded"
 
 _SOURCE = flags.DEFINE_string(
     "source", "/usr/share/datasets/fashion-mnist", "Folder of Fashion-MNIST's IDX files."
 )
-_OUT = flags.DEFINE_string("out", str(EMBEDDED / "fashion_mnist_small.npz.xz"), "File to write.")
+_OUT = flags.DEFINE_string("out", str(FOLDER / "fashion_mnist_small.npz.xz"), "File to write.")
 
 
 def select(labels: np.ndarray, per_class: int = PER_CLASS) -> np.ndarray:
     """Indices, ascending, of the first `per_class` examples of each class."""
     firsts = [np.flatnonzero(labels == label)[:per_class] for label in np.unique(labels)]
     return np.sort(np.concatenate(firsts))
-
-
-def pack(images: np.ndarray, labels: np.ndarray) -> bytes:
-    """An xz-compressed npz of uint8 `images` (N, H, W) and `labels` (N,); the same every time."""
-    plain = io.BytesIO()
-    np.savez(plain, images=images, labels=labels)
-    return lzma.compress(plain.getvalue(), preset=9 | lzma.PRESET_EXTREME)
 
 
 def main(_: list[str]) -> None:

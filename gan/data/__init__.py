@@ -45,9 +45,10 @@ def load(
     """A data set by name.
 
     Args:
-        name: `fashion_mnist_small`, `tfds:NAME`, `folder:DIR`, `idx:DIR`, `stacked:BASE`, `ring`,
-            `grid`, `pairs:DIR`, `unpaired:DIR`, `edges2fashion`, `edges2fashion_unpaired`, or an
-            import path `package.module:attribute` of a function that returns a `Source`.
+        name: `fashion_mnist_small`, `emoji_small`, `tfds:NAME`, `folder:DIR`, `idx:DIR`,
+            `stacked:BASE`, `ring`, `grid`, `pairs:DIR`, `unpaired:DIR`, `edges2fashion`,
+            `edges2fashion_unpaired`, or an import path `package.module:attribute` of a function
+            that returns a `Source`.
         image_size: height and width to resize images to; None keeps them.
         center_crop: cut out the largest centred square before resizing.
         flip: mirror images left to right at random.

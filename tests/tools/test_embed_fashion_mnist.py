@@ -11,7 +11,8 @@ import sys
 import numpy as np
 import pytest
 
-from tools.embed_fashion_mnist import pack, select
+from gan.data.embedded import pack
+from tools.embed_fashion_mnist import select
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 

@@ -4,10 +4,12 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
+from experiments.preparing import emoji
 from gan.data import idx, load
 from gan.data.edges import sobel
-from gan.data.embedded import FASHION_CLASSES, FOLDER, read_fashion
+from gan.data.embedded import EMOJI_CLASSES, FASHION_CLASSES, FOLDER, read_emoji, read_fashion
 from gan.errors import UserError
+from tools import embed_emoji
 from tools.embed_fashion_mnist import select
 
 
@@ -19,7 +21,7 @@ def test_six_hundred_images_a_class_with_names_and_licence():
     np.testing.assert_array_equal(np.bincount(labels), np.full(10, 600))
     assert images.std() > 80
     assert "Zalando" in (FOLDER / "LICENSE-fashion-mnist.txt").read_text()
-    assert sum(f.stat().st_size for f in FOLDER.iterdir()) < 2.5e6
+    assert (FOLDER / "fashion_mnist_small.npz.xz").stat().st_size < 2.5e6
 
 
 def test_they_are_the_first_of_each_class_of_the_original(debian_fashion_mnist):
@@ -29,7 +31,32 @@ def test_they_are_the_first_of_each_class_of_the_original(debian_fashion_mnist):
     np.testing.assert_array_equal(read_fashion()[1], labels[chosen])
 
 
-@pytest.mark.parametrize("name", ["fashion_mnist_small", "ring", "grid", "edges2fashion"])
+def test_twenty_five_emoji_of_each_of_eight_categories_with_licence():
+    spec = load("emoji_small").spec
+    assert (spec.shape, spec.size, spec.num_classes) == ((32, 32, 3), 200, 8)
+    assert spec.class_names == EMOJI_CLASSES and spec.licence == "Apache-2.0"
+    images, labels = read_emoji()
+    assert images.shape == (200, 32, 32, 3) and images.dtype == np.uint8
+    assert len({image.tobytes() for image in images}) == 200
+    np.testing.assert_array_equal(np.bincount(labels), np.full(8, 25))
+    # In colour, and most of a border is the white around a drawing (flags reach the sides).
+    assert np.ptp(images, axis=-1).max(axis=(1, 2)).mean() > 100
+    assert np.mean(images[labels != EMOJI_CLASSES.index("flags")][:, 0] == 255) > 0.7
+    assert "Apache License 2.0" in (FOLDER / "LICENSE-emoji.txt").read_text()
+    assert (FOLDER / "emoji_small.npz.xz").stat().st_size < 0.5e6
+    batch = next(iter(load("emoji_small", flip=True).pipeline(32, seed=0)))
+    assert batch["x"].shape == (32, 32, 32, 3) and float(batch["x"].numpy().min()) < -0.9
+
+
+def test_they_are_those_of_the_package(npm_packages):
+    archive = npm_packages / emoji.GOOGLE.file_name
+    for mine, theirs in zip(read_emoji(), embed_emoji.read(archive), strict=True):
+        np.testing.assert_array_equal(mine, theirs)
+
+
+@pytest.mark.parametrize(
+    "name", ["fashion_mnist_small", "emoji_small", "ring", "grid", "edges2fashion"]
+)
 def test_there_is_no_other_split(name):
     with pytest.raises(UserError, match=r"split='test'.*only 'train'"):
         load(name, split="test")
