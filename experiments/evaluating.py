@@ -67,13 +67,13 @@ def evaluate(
     flag, out = check_out(options)
     run = sampler = None
     if options.model:
-        sampler = generators.load(options.model)
+        sampler = subjects.truncated(generators.load(options.model), options)
     elif not options.images:
         which = options.checkpoint if options.checkpoint not in (None, "all") else "latest"
         run = experiment.restore(
             options.workdir or "", which, dataset=options.dataset, trust_code=options.trust_code
         )
-        sampler = run.trainer.sampler()
+        sampler = subjects.truncated(run.trainer.sampler(), options)
     if sampler and sampler.interface.image:
         check_translator(options)
     source, split, transform = subjects.reference(run, options, reference_options or {})
@@ -124,7 +124,7 @@ def check(options: EvaluateOptions) -> None:
     if (options.images or options.model) and options.checkpoint is not None:
         raise UserError(f"--checkpoint={options.checkpoint} and {one}: give one of them.")
     if options.images:
-        drawn = ("num_samples", "labels", "seed", "seeds")
+        drawn = ("num_samples", "labels", "seed", "seeds", "truncation")
         _refuse(options, drawn, "with --images: pictures are judged as they are")
     if not options.images and not options.reference:
         why = "is for --reference or --images: a run's own data is as it was in training"

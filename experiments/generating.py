@@ -73,7 +73,9 @@ def draw(options: GenerateOptions) -> Drawn:
             dataset=options.dataset,
             trust_code=options.trust_code,
         )
-    sampler = run.trainer.sampler() if run else generators.load(str(options.model))
+    sampler: Sampler = run.trainer.sampler() if run else generators.load(str(options.model))
+    if options.truncation is not None:
+        sampler = sampler.truncated(options.truncation)
     if sampler.interface.image:
         if options.classes:
             raise UserError(f"--classes={','.join(options.classes)}: a translator has no classes.")

@@ -127,6 +127,8 @@ class EvaluateOptions:
         seed: seed of the latents and of the order of labels; a translator uses no seed.
         seeds: number of seeds, counted from --seed; of several, the mean and standard error of
             each metric are given.
+        truncation: largest |z_i| to draw, larger ones are as if drawn again (BigGAN), or psi of a
+            generator with a w (stylegan2); none truncates no z, and leaves psi as it is.
         cache: keep the reference data's features in ~/.cache/tapestry or $TAPESTRY_CACHE.
         out: .json file to add the results to; none is evaluation.json in the workdir.
     """
@@ -151,6 +153,7 @@ class EvaluateOptions:
     labels: str = "data"
     seed: int = 0
     seeds: int = 1
+    truncation: float | None = None
     cache: bool = True
     out: str | os.PathLike[str] | None = None
 
@@ -186,6 +189,8 @@ class GenerateOptions:
         columns: number of samples in a row; none makes the grid square, or one row per class.
         classes: class indices to draw, comma-separated; none is all.
         seed: seed of the latents.
+        truncation: largest |z_i| to draw, larger ones are as if drawn again (BigGAN), or psi of a
+            generator with a w (stylegan2); none truncates no z, and leaves psi as it is.
         scale: factor by which the picture is enlarged.
     """
 
@@ -200,6 +205,7 @@ class GenerateOptions:
     columns: int | None = None
     classes: tuple[str, ...] | None = None
     seed: int = 0
+    truncation: float | None = None
     scale: int = 2
 
 

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from callbacks.evaluation import Evaluation
 from experiments import experiment, provenance, run_flags
 from experiments.settings import EvaluateOptions
 from gan import data
@@ -129,6 +128,15 @@ def require_shape(
     )
 
 
+def truncated(sampler: Sampler, options: EvaluateOptions) -> Sampler:
+    """The sampler, truncated if the options say so.
+
+    Raises:
+        UserError: it cannot be truncated so.
+    """
+    return sampler if options.truncation is None else sampler.truncated(options.truncation)
+
+
 def subjects(
     evaluator: Evaluator,
     run: experiment.Experiment | None,
@@ -142,7 +150,7 @@ def subjects(
     Args:
         evaluator: measures the metrics.
         run: the run with a checkpoint's state; None for pictures or a file.
-        sampler: sampler of the run or the file; None for pictures.
+        sampler: sampler of the run or the file, truncated if it is to be; None for pictures.
         options: what to evaluate, and how.
     """
     if sampler is None:
@@ -155,9 +163,13 @@ def subjects(
             "name": path.name,
             "sha256": provenance.sha256(path),
         }
-        yield Subject(about, "", lambda seed: evaluator.evaluate(sampler, seed))
+        yield Subject(about, "", _judge(evaluator, sampler))
     else:
         yield from of_run(evaluator, run, options)
+
+
+def _judge(evaluator: Evaluator, sampler: Sampler) -> Callable[[int], dict[str, float]]:
+    return lambda seed: evaluator.evaluate(sampler, seed)
 
 
 def _of_pictures(evaluator: Evaluator, options: EvaluateOptions) -> Subject:
@@ -190,7 +202,7 @@ def of_run(
         options: what to evaluate, and how.
     """
     workdir = os.fspath(options.workdir or "")
-    trainer, evaluation = run.trainer, Evaluation(evaluator)
+    trainer = run.trainer
     shape = tuple(trainer.sampler().shape)
     require_shape(shape, f"--workdir={workdir!r}", evaluator.source, options)
     checkpoints = Checkpoints(workdir)
@@ -212,7 +224,9 @@ def of_run(
             "sha256": weights_sha256(trainer.inference()),
         }
         title = f"step {trainer.step}, {trainer.images / 1000:g} kimg"
-        yield Subject(about, title, lambda seed: evaluation.evaluate(trainer, seed))
+        # A copy, if it is truncated: of this checkpoint's weights.
+        sampler = truncated(trainer.sampler(), options)
+        yield Subject(about, title, _judge(evaluator, sampler))
 
 
 def owner_of_options(flag: str, name: str) -> Callable[..., Source]:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 DISTRIBUTIONS = ("normal", "uniform")
+TRUNCATED = ("z", "w")
 _MOST = 1 << 28  # the largest number in a file: nothing could be made of a larger one
 
 
@@ -17,11 +18,13 @@ class Latent:
         dim: its length.
         distribution: what it is drawn from: "normal", N(0, I), or "uniform" in [-1, 1].
         name: of the input.
+        truncated: what a truncation shortens: "z", or the "w" that a mapping network makes of it.
     """
 
     dim: int
     distribution: str = "normal"
     name: str = "z"
+    truncated: str = "z"
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -146,6 +149,8 @@ def read(record: Any, kinds: tuple[type, ...]) -> Any:
             raise ValueError(f"{name} {getattr(part, name)!r}")
     if isinstance(part, Latent) and part.distribution not in DISTRIBUTIONS:
         raise ValueError(f"distribution {part.distribution!r}")
+    if isinstance(part, Latent) and part.truncated not in TRUNCATED:
+        raise ValueError(f"truncated {part.truncated!r}")
     if isinstance(part, Label) and len(part.class_names) not in (0, part.num_classes):
         raise ValueError(f"{len(part.class_names)} names of {part.num_classes} classes")
     return part
@@ -153,7 +158,7 @@ def read(record: Any, kinds: tuple[type, ...]) -> Any:
 
 # Type of each attribute, or of each item of it; whole numbers are sizes, above 0.
 _TYPES: dict[type, dict[str, Any]] = {
-    Latent: {"dim": int, "distribution": str, "name": str},
+    Latent: {"dim": int, "distribution": str, "name": str, "truncated": str},
     Label: {"num_classes": int, "class_names": (str,), "name": str},
     Image: {"shape": (int,), "domain": str, "range": (float,), "name": str},
     Vector: {"shape": (int,), "domain": str},

@@ -3,6 +3,7 @@
 TensorFlow is not imported until z is drawn: the process that tries files out has no use for it.
 """
 
+import copy
 from typing import Any
 
 import numpy as np
@@ -16,9 +17,11 @@ class Sampler:
 
     Attributes:
         interface: what it takes and makes.
+        truncation: largest |z_i| that `latents` draws; None for all.
     """
 
     interface: Interface
+    truncation: float | None = None
 
     def __call__(self, *inputs: Any) -> np.ndarray:
         """Runs it on any number of examples.
@@ -54,7 +57,45 @@ class Sampler:
         """z from the distribution it is declared to come from, see `latents`."""
         assert self.interface.latent is not None
         distribution = self.interface.latent.distribution
-        return latents(count, self.latent_dim, seed, stream=stream, distribution=distribution)
+        z = latents(count, self.latent_dim, seed, stream=stream, distribution=distribution)
+        return z if self.truncation is None else truncated_normal(z, self.truncation)
+
+    @property
+    def prior(self) -> str:
+        """What z is drawn from, in words, for the record."""
+        latent = self.interface.latent
+        if latent is None:
+            return ""
+        if latent.distribution == "uniform":
+            return "uniform in [-1, 1]"
+        how = "not truncated" if self.truncation is None else f"truncated at {self.truncation:g}"
+        return f"N(0, I), {how}"
+
+    def truncated(self, truncation: float) -> "Sampler":
+        """This generator with less variety, each sample nearer to what it saw most.
+
+        Args:
+            truncation: largest |z_i|: larger ones are as if drawn again (Brock et al., 2019,
+                arXiv:1809.11096, section 3.1). Of a generator whose w is truncated, psi.
+
+        Raises:
+            UserError: a value out of range, or nothing that could be truncated.
+        """
+        latent, given = self.interface.latent, f"--truncation={truncation:g}"
+        if latent is None:
+            raise UserError(f"{given} is for what draws from z, and a translator does not.")
+        if latent.distribution != "normal":
+            raise UserError(f"{given} is for a normal z, and this one is {self.prior}.")
+        if latent.truncated == "w":
+            raise UserError(
+                f"{given}: psi was folded into this file as it was exported; take the run or its "
+                ".keras file."
+            )
+        if not 0 < truncation < float("inf"):
+            raise UserError(f"{given}: expected more than 0, such as 0.5, or none.")
+        sampler = copy.copy(self)
+        sampler.truncation = truncation
+        return sampler
 
     def draw(self, count: int, *, seed: int = 0) -> np.ndarray:
         """Samples of a generator that draws from z, classes in turn where it has some.
@@ -85,6 +126,23 @@ def latents(
     if distribution == "uniform":
         return np.asarray(tf.random.stateless_uniform(shape, seed=key, minval=-1.0, maxval=1.0))
     return np.asarray(tf.random.stateless_normal(shape, seed=key))
+
+
+def truncated_normal(z: np.ndarray, limit: float) -> np.ndarray:
+    """N(0, I) turned into the normal distribution between -limit and limit.
+
+    To draw again what is too large gives this distribution, too; but here each number moves
+    smoothly with the limit, so that a seed shows the same samples at every limit.
+
+    Args:
+        z: float32, of any shape.
+        limit: above 0.
+    """
+    from scipy.special import erf, erfinv
+
+    root = np.sqrt(2.0)
+    share = erf(np.asarray(z, np.float64) / root) * erf(limit / root)
+    return np.clip(root * erfinv(share), -limit, limit).astype(np.float32)
 
 
 def balanced_labels(count: int, num_classes: int) -> np.ndarray:

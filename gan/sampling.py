@@ -10,6 +10,7 @@ from gan import keras_graph
 from gan.errors import UserError
 from gan.interface import carry, interface_of
 from gan.sampler import Sampler, balanced_labels, latents
+from layers import Truncation
 
 __all__ = [
     "KerasSampler",
@@ -101,7 +102,29 @@ class KerasSampler(Sampler):
     def exact(self) -> "KerasSampler":
         """This generator computing in float32 throughout, see `as_float32`."""
         model = as_float32(self.model)
-        return self if model is self.model else KerasSampler(model, self.batch_size)
+        if model is self.model:
+            return self
+        sampler = KerasSampler(model, self.batch_size)
+        sampler.truncation = self.truncation
+        return sampler
+
+    @property
+    def prior(self) -> str:
+        """See `Sampler`."""
+        psi = [float(layer.psi) for layer in _truncations(self.model) if float(layer.psi) != 1]
+        return f"N(0, I), w truncated by psi={psi[0]:g}" if psi else super().prior
+
+    def truncated(self, truncation: float) -> Sampler:
+        """See `Sampler`; psi is that of a copy."""
+        if not _truncations(self.model):
+            return super().truncated(truncation)
+        if not 0 <= truncation <= 1:
+            raise UserError(f"--truncation={truncation:g}: psi is from 0 to 1 here, or none.")
+        clone = keras.models.clone_model(self.model)
+        clone.set_weights(self.model.get_weights())
+        for layer in _truncations(clone):
+            layer.psi.assign(truncation)
+        return KerasSampler(carry(self.model, clone), self.batch_size)
 
 
 def as_float32(model: keras.Model) -> keras.Model:
@@ -133,6 +156,10 @@ def computing_layers(model: keras.Model) -> list[keras.layers.Layer]:
     """All layers of a model, those inside others too, but inputs and the models that hold them."""
     skip = (keras.layers.InputLayer, keras.Model)
     return [x for x in keras_graph.all_layers(model) if not isinstance(x, skip)]
+
+
+def _truncations(model: keras.Model) -> list[Truncation]:
+    return [x for x in computing_layers(model) if isinstance(x, Truncation)]
 
 
 def _without_mixed_policies(config: Any) -> Any:

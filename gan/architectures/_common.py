@@ -70,7 +70,7 @@ def halvings(architecture: str, spec: Spec) -> int:
 
 
 def generator(
-    spec: Spec, inputs: list[keras.KerasTensor], output: keras.KerasTensor
+    spec: Spec, inputs: list[keras.KerasTensor], output: keras.KerasTensor, *, truncated: str = "z"
 ) -> keras.Model:
     """A generator that draws examples of the data from z and, if `inputs` holds it, the label.
 
@@ -78,10 +78,11 @@ def generator(
         spec: the data.
         inputs: z (B, latent_dim), and perhaps `label_input`.
         output: (B, *spec.shape).
+        truncated: what a truncation shortens, see `Latent`.
     """
     model = keras.Model(inputs if len(inputs) > 1 else inputs[0], output, name="generator")
     label = (Label(spec.num_classes, spec.class_names),) if len(inputs) > 1 else ()
-    latent = Latent(int(inputs[0].shape[-1]))
+    latent = Latent(int(inputs[0].shape[-1]), truncated=truncated)
     return declare(model, Interface((latent, *label), made(spec.shape, spec)))
 
 

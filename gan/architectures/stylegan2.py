@@ -60,7 +60,8 @@ def stylegan2(
         mapping_layers: layers of the mapping network from z to w, which learn 100 times slower.
         style_mixing: share of images whose layers have two different w in training.
         truncation: psi: at inference w' = mean + psi (w - mean), for pictures, evaluation and
-            exported files. 1 for the whole distribution.
+            exported files. 1 for the whole distribution. scripts.generate and scripts.evaluate take
+            another by their --truncation.
         residual: whether D has skips.
         stddev_group: most images in a group of D's minibatch standard deviation.
         conditional: whether the label's embedding goes into the mapping network, and D projects
@@ -161,7 +162,8 @@ def _generator(
         else:
             image = FilteredUpsampling(dtype="float32")(image)
             image = keras.layers.Add(dtype="float32", name=f"image_{i}")([image, rgb])
-    return common.generator(spec, inputs, ImageRange(dtype="float32", name="image")(image))
+    image = ImageRange(dtype="float32", name="image")(image)
+    return common.generator(spec, inputs, image, truncated="w")
 
 
 def _discriminator(

@@ -214,7 +214,7 @@ class Evaluator:
         if "ppl" in self.metrics:
             net = self._net or (lambda points: points)
             metrics |= scores.ppl(smooth, net, self.num_samples, seed, label)
-        self._judged |= {"seed": seed, "labels": how, "latents": "N(0, I), not truncated"}
+        self._judged |= {"seed": seed, "labels": how, "latents": sampler.prior}
         return metrics
 
     def inputs(self, translator: Sampler, count: int) -> Iterator[np.ndarray]:

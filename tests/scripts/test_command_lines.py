@@ -128,6 +128,10 @@ MISTAKES = [
         [EVALUATE, "--images=a", "--reference=ring", "--labels=balanced", "--out=o.json"],
         "--labels=balanced",
     ),
+    (
+        [EVALUATE, "--images=a", "--reference=ring", "--truncation=1", "--out=o.json"],
+        "--truncation=1.0 with --images: pictures are judged as they are",
+    ),
     ([EVALUATE, "--images=a", "--reference=rig", "--out=o.json"], "--reference 'rig' is not known"),
     ([EVALUATE, "--images=a", "--reference=ring", "--out=o"], "expected a file that ends in .json"),
     ([EVALUATE, "--images=a", "--reference=ring", "--out=d.json"], "--out='d.json' is a folder"),
@@ -307,7 +311,7 @@ def whole_way(tmp_path_factory):
         "evaluate": [EVALUATE, "--workdir=images", "--num_samples=40"],
         "all": [
             EVALUATE, "--workdir=images", "--checkpoint=all", "--metrics=fid,kid,neighbours",
-            "--num_samples=40", "--seeds=2", "--out=judged/all.json",
+            "--num_samples=40", "--seeds=2", "--truncation=1.5", "--out=judged/all.json",
         ],
         "pictures": [
             EVALUATE, "--images=data/a", "--reference=folder:data/b", "--metrics=fid,pr",
@@ -337,7 +341,10 @@ def whole_way(tmp_path_factory):
         "int8 fid": [
             EVALUATE, "--workdir=images", "--model=device/int8.tflite", "--num_samples=40",
         ],
-        "int8": [GENERATE, "--model=device/pruned_int8.tflite", "--out=int8.png", "--count=6"],
+        "int8": [
+            GENERATE, "--model=device/pruned_int8.tflite", "--out=int8.png", "--count=6",
+            "--truncation=0.5",
+        ],
         "keras": [
             GENERATE, "--model=device/students/pruned0.7/generator.keras", "--out=keras.png",
             "--count=6",
@@ -448,6 +455,7 @@ def test_every_checkpoint_with_several_seeds(whole_way):
     assert images == sorted(set(images)) and images[-1] == 300 and len(images) >= 2
     for record in records:
         assert record["protocol"]["seed"] == [0, 1]
+        assert record["protocol"]["latents"] == "N(0, I), truncated at 1.5"
         assert set(record["errors"]) == set(record["metrics"]) >= {"fid", "kid"}
         assert record["errors"]["fid"] > 0
     assert out.count("+-") == len(records) * len(records[0]["metrics"])
