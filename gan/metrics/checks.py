@@ -39,6 +39,7 @@ def check_metrics(
         ("is", not spec.is_image or bool(spec.channel_classes), "has no single class per "
          "image to score"),
         ("ppl", spec.is_translation, "is translated, not drawn from latents"),
+        ("truth", not spec.paired, "has no pairs that say what a translation should be"),
     ):  # fmt: skip
         if name in metrics and wrong:
             raise UserError(f"--metrics={name}: {spec.name} {why}.")

@@ -15,7 +15,7 @@ from tqdm import tqdm
 from gan import images, origin
 from gan.data.source import Source
 from gan.errors import CodeError, UserError
-from gan.metrics import nets, scores
+from gan.metrics import nets, scores, truth
 from gan.metrics.checks import check_metrics, default_samples
 from gan.metrics.declared import declared, label
 from gan.metrics.distances import nearest
@@ -66,8 +66,8 @@ class Evaluator:
         Args:
             source: the reference, its ordered pass.
             metrics: names or import paths, see `scores` (fid, kid, pr, dc, is, modes, ppl,
-                neighbours). None: fid for images, modes for mixtures, both for stacked images. The
-                first key that may decide (see `declared`) says what is best.
+                neighbours, truth). None: fid for images, modes for mixtures, both for stacked
+                images. The first key that may decide (see `declared`) says what is best.
             feature_net: a name or import path (see `nets.load`), a net, or "auto": the one
                 that was made for the data, else `random` (see `choice.choose`). It judges stacked
                 images channel by channel.
@@ -199,7 +199,7 @@ class Evaluator:
         if sampler.interface.image:
             if "ppl" in self.metrics:
                 raise UserError("--metrics=ppl: images are translated, not drawn from latents.")
-            return self.evaluate_images(map(sampler, self.inputs(sampler, self.num_samples)))
+            return self._evaluate_translator(sampler)
         # What cannot be done is said before the work: here, and by the labels.
         smooth = exact(sampler) if "ppl" in self.metrics else sampler
         classes = self.reference.class_counts if sampler.num_classes else None
@@ -217,12 +217,32 @@ class Evaluator:
         self._judged |= {"seed": seed, "labels": how, "latents": sampler.prior}
         return metrics
 
+    def _evaluate_translator(self, translator: Sampler) -> dict[str, float]:
+        """Judges translations of the source's images, also by their pairs' other images."""
+        parts = []
+
+        def translated() -> Iterator[np.ndarray]:
+            for x, batch in self._examples(translator, self.num_samples):
+                made = translator(x)
+                if "truth" in self.metrics:
+                    parts.append(truth.distances(made, batch[self.domain][: len(x)]))
+                yield made
+
+        metrics = self._evaluate_images(translated())
+        return metrics | (scores.truth(parts) if parts else {})
+
     def inputs(self, translator: Sampler, count: int) -> Iterator[np.ndarray]:
         """The first `count` images that a translator takes, or all the source has, some at a time.
 
         Raises:
             UserError: it makes images of another domain than those it is to be judged by.
         """
+        return (x for x, _ in self._examples(translator, count))
+
+    def _examples(
+        self, translator: Sampler, count: int
+    ) -> Iterator[tuple[np.ndarray, dict[str, np.ndarray]]]:
+        """The same images, and the batch that they are from."""
         interface, spec = translator.interface, self.source.spec
         assert interface.image is not None
         if interface.output.domain in spec.domains and interface.output.domain != self.domain:
@@ -233,7 +253,7 @@ class Evaluator:
         domain = spec.domain_of(interface.image.domain)
         count = min(count, spec.size_of(domain))
         for batch in self.source.ordered(_CHUNK).as_numpy_iterator():
-            yield batch[domain][:count]
+            yield batch[domain][:count], batch
             count -= len(batch[domain])
             if count <= 0:
                 return
@@ -245,11 +265,19 @@ class Evaluator:
             batches: float32 (N, H, W, C) in [-1, 1] of one H, W and C; or (N, 2) points.
 
         Returns:
-            As `evaluate`, without ppl.
+            As `evaluate`, without ppl and truth.
 
         Raises:
-            UserError: samples of another shape than the source's, or fewer than two.
+            UserError: samples of another shape than the source's, or fewer than two, or a metric
+                that they have no basis for.
         """
+        if "truth" in self.metrics:
+            raise UserError(
+                "--metrics=truth: it judges a translator, by what each image should become."
+            )
+        return self._evaluate_images(batches)
+
+    def _evaluate_images(self, batches: Iterable[np.ndarray]) -> dict[str, float]:
         # The images that `neighbours` asks about, for their picture.
         kept = Reservoir(scores.NEIGHBOUR_QUERIES, scores.NEIGHBOUR_SEED)
         samples, finite = extract(
