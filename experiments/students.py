@@ -156,8 +156,11 @@ def make_trainer(
         return Networks(initial(teacher, student), discriminator)
 
     arguments = experiment.trainer_options(run.values, Distillation)
-    # A student goes on from where the run's schedules stand.
+    # A student goes on from where the run's schedules and its adaptive p stand.
     arguments = {name: scheduling.at(v, run.trainer.images) for name, v in arguments.items()}
+    adaptive = run.trainer.augmentation.p
+    if adaptive is not None:
+        arguments |= {"augment_p": float(adaptive.numpy()), "augment_target": None}
     half_life = options.finetune_kimg / 10  # so that dense weights fade from the average
     arguments |= {
         "n_critic": 1,

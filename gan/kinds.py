@@ -130,6 +130,7 @@ class Kind:
 
 _is_penalty = _called(None, None, None, seed=None, scale=None)
 _is_generator_penalty = _called(None, None, seed=None, scale=None)
+_is_augment = _takes(None, seed=None, p=None)
 _is_trainer = _extends("trainers.base:Trainer")
 _is_callback = _extends("keras:Callback")
 _is_optimizer = _extends("keras:Optimizer")
@@ -181,6 +182,14 @@ KINDS: Mapping[str, Kind] = {
         "a function of (generator, inputs, *, seed, scale)",
         positional=2,
         given=("seed", "scale"),
+    ),
+    "augment": Kind(
+        "gan.augment",
+        lambda part: is_function(part) and _is_augment(part),
+        _is_augment,
+        "a function of (images, *, seed, p)",
+        positional=1,
+        given=("seed", "p"),
     ),
     "optimizer": Kind(
         "trainers.optimizers",

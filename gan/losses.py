@@ -26,10 +26,12 @@ class Loss(NamedTuple):
         discriminator: (real_logits, fake_logits) -> float32 scalar.
         generator: (fake_logits) -> float32 scalar, or (real_logits, fake_logits) where the fakes
             are rated against the reals.
+        border: the logit that lies between reals and fakes; None where only differences count.
     """
 
     discriminator: Callable[[tf.Tensor, tf.Tensor], tf.Tensor]
     generator: Callable[..., tf.Tensor]
+    border: float | None = 0.0
 
     @property
     def relative(self) -> bool:
@@ -98,7 +100,7 @@ saturating = Loss(_cross_entropy_discriminator, _saturating_generator)
 D: as `non_saturating`;  G: E[log(1 - sigmoid(D(G(z))))] = -E[softplus(D(G(z)))].
 """
 
-lsgan = Loss(_least_squares_discriminator, _least_squares_generator)
+lsgan = Loss(_least_squares_discriminator, _least_squares_generator, border=0.5)
 """Mao et al. 2017, equation 9 (labels a = 0, b = c = 1).
 
 D: 1/2 E[(D(x) - 1)^2] + 1/2 E[D(G(z))^2];  G: 1/2 E[(D(G(z)) - 1)^2].
@@ -110,13 +112,13 @@ hinge = Loss(_hinge_discriminator, _critic_generator)
 D: E[max(0, 1 - D(x))] + E[max(0, 1 + D(G(z)))];  G: -E[D(G(z))].
 """
 
-wasserstein = Loss(_critic_discriminator, _critic_generator)
+wasserstein = Loss(_critic_discriminator, _critic_generator, border=None)
 """Arjovsky et al. 2017, equations 2 and 3: needs a Lipschitz critic (see penalties.wgan_gp).
 
 D: E[D(G(z))] - E[D(x)];  G: -E[D(G(z))].
 """
 
-relativistic = Loss(_relativistic_discriminator, _relativistic_generator)
+relativistic = Loss(_relativistic_discriminator, _relativistic_generator, border=None)
 """RpGAN: Jolicoeur-Martineau 2019, section 4; R3GAN, Huang et al. 2024, equation 2.
 
 With f(t) = softplus(-t): D: E[f(D(x) - D(G(z)))];  G: E[f(D(G(z)) - D(x))], over pairs. Real and

@@ -79,6 +79,7 @@ class ACGAN(GAN):
         with self.tape() as tape:
             real_logits, real_classes = self.discriminate(real, batch, by=self.critic)
             fake_logits, fake_classes = self.discriminate(fake, batch, by=self.critic)
+            self.augmentation.observe(real_logits)
             # L_S, which images are real (equation 2), with the penalties.
             game = self.loss_functions.discriminator(real_logits, fake_logits)
             penalties = self.penalize(real, fake, batch, critic)

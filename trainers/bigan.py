@@ -91,6 +91,7 @@ class BiGAN(GAN):
             fake = pair(self.training("generator")(z), z)
             real_logits = self.discriminate(real, batch)
             fake_logits = self.discriminate(fake, batch)
+            self.augmentation.observe(real_logits)
             # D: which pairs hold a real image (equation 2 of both papers), with the penalties.
             game = self.loss_functions.discriminator(real_logits, fake_logits)
             penalties = self.penalize(real, fake, batch)
@@ -120,13 +121,14 @@ class BiGAN(GAN):
         return mean + tf.exp(0.5 * log_variance) * self.normal(mean.shape, "encoder")
 
     def discriminate(
-        self, x: tf.Tensor, batch: Batch, packed: bool = False, by: Any = None
+        self, x: tf.Tensor, batch: Batch, packed: bool = False, by: Any = None, alike: str = ""
     ) -> tf.Tensor:
         """The joint D's logits of what `pair` makes, float32 (B, 1)."""
         del batch, packed, by
         z_dim = self.networks["discriminator"].inputs[1].shape[-1]
         image, z = x[:, :-z_dim], x[:, -z_dim:]
-        return self.training("discriminator")([tf.reshape(image, (-1, *self.spec.shape)), z])
+        image = self.augmented(tf.reshape(image, (-1, *self.spec.shape)), alike)
+        return self.training("discriminator")([image, z])
 
     def views(self, source: Source, layout: Layout) -> Views:
         """Adds `reconstruction`: x beside G(E(x))."""

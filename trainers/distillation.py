@@ -74,6 +74,11 @@ class Distillation(GAN):
         super().__init__(architecture, spec, **options)
         if self.n_critic > 1:
             raise UserError(f"--n_critic={self.n_critic}: distillation takes 1.")
+        if self.augmentation.p is not None and not adversarial_weight:
+            raise UserError(
+                "--augment_target with --adversarial_weight=0: p adapts to how a discriminator "
+                "learns, and this one does not."
+            )
         student = self.networks["generator"]
         _check_alike(student, self.networks["teacher"])
         self.student = FakeQuantized(student) if quantization_aware else student
@@ -96,9 +101,11 @@ class Distillation(GAN):
             fake = self.student(inputs, training=True)
         target = self.networks["teacher"](inputs, training=False)
         logs = self.update_discriminator(batch, fake) if adversarial else {}
-        *target_features, _ = self.discriminate(target, batch, by=self.critic)
+        # D sees both through the same augmentation, if there is one.
+        look = functools.partial(self.discriminate, batch=batch, by=self.critic, alike="features")
+        *target_features, _ = look(target)
         with tape:
-            *features, fake_logits = self.discriminate(fake, batch, by=self.critic)
+            *features, fake_logits = look(fake)
             # The difference of their images, by pixels and by D's features.
             output = tf.reduce_mean(tf.abs(tf.cast(fake, tf.float32) - tf.cast(target, tf.float32)))
             feature = tf.add_n([_relative(f, t) for f, t in zip(features, target_features)])

@@ -11,7 +11,9 @@ from gan.interface import interface_of
 from gan.losses import Loss
 from gan.penalties import gradient_scale, lazy
 from gan.registry import resolve
+from gan.schedules import Schedule
 from trainers import checks, penalties
+from trainers.augmentation import Augment, Augmentation
 from trainers.base import Batch, Trainer, part
 from trainers.networks import check_shapes
 from trainers.penalties import Penalty
@@ -41,6 +43,10 @@ class GAN(Trainer):
         generator_penalty: tuple[str | Penalty, ...] = (),
         generator_penalty_every: int = 1,
         n_critic: int = 1,
+        augment: str | Augment | None = None,
+        augment_p: float | Schedule = 1.0,
+        augment_target: float | None = None,
+        augment_speed_kimg: float = 500.0,
         **options: Any,
     ) -> None:
         """See `Trainer` for the other options.
@@ -56,6 +62,12 @@ class GAN(Trainer):
                 are added.
             generator_penalty_every: apply these every n-th step, n times as strong.
             n_critic: discriminator updates per generator update, each with its own batch.
+            augment: augmentation of all that the discriminator is shown: a name, an import path or
+                a function; none for none.
+            augment_p: probability of the augmentation, 0 to 1, unless augment_target adapts it.
+            augment_target: adapt the probability, from 0 on, so that the mean sign of the
+                discriminator's logits of reals is this (0.6 in ADA); none keeps augment_p.
+            augment_speed_kimg: thousands of images in which it could rise from 0 to 1.
             **options: options of `Trainer`.
 
         Raises:
@@ -74,6 +86,16 @@ class GAN(Trainer):
         self.generator_penalties = penalties.made("generator_penalty", generator_penalty)
         self.generator_penalty_every = generator_penalty_every
         self.penalty_every, self.n_critic = penalty_every, n_critic
+        self.augment = resolve("augment", augment) if isinstance(augment, str) else augment
+        self.augment_p = augment_p
+        self.augmentation = Augmentation(
+            self.augment,
+            spec,
+            p=augment_p,
+            target=augment_target,
+            speed_kimg=augment_speed_kimg,
+            loss=self.loss_functions,
+        )
         super().__init__(architecture, spec, **options)
         check_shapes(self, "generator", outputs=spec.shape)
         check_shapes(self, "discriminator", inputs=spec.shape, packs=True)
@@ -133,6 +155,7 @@ class GAN(Trainer):
             # D's loss on logits, real before fake.
             real_logits = self.discriminate(real, batch, packed=True)
             fake_logits = self.discriminate(fake, batch, packed=True)
+            self.augmentation.observe(real_logits)
             loss = self.loss_functions.discriminator(real_logits, fake_logits)
             # Penalties on D's input gradient, every n-th step n times as strong.
             terms = self.penalize(real, fake, batch, critic)
@@ -206,19 +229,37 @@ class GAN(Trainer):
         return {f"penalty/generator/{name}": value(i) for i, name in enumerate(names)}
 
     def extra_state(self) -> dict[str, list[tf.Variable]]:
-        """The penalties' state, if they have some."""
-        return penalties.state([*self.penalties, *self.generator_penalties])
+        """The penalties' state, if they have some, and an adaptive p."""
+        adaptive = self.augmentation.variables
+        state = penalties.state([*self.penalties, *self.generator_penalties])
+        return state | ({"augmentation": adaptive} if adaptive else {})
 
     def _statistics(self) -> list[tuple[tf.Variable, LossScale]]:
-        """Adds the penalties' state."""
+        """Adds the penalties' state, and what an adaptive p has observed."""
         ours = {"discriminator": self.penalties, "generator": self.generator_penalties}
-        return super()._statistics() + [
+        state = [
             (variable, self.loss_scales[group])
             for group, made in ours.items()
             for variables in penalties.state(made).values()
             for variable in variables
             if variable.dtype.is_floating
         ]
+        signs = [(v, self.loss_scales["discriminator"]) for v in self.augmentation.observed]
+        return super()._statistics() + state + signs
+
+    def _replica_step(self, batch: Batch) -> Logs:
+        """Then moves an adaptive p: all replicas now have the mean of what they observed."""
+        with self.augmentation.step():
+            logs = super()._replica_step(batch)
+        self.augmentation.move(self._step, self.images_per_step)
+        return logs
+
+    def progress_logs(self) -> Logs:
+        """Adds an adaptive p."""
+        p = self.augmentation.p
+        return super().progress_logs() | (
+            {} if p is None else {"progress/augment_p": float(p.numpy())}
+        )
 
     def generate(self, batch: Batch, critic: int = 0) -> tf.Tensor:
         """G(z), or G(z, label), with another z for each of the n_critic updates."""
@@ -235,6 +276,7 @@ class GAN(Trainer):
         batch: Batch,
         packed: bool = False,
         by: Callable[[Any], Any] | None = None,
+        alike: str = "",
     ) -> Any:
         """D's logits of images, float32 (B / pack, 1): all that D judges comes through here.
 
@@ -244,9 +286,26 @@ class GAN(Trainer):
             packed: whether they are packed already.
             by: what reads D's inputs in its place, and gives more than logits, such as its
                 features; see `self.critic` of the trainers that have one.
+            alike: see `augmented`.
         """
-        x = x if packed else self.packed(x)
+        x = self.augmented(x if packed else self.packed(x), alike)
         return (by or self.training("discriminator"))(self.discriminator_inputs(x, batch))
+
+    def augmented(self, x: tf.Tensor, alike: str = "") -> tf.Tensor:
+        """What D is shown in place of packed images, whatever the loss or penalty.
+
+        A penalty's gradient by x, such as R1's, so goes through the augmentation (R3GAN).
+
+        Args:
+            x: packed images, real or generated.
+            alike: a name; calls with the same one change image i in the same way. By default each
+                call is independent of the others.
+        """
+        if self.augment is None:
+            return x
+        p = self.now(self.augment_p) if self.augmentation.p is None else self.augmentation.p
+        seed = self.rng(f"augment/{alike or self.augmentation.call()}")
+        return self.augmentation.apply(self.now(self.augment), x, seed=seed, p=p)
 
     def discriminator_inputs(self, x: tf.Tensor, batch: Batch) -> Any:
         """What D takes: packed images, and the batch's labels when conditional."""

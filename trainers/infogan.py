@@ -106,6 +106,7 @@ class InfoGAN(GAN):
             # D: the game of reals against fakes, with the penalties.
             features, fake_logits = self.discriminate(fixed, batch, by=self.critic)
             real_logits = self.discriminate(x, batch)
+            self.augmentation.observe(real_logits)
             game = self.loss_functions.discriminator(real_logits, fake_logits)
             penalties = self.penalize(x, fixed, batch)
             # Q, and the trunk that it shares with D: the codes of the fakes.

@@ -61,8 +61,10 @@ class VAEGAN(GAN):
         with self.tape() as tape:
             mean, log_variance = tf.split(encode(x), 2, axis=-1)
             rebuilt = decode(mean + tf.exp(0.5 * log_variance) * self.normal(mean.shape, "q"))
-            *_, features, real_logits = self.discriminate(x, batch, by=self.critic)
-            *_, rebuilt_features, rebuilt_logits = self.discriminate(rebuilt, batch, by=self.critic)
+            look = functools.partial(self.discriminate, batch=batch, by=self.critic, alike="pair")
+            *_, features, real_logits = look(x)
+            *_, rebuilt_features, rebuilt_logits = look(rebuilt)
+            self.augmentation.observe(real_logits)
             # E: q(z|x) near the prior (equation 3), x as D sees it (equation 7).
             kl = tf.reduce_sum(tf.exp(log_variance) + mean**2 - 1.0 - log_variance) / 2 / x.shape[0]
             distance = tf.nn.l2_loss(tf.cast(features - rebuilt_features, tf.float32)) / x.shape[0]

@@ -1,7 +1,7 @@
 """Parts of a stranger's, each one file outside of the project, through everything that is done.
 
 Nothing in the project knows any of them: a trainer of three networks, a one-way translator, an
-architecture, a metric and a callback.
+architecture, an augmentation, a metric and a callback.
 """
 
 import json
@@ -127,6 +127,18 @@ def spread(reference, samples, *, floor: float = 1e-6):
     """How much features vary."""
     return {"spread": 10 * float(np.log10(floor + np.var(samples.rows)))}
 ''',
+    "outside_augment": '''
+import tensorflow as tf
+
+
+def stripe(images, *, seed, p, rows: int = 3):
+    """Args:
+        rows: from the top, they go dark.
+    """
+    dark = tf.random.stateless_uniform((images.shape[0], 1, 1, 1), seed) < p
+    top = tf.range(images.shape[1])[:, None, None] < rows
+    return tf.where(tf.logical_and(dark, top), -1.0, images)
+''',
     "outside_callback": '''
 import keras
 
@@ -187,6 +199,10 @@ def here(tmp_path_factory):
             "conditional": True,
             "dataset": "folder:photos",
             "optimizer": "adam,head=sgd",
+            "augment": "outside_augment:stripe",
+            "rows": 5,
+            "augment_target": -0.9,
+            "augment_speed_kimg": 0.064,
             "learning_rate": "1e-3,discriminator=2e-3",
         }
         one_way = RUN | {
@@ -212,6 +228,8 @@ def test_they_train_show_and_log(here):
     assert coded.trainer.images == 64 and not coded.failure
     assert coded.routes["loss/head"] == ("generator", "head")
     assert set(coded.trainer.networks) == {"generator", "discriminator", "head"}
+    assert coded.trainer.augment.keywords == {"rows": 5}
+    assert [e.get("progress/augment_p") for e in events(home / "coded")][-1] == 1.0
     optimizers = coded.trainer.optimizers
     assert [type(optimizers[g]).__name__ for g in ("generator", "head")] == ["Adam", "SGD"]
     rates = [float(optimizers[g].learning_rate) for g in ("generator", "discriminator", "head")]

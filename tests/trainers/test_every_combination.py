@@ -134,6 +134,15 @@ def test_half_precision_stays_finite(trainer, architecture, conditional, precisi
 
 
 @pytest.mark.slow
+@over([c for c in combinations() if c[1] == "dcgan"])
+def test_routes_hold_through_an_augmentation(trainer, architecture, conditional):
+    made, source = make(trainer, architecture, conditional, augment="ada", augment_target=0.6)
+    made.augmentation.p.assign(0.5)
+    moved = {network for moves in routes.check(made, source).values() for network in moves}
+    assert moved == {name for names in made.groups.values() for name in names}
+
+
+@pytest.mark.slow
 @each
 def test_two_replicas_agree(trainer, architecture, conditional):
     """Each replica's weights are the same after two steps on different halves of the batch."""
