@@ -4,6 +4,7 @@ import pytest
 import tensorflow as tf
 
 from layers import Conv2D, Conv2DTranspose, Dense
+from trainers.distribution import make_strategy
 
 LAYERS = {
     "dense": (lambda **k: Dense(6, **k), (2, 9)),
@@ -125,7 +126,7 @@ def test_sigma_is_float32s_work_under_mixed_precision(policy):
 
 
 def test_replicas_agree_on_u_even_inside_a_cond():
-    strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
+    strategy = make_strategy("mirrored")
     with strategy.scope():
         layer = Dense(6, spectral_norm=True)
         layer.build((None, 9))

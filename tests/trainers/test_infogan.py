@@ -14,6 +14,7 @@ from gan.compression.students.slimming import slim
 from gan.errors import UserError
 from trainers import infogan
 from trainers.checkpoints import Checkpoints
+from trainers.distribution import make_strategy
 from trainers.infogan import InfoGAN, categorical_bound, continuous_bound
 from trainers.randomness import step_seed
 from trainers.views import Layout
@@ -224,7 +225,7 @@ def test_it_resumes_bit_for_bit(tmp_path):
 @pytest.mark.slow
 @pytest.mark.parametrize("precision", ["float32", "mixed_float16", "mixed_bfloat16"])
 def test_two_replicas_learn_alike(precision):
-    strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
+    strategy = make_strategy("mirrored")
     with strategy.scope():
         trainer = make(POINTS, precision=precision, penalty=("r1",))
     before = numbers(trainer)
