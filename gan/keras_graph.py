@@ -30,9 +30,9 @@ def maker(tensor: keras.KerasTensor) -> keras.Operation:
     return tensor._keras_history.operation
 
 
-def all_layers(model: keras.Model) -> list[keras.layers.Layer]:
+def all_layers(model: keras.layers.Layer) -> list[keras.layers.Layer]:
     """Every layer of a model, also those inside layers and inside nested models, and those models.
 
-    The model itself is not among them.
+    The model itself, or the layer, is not among them.
     """
     return list(model._flatten_layers(include_self=False))

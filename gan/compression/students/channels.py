@@ -15,7 +15,14 @@ import numpy as np
 
 from gan import keras_graph
 from gan.errors import UserError
-from layers import ConditionalBatchNorm, Conv2D, Conv2DTranspose, Dense, InstanceNorm
+from layers import (
+    ConditionalBatchNorm,
+    Conv2D,
+    Conv2DTranspose,
+    Dense,
+    InstanceNorm,
+    functions,
+)
 
 _DENSE = (Dense, keras.layers.Dense)
 _CONV = (Conv2D, keras.layers.Conv2D)
@@ -31,6 +38,7 @@ class Tensor:
 
     ids: np.ndarray
     scale: np.ndarray
+    one_hot: bool = False
 
 
 @dataclass
@@ -133,13 +141,16 @@ def _follow(
         return _follow_kernel(graph, layer, inputs[0], shape)
     if is_norm(layer):
         graph.norms.append((layer, inputs[0].ids))
-        return Tensor(inputs[0].ids, _norm_scale(layer))
+        for condition in inputs[1:]:
+            graph.fixed.update(condition.ids.tolist())
+        return Tensor(inputs[0].ids, _norm_scale(layer, *inputs[1:]))
     if isinstance(layer, keras.layers.Add):
         for other in inputs[1:]:
             graph.unite(inputs[0].ids, other.ids)
         return Tensor(inputs[0].ids, np.sqrt(sum(np.square(x.scale) for x in inputs)))
     if isinstance(layer, keras.layers.Concatenate) and layer.axis in (-1, len(shape) - 1):
-        return Tensor(*(np.concatenate([getattr(x, n) for x in inputs]) for n in ("ids", "scale")))
+        ids, scale = (np.concatenate([getattr(x, n) for x in inputs]) for n in ("ids", "scale"))
+        return Tensor(ids, scale)
     if isinstance(layer, keras.layers.Reshape) and inputs[0].ids.size % size == 0:
         rows = inputs[0].ids.reshape(-1, size)  # the channel is what varies fastest
         for row in rows[1:]:
@@ -154,7 +165,8 @@ def _follow(
     # What is not known keeps all that it touches.
     for x in inputs:
         graph.fixed.update(x.ids.tolist())
-    return Tensor(graph.new(size, layer.name, fixed=True), np.ones(size))
+    one_hot = getattr(layer, "function", None) is functions.one_hot
+    return Tensor(graph.new(size, layer.name, fixed=True), np.ones(size), one_hot)
 
 
 def _follow_kernel(
@@ -217,15 +229,19 @@ def _positions(layer: keras.Layer, after: Shape) -> int:
     return math.prod(after[1:3]) * math.prod(layer.kernel.shape[:2])
 
 
-def _norm_scale(layer: keras.Layer) -> np.ndarray:
-    """How strongly a norm lets each channel vary."""
+def _norm_scale(layer: keras.Layer, condition: Tensor | None = None) -> np.ndarray:
+    """How strongly a norm lets each channel vary: the root mean square of its gain."""
     gamma = layer.gamma
     if gamma is None:
         size = int(layer.moving_variance.shape[0])
         return np.ones(size)
     value = np.asarray(gamma, np.float64)
     if isinstance(layer, ConditionalBatchNorm):
-        return np.sqrt(np.mean(np.square(1.0 + value), axis=0))
+        assert condition is not None
+        if condition.one_hot:
+            return np.sqrt(np.mean(np.square(1.0 + value), axis=0))
+        # 1 + c G with a c of mean 0.
+        return np.sqrt(1.0 + np.square(condition.scale) @ np.square(value))
     return np.abs(value)
 
 

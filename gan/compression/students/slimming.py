@@ -8,6 +8,7 @@ import keras
 import numpy as np
 
 from gan.compression.students.channels import Graph, axes, free_groups, members, trace
+from gan.compression.students.folding import folded
 from gan.errors import UserError
 from gan.interface import carry
 
@@ -34,8 +35,9 @@ def slim(
     """A copy of a generator with its most important channels only, their weights kept.
 
     Kernels, biases, norms and the next layers' inputs are sliced alike; of a grouped convolution
-    whole groups go. Inputs, the image and what layers with weights other than Dense, convolutions
-    and norms touch (attention, for one) stay.
+    whole groups go. Inputs, the image, a conditional norm's condition and what layers with weights
+    other than Dense, convolutions and norms touch (attention, for one) stay. Spectral normalisation
+    is folded in, see `folding`.
 
     Args:
         generator: a functional model.
@@ -45,7 +47,8 @@ def slim(
             no group below an eighth. None uses `width`.
 
     Returns:
-        A new model with the same inputs, layer names and output shape; for width 1 a plain copy.
+        A new model with the same inputs, layer names and output shape; for width 1 one that draws
+        the same.
 
     Raises:
         UserError: a width out of range, a number of MACs that cannot be reached, or a model that
@@ -53,6 +56,7 @@ def slim(
     """
     if not 0.0 < width <= 1.0:
         raise UserError(f"--width={width}: expected more than 0 and at most 1, such as 0.5.")
+    generator = folded(generator)
     graph = trace(generator)
     kept = _keep_macs(graph, target_macs) if target_macs is not None else _keep_width(graph, width)
     return _sliced(generator, graph, kept)

@@ -9,6 +9,7 @@ import pytest
 import tensorflow as tf
 
 from gan.architectures import Networks
+from gan.architectures.biggan import biggan
 from gan.architectures.dcgan import dcgan
 from gan.architectures.r3gan import r3gan
 from gan.architectures.resnet import resnet
@@ -20,6 +21,7 @@ TINY: dict[str, Any] = {"width": 0.0625, "latent_dim": 16}
 # name: (architecture, side, options, partitions). A label's look-up and attention's softmax run
 # outside the accelerated runtime and split the graph; everything else has to stay whole.
 CASES: dict[str, tuple[Callable[..., Networks], int, dict[str, Any], int]] = {
+    "biggan-conditional": (biggan, 8, TINY | {"conditional": True, "shared_dim": 8}, 2),
     "dcgan": (dcgan, 28, TINY, 1),
     "dcgan-conditional": (dcgan, 28, TINY | {"conditional": True}, 2),
     "r3gan": (r3gan, 28, TINY | {"blocks": 1}, 1),

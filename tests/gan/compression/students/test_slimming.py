@@ -3,16 +3,20 @@
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from gan import keras_graph
+from gan.architectures.biggan import biggan
 from gan.architectures.dcgan import dcgan
 from gan.architectures.resnet import resnet
 from gan.compression.device import cost
 from gan.compression.files import export
 from gan.compression.students import slimming
+from gan.compression.students.folding import folded
 from gan.data.spec import Spec
 from gan.errors import UserError
-from layers import Conv2D, Conv2DTranspose, Dense, SelfAttention
+from gan.interface import interface_of
+from layers import ConditionalBatchNorm, Conv2D, Conv2DTranspose, Dense, SelfAttention
 
 SPEC = Spec("toy", (8, 8, 2), 3, 100)
 
@@ -38,6 +42,7 @@ def generators():
     for conditional in (False, True):
         yield dcgan(SPEC, width=0.125, latent_dim=6, conditional=conditional).generator
         yield resnet(SPEC, width=1 / 32, latent_dim=6, conditional=conditional).generator
+        yield biggan(SPEC, width=1 / 48, latent_dim=6, shared_dim=4, conditional=conditional)[0]
 
 
 @pytest.mark.parametrize("generator", generators(), ids=lambda g: g.layers[0].name)
@@ -84,6 +89,47 @@ def reads(layer, writers):
             if not isinstance(operation, keras.layers.InputLayer):
                 front.extend(sources)
     return False
+
+
+@pytest.mark.parametrize("shared_dim", [4, None])
+def test_spectral_norms_are_folded_into_the_kernels(shared_dim):
+    """Attention's too, and those of a conditional norm's tables; the image stays."""
+    spec = Spec("toy", (16, 16, 1), 3, 100)
+    options = {"conditional": True, "attention_resolution": 8, "initializer": "normal"}
+    generator = biggan(spec, width=1 / 48, latent_dim=6, shared_dim=shared_dim, **options).generator
+    generator = shaken(generator)
+    next(x for x in generator.layers if isinstance(x, SelfAttention)).gamma.assign(0.7)
+    made = folded(generator)
+    x = inputs(generator)
+    np.testing.assert_allclose(made(x), generator(x), atol=1e-5)
+    assert np.std(generator(x)) > 0.03
+    assert not any(getattr(layer, "spectral_norm", False) for layer in keras_graph.all_layers(made))
+    assert not [v.path for v in made.variables if v.path.endswith("u")]
+    assert interface_of(made) == interface_of(generator)
+    assert folded(made) is made
+    # It takes a step, and without half its channels it still draws.
+    slim = slimming.slim(generator, width=0.5)
+    assert slimming.macs(slim) < 0.6 * slimming.macs(generator)
+    with tf.GradientTape() as tape:
+        loss = tf.reduce_mean(tf.square(slim(x, training=True)))
+    assert all(np.isfinite(g).all() for g in tape.gradient(loss, slim.trainable_weights))
+
+
+def test_a_condition_stays_whole_and_counts_for_a_norms_gain():
+    """By hand: two units of a condition N(0, I) scale three channels."""
+    x, c = keras.Input((2, 2, 5), name="x"), keras.Input((4,), name="c")
+    condition = Dense(2, use_bias=False, name="condition")(c)
+    h = ConditionalBatchNorm(name="norm")(
+        [Conv2D(3, 1, use_bias=False, name="first")(x), condition]
+    )
+    model = keras.Model([x, c], Conv2D(1, 1, name="image")(h))
+    # The units vary by 2 and 1; the gains are about 1, sqrt(1 + 4 * 4) and sqrt(1 + 3 * 3).
+    model.get_layer("condition").kernel.assign([[2, 0], [0, 1], [0, 0], [0, 0]])
+    model.get_layer("norm").gamma.assign([[0, 2, 0], [0, 0, 3]])
+    model.get_layer("image").kernel.assign(np.reshape([2, 1, 1], (1, 1, 3, 1)))  # 2, 4.1, 3.2
+    slim = slimming.slim(model, width=0.7)
+    np.testing.assert_array_equal(slim.get_layer("norm").gamma, [[2, 0], [0, 3]])
+    assert slim.get_layer("condition").units == 2
 
 
 def test_one_mask_across_the_skips():
