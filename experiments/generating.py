@@ -17,6 +17,7 @@ from gan import data, files, generators, images
 from gan.errors import UserError
 from gan.interface import Image
 from gan.sampling import Sampler
+from gan.sizes import Size
 
 _MOST_PIXELS = 2**28
 
@@ -135,26 +136,21 @@ def side_by_side(inputs: np.ndarray, outputs: np.ndarray) -> np.ndarray:
 
 
 def pictures(image: Image, folder: str, count: int) -> np.ndarray:
-    """The first pictures of a folder, in the shape that a translator takes.
+    """The first pictures of a folder, cut and resized to the shape that a translator takes.
 
     Raises:
-        UserError: there is no such folder, or its pictures have a size that cannot be made to fit.
+        UserError: there is no such folder, or it holds no pictures.
     """
     height, width, channels = image.shape
-    square = height == width
     try:
         source = data.load(
             f"folder:{folder}",
-            image_size=height if square else None,
-            center_crop=square,
+            image_size=Size.of(height, width),
+            center_crop=True,
             channels=channels,
         )
-        if source.spec.shape != tuple(image.shape):
-            raise UserError(f"they are {source.spec.shape[1]}x{source.spec.shape[0]}.")
     except UserError as error:
         reason = str(error).replace(f"folder:{folder}: ", "")
-        if not square:  # pictures are resized to squares only
-            reason = f"it takes pictures of {width}x{height} pixels: {reason.split(':')[0]}"
         raise UserError(f"--images={folder!r}: {reason}") from None
     return np.asarray(next(iter(source.ordered(count)))[source.spec.domains[0]])
 

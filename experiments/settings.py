@@ -6,7 +6,7 @@ A training run has three sets: the names of its parts, the options of those part
 import os
 from dataclasses import dataclass
 
-from gan.options import Free, Judging
+from gan.options import Free, Judging, Size
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -108,10 +108,10 @@ class EvaluateOptions:
         images: folder of pictures to evaluate instead of a generator; all of them count.
         reference: data set to compare with, such as folder:DIR; none is the run's.
         split: part of the reference data; none is the part the run was trained on.
-        image_size: height and width to resize --reference and --images to; none is the run's, or
-            keeps them.
-        center_crop: cut out the largest centred square of --reference and --images before
-            resizing; none is as in the run.
+        image_size: side of a square to resize --reference and --images to, or height and width such
+            as 32x64; none is the run's, or keeps them.
+        center_crop: cut out the largest centred part of that shape of --reference and --images
+            before resizing; none is as in the run.
         channels: 1, 3 or 4 channels to convert --reference and --images to; none is the run's, or
             keeps them.
         metrics: names or import paths of metrics; none is fid for images and modes for mixtures.
@@ -141,7 +141,7 @@ class EvaluateOptions:
     images: str | os.PathLike[str] | None = None
     reference: str | None = None
     split: str | None = None
-    image_size: int | None = None
+    image_size: int | Size | None = None
     center_crop: bool | None = None
     channels: int | None = None
     metrics: tuple[str, ...] | None = None

@@ -15,6 +15,7 @@ from gan.errors import UserError
 from gan.generators import weights_sha256
 from gan.metrics.evaluation import Evaluator
 from gan.sampling import Sampler
+from gan.sizes import Size
 from trainers.checkpoints import Checkpoints
 from trainers.workdir.data import class_names
 
@@ -119,9 +120,9 @@ def require_shape(
     if len(wanted) == len(shape) == 3:
         # The flags change the reference and --images, but not the shape of a generator's samples.
         height, width, channels = wanted if options.images else shape
-        if options.images or (options.reference and height == width):
-            advice = f": give --image_size={height} --channels={channels}"
-            advice += ", with --center_crop to cut a square instead of stretching"
+        if options.images or options.reference:
+            advice = f": give --image_size={Size.of(height, width)} --channels={channels}"
+            advice += ", with --center_crop to cut the centre instead of stretching"
     raise UserError(
         f"{what}: its samples have shape {tuple(shape)}, the reference {source.spec.name} has "
         f"{wanted}{advice}."

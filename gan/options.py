@@ -17,6 +17,7 @@ from typing import Annotated, Any, TypeVar, get_origin
 from gan import origin
 from gan.errors import CodeError
 from gan.schedules import Schedule as Schedule  # Options are declared with it, and with Grouped.
+from gan.sizes import Size as Size
 from gan.spelling import NONE, fits, of_default, read, spellable, wanted
 from gan.spelling import Grouped as Grouped
 from gan.spelling import write as write
@@ -35,8 +36,8 @@ class Option:
     Attributes:
         name: of the argument.
         default: its value unless given.
-        types: what its value may be: simple types, `Schedule`, `tuple[T, ...]`, `Grouped[T]` and
-            NoneType.
+        types: what its value may be: simple types, `Schedule`, `Size`, `tuple[T, ...]`,
+            `Grouped[T]` and NoneType.
         free: whether it may change when a run is resumed.
         judging: whether it says how samples are judged.
         is_path: whether it names a file or folder: its annotation then allows for `os.PathLike`.

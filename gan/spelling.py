@@ -1,7 +1,7 @@
 """How text stands for values, on the command line and in flag files.
 
 None is spelled `none`; a tuple, comma-separated; a value for each group of networks,
-`2e-4,discriminator=8e-4`; a schedule, `cosine:0.9:0.99:20000`.
+`2e-4,discriminator=8e-4`; a schedule, `cosine:0.9:0.99:20000`; the size of an image, `32x64`.
 """
 
 import types
@@ -11,17 +11,19 @@ from dataclasses import dataclass, field
 from typing import Annotated, Any, Generic, TypeVar, get_args, get_origin
 
 from gan.schedules import Schedule
+from gan.sizes import Size
 
 T = TypeVar("T")
 
 NONE = "none"
-_SIMPLE = (bool, int, float, str, Schedule)
+_SIMPLE = (bool, int, float, str, Schedule, Size)
 _NOUNS = {
     bool: ("true or false", "true or false"),
     int: ("a whole number", "whole numbers"),
     float: ("a number", "numbers"),
     str: ("text", "texts"),
     Schedule: ("a schedule such as cosine:START:END:KIMG", "schedules"),
+    Size: ("HEIGHTxWIDTH", "sizes"),
 }
 
 
@@ -97,6 +99,8 @@ def _read_as(text: str, kind: Any, *, nullable: bool) -> Any:
         return kind(text)
     if kind is Schedule:
         return Schedule.read(text)
+    if kind is Size:
+        return Size.read(text)
     item = spellable(get_args(kind)[0])
     if get_origin(kind) is tuple:
         words = [] if text in ("", NONE) else text.split(",")

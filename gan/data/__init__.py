@@ -18,7 +18,7 @@ from gan.data.source import Source
 from gan.data.spec import Spec
 from gan.data.transforms import Transform
 from gan.errors import UserError
-from gan.options import Judging
+from gan.options import Judging, Size
 
 __all__ = ["Source", "Spec", "absolute", "load", "options_owner", "same_but_place"]
 
@@ -35,7 +35,7 @@ def options_owner(name: str) -> Callable[..., Source]:
 def load(
     name: str,
     *,
-    image_size: Judging[int | None] = None,
+    image_size: Judging[int | Size | None] = None,
     center_crop: Judging[bool] = False,
     flip: bool = False,
     channels: Judging[int | None] = None,
@@ -49,8 +49,10 @@ def load(
             `stacked:BASE`, `ring`, `grid`, `pairs:DIR`, `unpaired:DIR`, `edges2fashion`,
             `edges2fashion_unpaired`, or an import path `package.module:attribute` of a function
             that returns a `Source`.
-        image_size: height and width to resize images to; None keeps them.
-        center_crop: cut out the largest centred square before resizing.
+        image_size: side of a square to resize images to, or height and width such as 32x64; None
+            keeps them.
+        center_crop: before resizing, cut out the largest centred part of that shape, a square by
+            default; without it, images of another shape are stretched.
         flip: mirror images left to right at random.
         channels: 1, 3 or 4 to convert images to; None keeps them.
         split: part of the data set.

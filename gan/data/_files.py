@@ -83,10 +83,11 @@ def common_shape(name: str, headers: Iterable[Header], transform: Transform) -> 
     channels = kinds.pop() if len(kinds) == 1 else 3
     shapes = Counter(transform.shape((*header.size, channels)) for header in headers)
     if len(shapes) > 1:
-        few = ", ".join(f"{w}x{h}" for (h, w, _), _ in shapes.most_common(3))
+        few = ", ".join(f"{h}x{w}" for (h, w, _), _ in shapes.most_common(3))
+        few += ", ..." if len(shapes) > 3 else ""
         raise UserError(
-            f"{name}: images of {len(shapes)} sizes ({few}{', ...' if len(shapes) > 3 else ''}): "
-            "give --image_size, with --center_crop to cut a square instead of stretching."
+            f"{name}: images of {len(shapes)} sizes (height x width: {few}): "
+            "give --image_size, with --center_crop to cut the centre instead of stretching."
         )
     return next(iter(shapes))
 
@@ -132,7 +133,7 @@ def source_of(
                 parts = [pixels[:, :half], pixels[:, half:]] if side_by_side else [pixels]
                 images += map(transform, parts)
                 if any(image.shape != shape for image in images):
-                    size = "x".join(map(str, pixels.shape[1::-1]))
+                    size = "x".join(map(str, pixels.shape[:2]))
                     raise OSError(f"its size has changed to {size}")
             except OSError as error:
                 raise UnreadableError(file, error) from error

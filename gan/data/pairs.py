@@ -8,13 +8,13 @@ from collections.abc import Sequence
 
 from gan.data._domains import DomainFolders, domain_folders
 from gan.data._files import Example, Headers, common_shape, read_headers, source_of
-from gan.data._listing import SUFFIXES, Skipped, list_files
+from gan.data._listing import LOG, SUFFIXES, Skipped, list_files
 from gan.data.identity import some
 from gan.data.reading import existing_folder
 from gan.data.source import Source
 from gan.data.spec import Spec
 from gan.data.transforms import Transform
-from gan.errors import UserError
+from gan.errors import UserError, printable
 from gan.options import Judging
 
 _DIRECTIONS = {"a_to_b": ("a", "b"), "b_to_a": ("b", "a")}
@@ -33,8 +33,9 @@ def pairs(
 
     A folder with the folders A and B has a pair for each name in both; endings such as .png do not
     count. Otherwise each file holds a pair side by side, a on the left and b on the right, as in
-    the data sets of pix2pix. Splits are folders named `train`, `test`, `val`, ... in it, with A and
-    B inside, or inside A and B, or trainA and trainB.
+    the data sets of pix2pix; a warning names files that are not twice as wide as high. Splits are
+    folders named `train`, `test`, `val`, ... in it, with A and B inside, or inside A and B, or
+    trainA and trainB.
 
     Both images have one shape: grey beside colour is read as colour, and `channels` and
     `image_size` hold for both. `flip` mirrors both or none. Files that cannot be read are dealt
@@ -104,13 +105,29 @@ def _by_name(name: str, folder: pathlib.Path, skipped: Skipped) -> dict[str, pat
 
 
 def _halved(name: str, headers: Headers) -> Headers:
-    """Headers of images side by side as those of one half."""
+    """Headers of images side by side as those of one half.
+
+    Any image of an even width can be cut into halves. One that is not twice as wide as high may be
+    no pair, so a warning says that it is cut.
+    """
+    others = []
     for file, header in headers.of.items():
         height, width = header.size
         if width % 2:
             raise UserError(
-                f"{name}: {file} is {width}x{height}, and a pair side by side has an even width; "
-                "for images in two files, put them into folders A and B."
+                f"{name}: {file} is {width} pixels wide, and a pair side by side has an even "
+                "width; for images in two files, put them into folders A and B."
             )
+        if width != 2 * height:
+            others.append(f"{file.name}, {height} pixels high and {width} wide")
         headers.of[file] = header._replace(size=(height, width // 2))
+    if others:
+        LOG.warning(
+            "%s: %d of %d files are not twice as wide as high, such as %s: the left half is taken "
+            "for a, the right for b. If they are no pairs, use folders A and B, or folder:DIR.",
+            printable(name),
+            len(others),
+            len(headers.of),
+            printable(others[0]),
+        )
     return headers

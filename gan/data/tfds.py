@@ -136,12 +136,12 @@ def _shape(name: str, feature: Any, transform: Transform) -> tuple[int, int, int
     """The shape of a transformed image; the library leaves open what differs between images."""
     height, width, channels = feature.shape
     if height is None or width is None:
-        if not transform.image_size:
+        if not transform.size:
             raise UserError(
                 f"tfds:{name}: its images have several sizes: give --image_size, "
-                "with --center_crop to cut a square instead of stretching."
+                "with --center_crop to cut the centre instead of stretching."
             )
-        height = width = transform.image_size
+        height, width = transform.size
     return transform.shape((height, width, channels or 3))
 
 

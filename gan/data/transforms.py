@@ -17,6 +17,7 @@ from PIL import Image
 
 from gan.data.reading import open_regular
 from gan.errors import UserError
+from gan.sizes import sides
 
 CHANNELS = (1, 3, 4)
 # Rec. 601, the luma of PNG and JPEG tools.
@@ -53,19 +54,20 @@ _TURNS = {
 
 @dataclass(frozen=True)
 class Transform:
-    """Crops to the largest centred square, converts channels, then resizes, in this order.
+    """Crops the centre, converts channels, then resizes, in this order.
 
     Attributes:
-        image_size: height and width of the result; None keeps them. Without `center_crop` an image
-            that is not square is stretched.
-        center_crop: cut out the largest centred square first.
+        image_size: side of a square, or "32x64" for 32 pixels high and 64 wide; None keeps the
+            size. Without `center_crop` an image of another shape is stretched.
+        center_crop: first cut out the largest centred part of the shape that `image_size` has, a
+            square by default.
         channels: 1, 3 or 4 of the result; None keeps them. Colour becomes grey by Rec. 601 luma,
             transparency is laid over white.
         flip: mirror each example left to right with probability 1/2, decided by (seed, position):
             the endless pipeline does that, afresh each time.
     """
 
-    image_size: int | None = None
+    image_size: int | str | None = None
     center_crop: bool = False
     channels: int | None = None
     flip: bool = False
@@ -73,33 +75,42 @@ class Transform:
     def __post_init__(self) -> None:
         if self.channels not in (None, *CHANNELS):
             raise UserError(f"channels={self.channels}: give 1, 3 or 4, or none to keep them.")
-        if self.image_size is not None and not 1 <= self.image_size <= _LARGEST:
+        try:
+            good = self.size is None or all(1 <= side <= _LARGEST for side in self.size)
+        except ValueError:
+            good = False
+        if not good:
             raise UserError(
-                f"image_size={self.image_size}: give 1 to {_LARGEST:,} pixels, or none to keep the "
-                "size."
+                f"image_size={self.image_size}: give 1 to {_LARGEST:,} pixels, HEIGHTxWIDTH for "
+                "what is no square, or none to keep the size."
             )
+
+    @property
+    def size(self) -> tuple[int, int] | None:
+        """(height, width) of the result; None keeps them."""
+        return None if self.image_size is None else sides(self.image_size)
 
     def shape(self, shape: tuple[int, ...]) -> tuple[int, int, int]:
         """The shape of a result, from the shape (H, W, C) of what goes in."""
         height, width, channels = shape
-        if self.center_crop:
+        if self.size:
+            height, width = self.size
+        elif self.center_crop:
             height = width = min(height, width)
-        if self.image_size:
-            height = width = self.image_size
         return height, width, self.channels or channels
 
     def __call__(self, image: np.ndarray) -> np.ndarray:
         """Transforms one uint8 image (H, W, C) or a batch of them (N, H, W, C)."""
         if self.center_crop:
-            image = _center_crop(image)
+            image = _center_crop(image, self.size or (1, 1))
         if self.channels:
             image = convert_channels(image, self.channels)
-        size = self.image_size
-        if not size or image.shape[-3:-1] == (size, size):
+        size = self.size
+        if not size or image.shape[-3:-1] == size:
             return image
         if image.ndim == 3:
             return _resize(image, size)
-        out = np.empty((len(image), size, size, image.shape[-1]), np.uint8)
+        out = np.empty((len(image), *size, image.shape[-1]), np.uint8)
 
         def fill(first: int) -> None:
             for i in range(first, min(first + 256, len(image))):
@@ -109,11 +120,13 @@ class Transform:
         return out
 
 
-def _center_crop(image: np.ndarray) -> np.ndarray:
+def _center_crop(image: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
+    """The largest centred part whose height and width relate as those of `shape`."""
     height, width = image.shape[-3:-1]
-    side = min(height, width)
-    top, left = (height - side) // 2, (width - side) // 2
-    return image[..., top : top + side, left : left + side, :]
+    high = min(height, max(1, round(width * shape[0] / shape[1])))
+    wide = min(width, max(1, round(height * shape[1] / shape[0])))
+    top, left = (height - high) // 2, (width - wide) // 2
+    return image[..., top : top + high, left : left + wide, :]
 
 
 def convert_channels(image: np.ndarray, channels: int) -> np.ndarray:
@@ -133,12 +146,12 @@ def convert_channels(image: np.ndarray, channels: int) -> np.ndarray:
     return np.concatenate([rgb, np.full_like(rgb[..., :1], 255)], axis=-1)
 
 
-def _resize(image: np.ndarray, size: int) -> np.ndarray:
+def _resize(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     """Pillow's bilinear filter, which averages when it shrinks and minds alpha."""
     channels = image.shape[-1]
     pixels = image[..., 0] if channels == 1 else image
-    resized = Image.fromarray(pixels).resize((size, size), Image.Resampling.BILINEAR)
-    return np.asarray(resized).reshape(size, size, channels)
+    resized = Image.fromarray(pixels).resize(size[::-1], Image.Resampling.BILINEAR)
+    return np.asarray(resized).reshape(*size, channels)
 
 
 def read_file(path: str | os.PathLike[str], channels: int) -> np.ndarray:

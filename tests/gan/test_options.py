@@ -8,7 +8,7 @@ import pytest
 
 from gan import options
 from gan.errors import CodeError
-from gan.options import Free, Grouped, Judging
+from gan.options import Free, Grouped, Judging, Size
 
 
 def sample(
@@ -23,6 +23,7 @@ def sample(
     words: tuple[str | Path, ...] | None = None,
     step: Grouped[float] | float = 2e-4,
     kind: Grouped[str] | str = "adam",
+    image: int | Size | None = None,
     guessed=3,
     _own=None,
 ):
@@ -65,6 +66,9 @@ class Settings:
         ("step", "0.1,discriminator=0.4", Grouped(0.1, {"discriminator": 0.4})),
         ("kind", "adam,encoder=mine:sgd", Grouped("adam", {"encoder": "mine:sgd"})),
         ("guessed", "4", 4),
+        ("image", "64", 64),
+        ("image", "32x64", Size("32x64")),
+        ("image", "none", None),
     ],
 )
 def test_text_stands_for_a_value_and_the_value_for_the_text(name, text, value):
@@ -81,6 +85,8 @@ def test_text_stands_for_a_value_and_the_value_for_the_text(name, text, value):
         ("size", "", "expected a whole number or none"),
         ("size", "2.5", "expected a whole number or none"),
         ("rate", "none", "expected a number"),
+        ("image", "32by64", "expected a whole number or HEIGHTxWIDTH or none"),
+        ("image", "x64", "expected a whole number or HEIGHTxWIDTH or none"),
         ("folder", "", "expected text or none"),
         ("words", "", "expected texts, comma-separated or none"),
         ("sizes", "3,x", "expected whole numbers, comma-separated"),
@@ -96,6 +102,11 @@ def test_other_text_is_refused_with_what_would_be_right(name, text, said):
     assert said in str(caught.value)
 
 
+def test_a_size_whose_sides_are_equal_is_a_number():
+    assert options.of(sample)["image"].read("64x64") == Size.of(64, 64) == 64
+    assert Size.of(32, 64) == Size("32x64")
+
+
 def test_a_group_without_a_value_of_its_own_has_the_default():
     rates = Grouped(1.0, {"discriminator": 4.0})
     assert (rates.of("encoder"), rates.of("discriminator")) == (1.0, 4.0)
@@ -107,7 +118,7 @@ def test_what_an_annotation_says():
     found = options.of(sample)
     assert list(found) == [
         "deep", "size", "rate", "limit", "name", "folder", "sizes", "words", "step", "kind",
-        "guessed",
+        "image", "guessed",
     ]  # fmt: skip
     assert options.free(sample) == {"limit"}
     assert {name for name, option in found.items() if option.is_path} == {"folder", "words"}

@@ -71,7 +71,10 @@ MISTAKES = [
     ),
     ([TRAIN, W, "--n_blocks=2"], "--n_blocks: is a flag of --architecture=resnet_translator."),
     ([TRAIN, W, "--n_block=2"], "Did you mean 'n_blocks', a flag of --architecture=resnet_transl"),
-    ([TRAIN, W, "--image_size="], "--image_size=: expected a whole number or none."),
+    (
+        [TRAIN, W, "--image_size="],
+        "--image_size=: expected a whole number or HEIGHTxWIDTH or none.",
+    ),
     ([TRAIN, W, "--eval_samples=1"], "--eval_samples=1: expected at least 2, or none."),
     ([TRAIN, W, "--callbacks=keras.callbacks:EarlyStoping"], "Did you mean 'EarlyStopping'"),
     (
@@ -83,6 +86,7 @@ MISTAKES = [
         "--patience=x: expected a whole number or a number.",
     ),
     ([TRAIN, W, "--image_size=30"], "30"),
+    ([TRAIN, W, "--image_size=30x64"], "'fashion_mnist_small' is 30x64: set --image_size"),
     ([TRAIN, W, "--width=0"], "--width=0"),
     ([TRAIN, W, "--steps_per_loop=0"], "--steps_per_loop=0"),
     ([TRAIN, W, "--flagfile=nowhere.flags"], "nowhere.flags"),

@@ -3,12 +3,15 @@
 from pathlib import Path
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 from absl import flags
+from PIL import Image as Picture
 
 from experiments import experiment, generating
 from gan import options
 from gan.errors import UserError
+from gan.interface import Image
 from gan.options import Grouped
 from scripts import _values, cli
 
@@ -91,3 +94,10 @@ def test_a_class_is_a_number_below_their_count(text):
     assert generating.labels(["0", "2"], sampler, 4).tolist() == [0, 0, 2, 2]
     with pytest.raises(UserError, match="expected 0 to 2"):
         generating.labels([text], sampler, 4)
+
+
+def test_pictures_to_translate_are_cut_to_the_shape_that_is_taken(tmp_path):
+    pixels = np.random.default_rng(0).integers(0, 256, (8, 8, 3), np.uint8)
+    Picture.fromarray(pixels).save(tmp_path / "a.png")
+    drawn = generating.pictures(Image((4, 8, 3), "a"), str(tmp_path), 1)
+    np.testing.assert_allclose(drawn[0], pixels[2:6] / 127.5 - 1, atol=1e-6)

@@ -158,9 +158,13 @@ def test_channels_are_what_all_files_agree_on(tmp_path):
 def test_several_sizes_need_one_to_agree_on(tmp_path):
     save(tmp_path / "a.png", 0, size=(6, 6))
     save(tmp_path / "b.png", 9, size=(9, 5))
-    with pytest.raises(UserError, match=r"2 sizes \(6x6, 9x5\): give --image_size"):
+    with pytest.raises(UserError, match=r"2 sizes \(height x width: 6x6, 5x9\): give --image_size"):
         load(f"folder:{tmp_path}")
     assert load(f"folder:{tmp_path}", image_size=4, center_crop=True).spec.shape == (4, 4, 3)
+    for memory_mb in (1024, 0):
+        wide = load(f"folder:{tmp_path}", image_size="4x8", memory_mb=memory_mb)
+        assert wide.spec.shape == (4, 8, 3)
+        assert next(iter(wide.ordered(2)))["x"].shape == (2, 4, 8, 3)
 
 
 def test_an_empty_or_missing_folder(tmp_path):

@@ -55,7 +55,7 @@ def test_files_that_vanish_or_change_their_size_are_stood_in_for(ten, caplog):
     lines = sorted(record.getMessage() for record in caplog.records)
     assert len(lines) == 3
     assert "3.png (No such file or directory): another file stands in" in lines[0]
-    assert "5.png (its size has changed to 9x4): another file stands in" in lines[1]
+    assert "5.png (its size has changed to 4x9): another file stands in" in lines[1]
     assert "7.png (not a regular file): another file stands in" in lines[2]
 
 

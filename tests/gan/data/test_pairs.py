@@ -149,7 +149,7 @@ def test_pairs_side_by_side_have_splits_too(tmp_path):
          "one name in both folders: 2 in A alone; 3 in B alone. .*unpaired:DIR"),
         ("pairs", ["A/1.png", *(f"B/{i}.png" for i in range(1, 7))], "2, 3, 4 and 2 more in B al"),
         ("pairs", ["A/1.png", "A/1.jpg", "B/1.png"], "1.jpg and 1.png have one name"),
-        ("pairs", ["1.png"], r"1.png is 5x6, and a pair side by side has an even width"),
+        ("pairs", ["1.png"], r"1.png is 5 pixels wide, and a pair side by side has an even width"),
         ("pairs", ["A/x.txt", "B/x.txt"], "no .png"),
         ("unpaired", ["cats/1.png", "dogs/1.png"],
          "needs folders A and B, or trainA and trainB; .* holds cats, dogs"),
@@ -170,6 +170,20 @@ def test_strangers_folders_are_answered_in_one_line(tmp_path, kind, files, says)
     assert "\n" not in str(caught.value)
 
 
+def test_files_that_may_hold_one_image_are_named_once(tmp_path, caplog):
+    pair = np.concatenate([noise(4, 4, 3), noise(4, 4, 3)], axis=1)
+    save(tmp_path / "1.png", pair)
+    with caplog.at_level(logging.WARNING):
+        load(f"pairs:{tmp_path}")
+        assert not caplog.records
+        save(tmp_path / "2.png", noise(4, 6, 3))
+        source = load(f"pairs:{tmp_path}", image_size="4x8")
+    (record,) = caplog.records
+    line = record.getMessage()
+    assert "1 of 2 files are not twice as wide" in line and "2.png, 4 pixels high and 6" in line
+    assert source.spec.shape == (4, 8, 3)
+
+
 def test_sizes_must_agree_across_domains(tmp_path):
     save(tmp_path / "A" / "x.png", noise(6, 6, 3))
     save(tmp_path / "B" / "x.png", noise(8, 8, 3))
@@ -177,6 +191,7 @@ def test_sizes_must_agree_across_domains(tmp_path):
         with pytest.raises(UserError, match=r"2 sizes .*give --image_size"):
             load(f"{kind}:{tmp_path}")
         assert load(f"{kind}:{tmp_path}", image_size=4).spec.shape == (4, 4, 3)
+        assert load(f"{kind}:{tmp_path}", image_size="4x8").spec.shape == (4, 8, 3)
 
 
 def test_a_direction_that_is_none(tmp_path):

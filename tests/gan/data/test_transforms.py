@@ -18,6 +18,29 @@ def test_center_crop_takes_the_middle_square():
     np.testing.assert_array_equal(Transform(center_crop=True)(image[None])[0], image[:, 1:5])
 
 
+def test_center_crop_takes_the_middle_of_the_shape_that_is_wanted():
+    square, tall = noise(8, 8, 3), noise(9, 4, 1)
+    for image, size, middle in (
+        (square, "4x8", square[2:6]),  # These keep the pixels: nothing is resized.
+        (square, "8x2", square[:, 3:5]),
+        (tall, "2x4", tall[3:5]),
+        (tall, 4, tall[2:6]),
+    ):
+        transform = Transform(image_size=size, center_crop=True)
+        np.testing.assert_array_equal(transform(image), middle)
+        assert transform.shape(image.shape) == middle.shape
+
+
+def test_a_rectangle_is_filled_by_stretching_each_side_on_its_own():
+    # A ramp along one side only, which the other side's factor leaves alone.
+    ramp = np.repeat(np.arange(0, 256, 32, dtype=np.uint8)[:, None, None], 6, axis=1)
+    small = Transform(image_size="4x3")(ramp)
+    np.testing.assert_array_equal(small, Transform(image_size="4x6")(ramp)[:, :3])
+    np.testing.assert_array_equal(small[:, :1], Transform(image_size=4)(ramp)[:, :1])
+    batch = Transform(image_size="4x3")(np.stack([ramp, ramp[::-1]]))
+    np.testing.assert_array_equal(batch, np.stack([small, small[::-1]]))
+
+
 def test_halving_averages_and_a_constant_stays():
     ramp = np.repeat(np.arange(0, 256, 32, dtype=np.uint8)[None, :, None], 8, axis=0)
     small = Transform(image_size=4)(ramp)[..., 0].astype(float)
@@ -62,7 +85,10 @@ def test_transparency_is_laid_over_white():
     np.testing.assert_array_equal(convert_channels(rgba, 3), expected)
 
 
-@pytest.mark.parametrize("options", [{"channels": 2}, {"image_size": -1}])
+@pytest.mark.parametrize(
+    "options",
+    [{"channels": 2}, {"image_size": -1}, {"image_size": "-1x4"}, {"image_size": "-1by4"}],
+)
 def test_impossible_transforms_are_refused(options):
     with pytest.raises(UserError, match=r"=-1|=2"):
         Transform(**options)
