@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import os
 import pathlib
 import threading
 from collections import Counter
@@ -102,6 +103,7 @@ def source_of(
     *,
     side_by_side: bool = False,
     classes: Callable[[Sequence[Example]], tuple[np.ndarray, tuple[str, ...]]] | None = None,
+    beside: Sequence[pathlib.Path] = (),
 ) -> IndexedSource:
     """The source of these files, a damaged one skipped or stood in for.
 
@@ -115,6 +117,7 @@ def source_of(
         memory_mb: the largest set, in MiB of decoded pixels, that is kept in memory.
         side_by_side: whether each file holds the images of two domains, half its width each.
         classes: examples -> labels (N,) and class names, () without classes.
+        beside: other files that the examples depend on.
 
     Raises:
         UserError: no example is left, or under `strict` one is missing.
@@ -145,6 +148,7 @@ def source_of(
         full = dataclasses.replace(spec, size=len(examples)).with_classes(class_names)
         files = [file for example in examples for file in example]
         sizes = {file.relative_to(root).as_posix(): headers.of[file].bytes for file in files}
+        sizes |= {os.path.relpath(file, root): file.stat().st_size for file in beside}
         return full, labels, Identity.of_files(full, sizes)
 
     if len(examples) * math.prod(stacked) > min(memory_mb * 2**20, memory()):
@@ -152,6 +156,9 @@ def source_of(
         full, labels, origin = described(examples)
         reader = _Reader(name, examples, labels, decode, skipped.strict)
         stats = [(str(f.relative_to(root)), h.bytes, h.changed) for f, h in headers.of.items()]
+        for file in beside:
+            status = file.stat()
+            stats.append((os.path.relpath(file, root), status.st_size, status.st_mtime_ns))
         kind = () if len(spec.domains) == 1 else (spec.domains, side_by_side)
         content = repr((*kind, transform, stats))
         return StreamSource(full, reader, flip=transform.flip, origin=origin, content=content)

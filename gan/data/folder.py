@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from gan.data._files import Example, common_shape, read_headers, source_of
+from gan.data._labels import Labels
 from gan.data._listing import Skipped, list_files, split_folder
 from gan.data.reading import existing_folder
 from gan.data.source import Source
@@ -26,9 +27,11 @@ def folder(
     """PNG, JPEG and WebP files of a folder and of everything below it.
 
     The sub-folders right below are the classes, in alphabetical order, if there are at least two
-    and every file lies in one of them; otherwise there are no labels. A folder that holds nothing
-    but `train`, `test`, `val`, ... has these as splits, each with class folders inside. Links
-    are followed, each folder is read once.
+    and every file lies in one of them; otherwise there are no labels. A file labels.csv or
+    labels.json says the classes instead: in the folder, or around its splits. Of an image with
+    several classes, these together are one. A folder that holds nothing but folders `train`,
+    `test`, `val`, ... has these as splits, each with class folders inside. Links are followed, each
+    folder is read once.
 
     What fits into memory is read at once; a larger set is read as training goes, in the same
     order. A file that cannot be read is skipped with a warning that names it. In a larger set,
@@ -45,19 +48,28 @@ def folder(
 
     Raises:
         UserError: no such folder or split, no images, images of several sizes without a size to
-            resize them to, or, with `strict_data`, an unreadable file.
+            resize them to, labels that are not what is expected or lack an image, or, with
+            `strict_data`, an unreadable file.
     """
     transform = transform or Transform()
     name = f"folder:{path}"
-    root = split_folder(existing_folder(path, name), name, split)
+    top = existing_folder(path, name)
+    root = split_folder(top, name, split)
+    labels = Labels.find([root, top], name)
     skipped = Skipped(name, strict_data)
     headers = read_headers([(file,) for file in list_files(root, skipped)], skipped)
+    if labels:  # A mistake in them is told before all images are read.
+        labels([file for (file,) in headers.examples])
     spec = Spec(name, common_shape(name, headers.of.values(), transform), 0, 0)
 
     def classes(examples: Sequence[Example]) -> tuple[np.ndarray, tuple[str, ...]]:
-        return _classes(root, [file for (file,) in examples])
+        files = [file for (file,) in examples]
+        return labels(files) if labels else _classes(root, files)
 
-    return source_of(spec, headers, root, skipped, transform, memory_mb, classes=classes)
+    beside = [labels.file] if labels else []
+    return source_of(
+        spec, headers, root, skipped, transform, memory_mb, classes=classes, beside=beside
+    )
 
 
 def _classes(
