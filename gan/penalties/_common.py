@@ -10,11 +10,13 @@ from gan.schedules import Schedule, ends
 
 Discriminator = Callable[[tf.Tensor], tf.Tensor]
 
-_WEIGHTS = ("r1_gamma", "r2_gamma", "gp_lambda")
+_WEIGHTS = (
+    "r1_gamma", "r2_gamma", "gp_lambda", "cr_lambda", "bcr_lambda_real", "bcr_lambda_fake",
+)  # fmt: skip
 
 
 def check_weights(options: Mapping[str, Any]) -> None:
-    """Refuses weights that would reward a steep discriminator.
+    """Refuses weights that would reward what a penalty is against, such as a steep D.
 
     Each penalty checks its weight too, but only once a step is traced; this runs before.
 

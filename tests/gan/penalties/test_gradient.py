@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from gan import penalties, registry
+from gan import penalties
 from gan.errors import UserError
 
 SEED = tf.constant([3, 4], tf.int32)
@@ -140,7 +140,7 @@ def network(dtype: str, gain: float = 0.1) -> keras.Model:
     return keras.Model(inputs, keras.layers.Activation("linear", dtype="float32")(x))
 
 
-@pytest.mark.parametrize("name", registry.names("penalty"))
+@pytest.mark.parametrize("name", ["r1", "r2", "wgan_gp"])
 @pytest.mark.parametrize("jit_compile", [False, True])
 def test_in_a_graph(name: str, jit_compile: bool) -> None:
     """tf.function and XLA give the eager values, first and second order."""
