@@ -10,7 +10,7 @@ from layers.conditional_batch_norm import ConditionalBatchNorm
 from layers.conv2d import Conv2D
 from layers.conv2d_transpose import Conv2DTranspose
 from layers.dense import Dense
-from layers.filtered_resampling import FilteredDownsampling, FilteredUpsampling
+from layers.filtered_resampling import FilteredDownsampling, FilteredUpsampling, LowPass
 from layers.image_range import ImageRange
 from layers.instance_norm import InstanceNorm
 from layers.learned_constant import LearnedConstant
@@ -35,6 +35,7 @@ __all__ = [
     "ImageRange",
     "InstanceNorm",
     "LearnedConstant",
+    "LowPass",
     "Maxout",
     "MinibatchStddev",
     "ModulatedConv2D",

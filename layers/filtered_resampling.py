@@ -113,6 +113,28 @@ class FilteredDownsampling(_FilteredResampling):
         return tf.nn.depthwise_conv2d(x, kernel, (1, 2, 2, 1), "SAME")
 
 
+@keras.saving.register_keras_serializable(package="tapestry")
+class LowPass(_FilteredResampling):
+    """Filters in front of a convolution that strides: (B, H, W, C) -> (B, H + 1, W + 1, C).
+
+    A 3x3 convolution with strides of 2 and without padding then gives H / 2 and W / 2. Beyond the
+    border are zeros for both, as if the convolution came first, on an image without end; it costs a
+    quarter of that.
+    """
+
+    def resample(self, x: tf.Tensor, training: bool) -> tf.Tensor:
+        """(B, H, W, C) -> (B, H + 1, W + 1, C)."""
+        edge = len(self.taps) // 2
+        x = tf.pad(x, ((0, 0), (edge, edge), (edge, edge), (0, 0)))
+        kernel = _depthwise(self.filter[::-1], self.filter[::-1], x)
+        return tf.nn.depthwise_conv2d(x, kernel, (1, 1, 1, 1), "VALID")
+
+    def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
+        """One pixel more each way."""
+        batch, height, width, features = input_shape
+        return (batch, height and height + 1, width and width + 1, features)
+
+
 def _depthwise(rows: np.ndarray, columns: np.ndarray, x: tf.Tensor) -> tf.Tensor:
     """The same kernel for each of x's channels: (taps, taps, C, 1)."""
     kernel = np.outer(rows, columns)[:, :, None, None]

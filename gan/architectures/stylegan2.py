@@ -16,6 +16,7 @@ from layers import (
     FilteredUpsampling,
     ImageRange,
     LearnedConstant,
+    LowPass,
     MinibatchStddev,
     ModulatedConv2D,
     NoiseInjection,
@@ -184,7 +185,7 @@ def _discriminator(
     for narrow, wide in itertools.pairwise(filters):
         x = h
         h = _activation(_convolution(narrow, 3)(h))
-        h = _activation(FilteredDownsampling()(_convolution(wide, 3)(h)))
+        h = _activation(_convolution(wide, 3, strides=2, padding="valid")(LowPass()(h)))
         if residual:
             x = _convolution(wide, 1, use_bias=False)(FilteredDownsampling()(x))
             h = keras.layers.Add()([h, x])

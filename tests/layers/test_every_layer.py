@@ -30,6 +30,7 @@ LAYERS = {
     "conv2d_transpose": lambda: layers.Conv2DTranspose(6, 4, spectral_norm=True),
     "dense": lambda: layers.Dense(6, equalized=True, kernel_initializer="he_normal"),
     "filtered_downsampling": lambda: layers.FilteredDownsampling((1, 2, 5, 1)),
+    "low_pass": lambda: layers.LowPass((1, 2, 5, 1)),
     "filtered_upsampling": lambda: layers.FilteredUpsampling((1, 2, 5, 1)),
     "image_range": lambda: layers.ImageRange(),
     "instance_norm": lambda: layers.InstanceNorm(epsilon=1e-4),

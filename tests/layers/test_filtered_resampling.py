@@ -8,7 +8,7 @@ import tensorflow as tf
 from gan.compression.device import placement
 from gan.compression.device.interpreter import open_interpreter
 from gan.compression.files import export
-from layers import FilteredDownsampling, FilteredUpsampling
+from layers import Conv2D, FilteredDownsampling, FilteredUpsampling, LowPass
 
 TAPS = [(1, 1), (1, 3, 3, 1), (1, 2, 5, 1), (1, 5, 10, 10, 5, 2), (1, 2, 3, 4, 5, 6, 7, 8)]
 
@@ -42,7 +42,22 @@ def test_is_its_definition(images, taps):
         np.testing.assert_allclose(down, resampled(images, taps, down=2), atol=1e-12)
 
 
-@pytest.mark.parametrize("layer", [FilteredUpsampling(), FilteredDownsampling()])
+@pytest.mark.parametrize("taps", TAPS)
+def test_a_strided_convolution_behind_a_low_pass_is_halving_what_it_would_make(images, taps):
+    """On an image without end: zeros far around it, which the convolution fills near the border."""
+    convolve = Conv2D(5, 3, strides=2, padding="valid", dtype="float64")
+    found = convolve(LowPass(taps, dtype="float64")(images))
+    kernel = convolve.kernel.numpy()
+    wide = np.pad(images, ((0, 0), (9, 9), (9, 9), (0, 0)))
+    height, width = wide.shape[1] - 2, wide.shape[2] - 2
+    made = sum(
+        wide[:, i : i + height, j : j + width] @ kernel[i, j] for i in range(3) for j in range(3)
+    )
+    wanted = resampled(made, taps, down=2)[:, 4:-4, 4:-4]
+    np.testing.assert_allclose(found, wanted, atol=1e-12)
+
+
+@pytest.mark.parametrize("layer", [FilteredUpsampling(), FilteredDownsampling(), LowPass()])
 def test_gradients_of_gradients(layer):
     """Of f = sum (A x)^2 / 2 the gradient is A^T A x, and that one's along v is A^T A v."""
     x, v = (tf.random.stateless_normal((1, 4, 4, 2), (0, i)) for i in range(2))
