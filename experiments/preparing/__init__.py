@@ -4,7 +4,7 @@ import contextlib
 import json
 import os
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -62,13 +62,25 @@ def prepare(options: PrepareOptions) -> Prepared:
         image_set.check()
         archives = packages.find(image_set.packages, options.tarball or ())
         partial = out.with_name(f".{out.name}.partial")
-        with files.reported("out", out), locked(partial, "out"):
+        with files.reported("out", out), _alone(options.out, partial):
             images = _images(options, out, record)  # Another process may just have finished.
             if not images:
                 images, new = _write(image_set, archives, partial / "new", out, record), True
         with contextlib.suppress(OSError):  # It is gone, unless a killed process had made it.
             partial.rmdir()
     return Prepared(images, new, image_set.licences, list(image_set.names))
+
+
+@contextlib.contextmanager
+def _alone(out: str | os.PathLike[str], partial: Path) -> Iterator[None]:
+    """Holds the lock of `partial`; who finds it held reads the `out` that they gave."""
+    with contextlib.ExitStack() as stack:
+        try:
+            stack.enter_context(locked(partial, "out"))
+        except UserError as error:
+            given, held = (f"--out={os.fspath(folder)!r}" for folder in (out, partial))
+            raise UserError(str(error).replace(held, given)) from None
+        yield
 
 
 def _chosen(options: PrepareOptions) -> ImageSet:

@@ -198,7 +198,8 @@ def test_a_killed_run_leaves_no_folder_and_the_next_one_clears_up(options, monke
 
 
 def test_a_second_process_is_refused_or_finds_what_the_first_made(options, monkeypatch):
-    refused = pytest.raises(UserError, match=r"^--out=.* is in use by process")
+    wanted = rf"^--out='{options.out}' is in use by process .* remove .*partial/lock"
+    refused = pytest.raises(UserError, match=wanted)
     with locked(options.out.with_name(".emoji.partial")), refused:
         prepare(options)
     assert prepare(options).new
