@@ -127,7 +127,7 @@ def to_tflite(
     content = layer_names.name_output(content, output_layer)
     _check_static(generator, content)
     if precision == "int8":
-        content = passes.widen_addends(passes.narrow_tanh(content))
+        content = passes.float_ops(passes.widen_addends(passes.narrow_tanh(content)))
     content = subpixel.lower(content)
     if precision == "int8":
         content = passes.relu_as_sum(content)

@@ -4,6 +4,7 @@ Every pass takes and returns the content of a whole file.
 """
 
 import copy
+from typing import Any
 
 import numpy as np
 
@@ -14,6 +15,7 @@ from gan.compression.files.flatbuffer import schema
 TANH_RANGE = 3.5
 
 _OPS = schema.BuiltinOperator
+_FLOAT_ONLY = (_OPS.RSQRT, _OPS.SOFTMAX, _OPS.BATCH_MATMUL)
 _INT32 = schema.TensorType.INT32
 _ADD_OPTIONS = schema.BuiltinOptions.AddOptions
 
@@ -153,3 +155,43 @@ def relu_as_sum(content: bytes) -> bytes:
         op.builtinOptions, op.builtinOptionsType = schema.AddOptionsT(), _ADD_OPTIONS
         op.builtinOptions.fusedActivationFunction = schema.ActivationFunctionType.RELU
     return flatbuffer.write(model)
+
+
+def float_ops(content: bytes) -> bytes:
+    """Runs in float32, between two changes of type, the int8 ops that XNNPACK has in float32 alone.
+
+    These are the rsqrt of a demodulation or a pixel norm, and the softmax and the products of
+    attention. Outside XNNPACK each would split the graph.
+    """
+    model = flatbuffer.read(content)
+    graph = model.subgraphs[0]
+    operators: list[schema.OperatorT] = []
+    for op in graph.operators:
+        ends = [int(t) for t in (*op.inputs, *op.outputs)]
+        int8 = all(graph.tensors[t].type == schema.TensorType.INT8 for t in ends)
+        if not int8 or flatbuffer.code(model, op) not in _FLOAT_ONLY:
+            operators.append(op)
+            continue
+        *inputs, output = (_float32(model, graph.tensors[t]) for t in ends)
+        operators += [_between(model, _OPS.DEQUANTIZE, *pair) for pair in zip(ends, inputs)]
+        operators += [op, _between(model, _OPS.QUANTIZE, output, ends[-1])]
+        op.inputs, op.outputs = np.asarray(inputs, np.int32), np.asarray([output], np.int32)
+    graph.operators = operators
+    return flatbuffer.write(model)
+
+
+def _float32(model: schema.ModelT, like: schema.TensorT) -> int:
+    """A new float32 tensor of another's shape: its number."""
+    name = f"{like.name.decode()}/float32"
+    number = flatbuffer.add_tensor(model, like, name, list(flatbuffer.shape(like)))
+    tensor = model.subgraphs[0].tensors[number]
+    tensor.type, tensor.quantization = schema.TensorType.FLOAT32, None
+    return number
+
+
+def _between(model: schema.ModelT, code: int, before: int, after: int) -> Any:
+    """An op without options that makes one tensor of another."""
+    op = schema.OperatorT()
+    op.opcodeIndex = flatbuffer.opcode(model, code, 2)
+    op.inputs, op.outputs = (np.asarray([t], np.int32) for t in (before, after))
+    return op
