@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+import re
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -18,8 +19,12 @@ from gan.data.source import Source
 from gan.data.spec import Spec
 from gan.data.streams import StreamSource
 from gan.data.transforms import Transform, convert_channels, parallel
+from gan.data.unpaired import UnpairedSource
 from gan.errors import UserError
 from gan.options import Free
+
+# The name of a split, before what chooses a part of it.
+_WORD = re.compile(r"(\w*)(.*)", re.DOTALL)
 
 
 def tfds(
@@ -47,7 +52,9 @@ def tfds(
 
     Returns:
         A source of the first image feature, and of its class label if there is one; classes
-        without an example in the split are left out.
+        without an example in the split are left out. Of splits trainA and trainB (testA and testB),
+        as cycle_gan/horse2zebra has them, split="train" is both: images "a" and "b" of two domains
+        without partners.
 
     Raises:
         UserError: no such data set, split or image, or it is not on disk and cannot be fetched.
@@ -55,6 +62,28 @@ def tfds(
     transform = transform or Transform()
     where = None if data_dir is None else os.path.expanduser(os.fspath(data_dir))
     builder = local(name, where) or fetched(name, where, download)
+    domains = _domains(builder, split)
+    if not domains:
+        return _one(name, builder, split, transform, memory_mb)
+    parts = [_split(name, builder, part).num_examples for part in domains.values()]
+    image = builder.info.features[_keys(name, builder).image]
+    total = sum(parts) * math.prod(_shape(name, image, transform))
+    limit = memory_mb if total <= min(memory_mb * 2**20, memory()) else 0
+    sources = {d: _one(name, builder, part, transform, limit) for d, part in domains.items()}
+    return UnpairedSource(f"tfds:{name}", sources)
+
+
+def _domains(builder: Any, split: str) -> dict[str, str]:
+    """Domain -> its part of a split that is there by domains only; {} if there is no such."""
+    word, rest = _WORD.fullmatch(split).groups()  # type: ignore[union-attr]
+    parts = {d: f"{word}{d.upper()}" for d in "ab"}
+    if word in builder.info.splits or not {*parts.values()} <= {*builder.info.splits}:
+        return {}
+    return {d: f"{part}{rest}" for d, part in parts.items()}
+
+
+def _one(name: str, builder: Any, split: str, transform: Transform, memory_mb: int) -> Source:
+    """The source of one split."""
     part = _split(name, builder, split)
     keys = _keys(name, builder)
     shape = _shape(name, builder.info.features[keys.image], transform)

@@ -92,6 +92,7 @@ class UnpairedSource(Source):
             num_classes=0,
             size=max(sizes),
             domains=tuple(sources),
+            licence=specs[0].licence,
             sizes=sizes if len(set(sizes)) > 1 else (),
         )
 

@@ -109,6 +109,56 @@ def test_classes_without_an_example_are_left_out(tmp_path, memory_mb):
     assert load("tfds:tapestry_letters", split="test", **options).spec.num_classes == 0
 
 
+class TapestryHorses(tfds.core.GeneratorBasedBuilder):
+    """Images of several sizes in splits by domain, as cycle_gan has them: 7 of a, 12 of b."""
+
+    VERSION = tfds.core.Version("1.0.0")
+
+    def _info(self) -> tfds.core.DatasetInfo:
+        features = {
+            "image": tfds.features.Image(),
+            "label": tfds.features.ClassLabel(names=["A", "B"]),
+        }
+        return tfds.core.DatasetInfo(builder=self, features=tfds.features.FeaturesDict(features))
+
+    def _split_generators(self, dl_manager):
+        return {
+            "trainA": self._generate_examples("A", range(7)),
+            "trainB": self._generate_examples("B", range(7, 19)),
+            "testA": self._generate_examples("A", range(19, 21)),
+            "testB": self._generate_examples("B", range(21, 24)),
+        }
+
+    def _generate_examples(self, label, numbers):
+        for i in numbers:
+            yield i, {"image": np.full((4 + i % 3, 5, 3), 10 * i, np.uint8), "label": label}
+
+
+@pytest.mark.parametrize("memory_mb", [1024, 0])
+def test_splits_by_domain_are_two_domains(tmp_path, memory_mb):
+    options = {"data_dir": str(tmp_path), "memory_mb": memory_mb, "image_size": "4x6"}
+    for split, a, b in (
+        ("train", range(7), range(7, 19)),
+        ("test", range(19, 21), range(21, 24)),
+        ("train[:50%]", 4, 6),
+    ):
+        spec = (source := load("tfds:tapestry_horses", split=split, **options)).spec
+        assert (spec.shape, spec.domains, spec.num_classes) == ((4, 6, 3), ("a", "b"), 0)
+        sizes = [n if isinstance(n, int) else len(n) for n in (a, b)]
+        assert spec.sizes == tuple(sizes) and not spec.paired
+        batch = next(iter(source.ordered(spec.size)))
+        for domain, numbers in (("a", a), ("b", b)):
+            grey = np.rint((batch[domain].numpy()[:, 0, 0, 0] + 1) * 127.5)
+            if not isinstance(numbers, int):
+                assert set(grey) == {10 * i for i in numbers}
+    with pytest.raises(UserError, match=r"split='val'.*testA, testB, trainA, trainB"):
+        load("tfds:tapestry_horses", split="val", **options)
+    one = load("tfds:tapestry_horses", split="trainB", **options)
+    assert (one.spec.domains, one.spec.size, one.spec.class_names) == (("x",), 12, ("B",))
+    identity = load("tfds:tapestry_horses", **options).identity()
+    assert identity.changes(load("tfds:tapestry_horses", split="test", **options).identity())
+
+
 @pytest.mark.parametrize(
     "name",
     [
