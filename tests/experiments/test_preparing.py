@@ -238,7 +238,11 @@ def test_another_content_is_not_used_and_without_npm_the_way_is_said(
     npm(tmp_path / "nothing")
     with pytest.raises(UserError, match=r"npm cannot fetch .* \(.*No such file"):
         prepare(options)
+    monkeypatch.setenv("TAPESTRY_CACHE", str(archives["google"]))
+    with pytest.raises(UserError, match=r"cannot be written or read \(.*by \$TAPESTRY_CACHE"):
+        prepare(options)
     monkeypatch.setenv("PATH", "")
+    monkeypatch.setenv("TAPESTRY_CACHE", str(tmp_path / "none"))
     with pytest.raises(UserError, match=r"npm is not installed.* --tarball=FILE"):
         prepare(options)
     assert not options.out.parent.exists()
