@@ -119,9 +119,10 @@ def test_every_trainer_with_a_generator_of_z_applies_them():
         (VAEGAN, {}),
         (Distillation, {"teacher": teacher}),
     ):
-        made = build(trainer, generator_penalty=("path_length",), **options)
+        made = build(trainer, generator_penalty=("path_length", "orthogonal"), **options)
         logs = made.train_step(next(iter(SOURCE.pipeline(8, seed=0))))
-        assert logs["penalty/generator/path_length"] > 0, trainer
+        for name in ("path_length", "orthogonal"):
+            assert logs[f"penalty/generator/{name}"] > 0, trainer
 
 
 def test_what_cannot_work_is_named():
