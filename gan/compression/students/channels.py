@@ -6,30 +6,23 @@ those that read it make of it (the norm of their kernels' slices for it, Li et a
 arXiv:1608.08710), as the sum of squares over all readers.
 """
 
-import math
 from dataclasses import dataclass, field
-from typing import Any
 
 import keras
 import numpy as np
 
 from gan import keras_graph
+from gan.compression.students.layer_kinds import Shape, axes, has_kernel, is_norm, positions
 from gan.errors import UserError
 from layers import (
     ConditionalBatchNorm,
-    Conv2D,
-    Conv2DTranspose,
-    Dense,
-    InstanceNorm,
+    LearnedConstant,
+    ModulatedConv2D,
+    NoiseInjection,
+    PixelNorm,
     functions,
 )
-
-_DENSE = (Dense, keras.layers.Dense)
-_CONV = (Conv2D, keras.layers.Conv2D)
-_TRANSPOSED = (Conv2DTranspose, keras.layers.Conv2DTranspose)
-_NORMS = (keras.layers.BatchNormalization, ConditionalBatchNorm, InstanceNorm)
-
-Shape = tuple[Any, ...]
+from layers.kernel_layer import KernelLayer
 
 
 @dataclass
@@ -69,6 +62,9 @@ class Graph:
         fixed: channels that must stay: inputs, outputs, and what unknown layers touch.
         importance: by channel, sums of squares; the root's counts once all are united.
         writers: by channel, the layer that writes it.
+        kernels: the layers with kernels, in the order of their calls.
+        norms: the layers whose weights are one value per channel, with their channels.
+        reshapes: the channels of layers that say their output's shape, by name.
     """
 
     parent: list[int] = field(default_factory=list)
@@ -137,8 +133,15 @@ def _follow(
 ) -> Tensor:
     """What a layer makes of its inputs' channels."""
     size = shape[-1] if shape[1:] else 1
+    if isinstance(layer, ModulatedConv2D):
+        return _follow_modulated(graph, layer, inputs, shape)
     if has_kernel(layer):
         return _follow_kernel(graph, layer, inputs[0], shape)
+    if isinstance(layer, LearnedConstant):
+        ids = graph.new(size, layer.name)
+        graph.norms.append((layer, ids))
+        graph.reshapes[layer.name] = ids
+        return Tensor(ids, np.sqrt(np.mean(np.square(layer.value), axis=(0, 1, 2))))
     if is_norm(layer):
         graph.norms.append((layer, inputs[0].ids))
         for condition in inputs[1:]:
@@ -160,7 +163,11 @@ def _follow(
     if isinstance(layer, keras.layers.Flatten):
         times = size // inputs[0].ids.size
         return Tensor(np.tile(inputs[0].ids, times), np.tile(inputs[0].scale, times))
-    if len(inputs) == 1 and not layer.weights and inputs[0].ids.size == size:
+    # A pixel norm is of all channels together.
+    by_channel = isinstance(layer, NoiseInjection) or not (
+        layer.weights or isinstance(layer, PixelNorm)
+    )
+    if len(inputs) == 1 and by_channel and inputs[0].ids.size == size:
         return inputs[0]
     # What is not known keeps all that it touches.
     for x in inputs:
@@ -175,7 +182,8 @@ def _follow_kernel(
     x: Tensor,
     shape: Shape,
 ) -> Tensor:
-    kernel = np.asarray(layer.kernel, np.float64)
+    ours = isinstance(layer, KernelLayer)
+    kernel = np.asarray(layer.effective_kernel() if ours else layer.kernel, np.float64)
     reads, writes = axes(layer)
     others = tuple(a for a in range(kernel.ndim) if a not in (reads, writes))
     weight = np.sqrt(np.sum(np.square(kernel), axis=others))  # |kernel| by input and output
@@ -190,43 +198,22 @@ def _follow_kernel(
         for ins, outs in zip(np.split(x.ids, groups), np.split(ids, groups)):
             together = np.concatenate([ins, outs])
             graph.unite(np.broadcast_to(together[:1], together.shape), together)
-    graph.kernels.append(Kernel(layer, x.ids, ids, _positions(layer, shape), groups))
+    graph.kernels.append(Kernel(layer, x.ids, ids, positions(layer, shape), groups))
     return Tensor(ids, np.linalg.norm(weight, axis=0))
 
 
-def has_kernel(layer: Any) -> bool:
-    """Whether it is a Dense, convolution or transposed convolution, ours or Keras'."""
-    return isinstance(layer, (*_DENSE, *_CONV, *_TRANSPOSED))
-
-
-def is_dense(layer: Any) -> bool:
-    """Whether it is a Dense layer, ours or Keras'."""
-    return isinstance(layer, _DENSE)
-
-
-def is_norm(layer: Any) -> bool:
-    """Whether it normalises channel by channel."""
-    return isinstance(layer, _NORMS)
-
-
-def axes(layer: keras.Layer) -> tuple[int, int]:
-    """The kernel's axes of input and output channels."""
-    if is_dense(layer):
-        return 0, 1
-    return (3, 2) if isinstance(layer, _TRANSPOSED) else (2, 3)
-
-
-def _positions(layer: keras.Layer, after: Shape) -> int:
-    """Multiply-accumulates for one input and one output channel."""
-    if is_dense(layer):
-        return math.prod(n or 1 for n in after[1:-1])
-    size, stride = (np.atleast_1d(v)[0] for v in (layer.kernel_size, layer.strides))
-    if isinstance(layer, _TRANSPOSED):
-        # As `subpixel` lowers it: taps^2 inputs and stride^2 outputs per cell, cropped cells aside.
-        start = max(size - stride, 0) // 2 if layer.padding == "same" else 0
-        cells = [(start + n - 1) // stride - start // stride + 1 for n in after[1:3]]
-        return int(math.prod(cells) * (-(-size // stride) * stride) ** 2)
-    return math.prod(after[1:3]) * math.prod(layer.kernel.shape[:2])
+def _follow_modulated(
+    graph: Graph, layer: ModulatedConv2D, inputs: list[Tensor], shape: Shape
+) -> Tensor:
+    """A style scales what the layer reads, channel by channel, so that they go together."""
+    x, style = inputs
+    graph.unite(x.ids, style.ids)
+    affine = next((k.layer for k in graph.kernels if k.writes is style.ids), None)
+    bias = getattr(affine, "bias", None)
+    mean = np.zeros(style.ids.size) if bias is None else np.asarray(bias, np.float64)
+    scaled = Tensor(x.ids, x.scale * np.hypot(style.scale, mean))
+    made = _follow_kernel(graph, layer, scaled, shape)
+    return Tensor(made.ids, np.ones(made.ids.size)) if layer.demodulate else made
 
 
 def _norm_scale(layer: keras.Layer, condition: Tensor | None = None) -> np.ndarray:

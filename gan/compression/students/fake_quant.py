@@ -14,7 +14,7 @@ import tensorflow as tf
 
 from gan import keras_graph
 from gan.compression.files.passes import TANH_RANGE
-from gan.compression.students.channels import axes, has_kernel, is_dense, is_norm
+from gan.compression.students.layer_kinds import axes, has_kernel, is_dense, is_norm
 from gan.errors import UserError
 from layers.kernel_layer import KernelLayer
 

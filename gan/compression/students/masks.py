@@ -8,7 +8,7 @@ import numpy as np
 import tensorflow as tf
 
 from gan import keras_graph
-from gan.compression.students.channels import axes, has_kernel
+from gan.compression.students.layer_kinds import axes, has_kernel
 
 
 @keras.saving.register_keras_serializable(package="tapestry")

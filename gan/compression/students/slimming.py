@@ -7,8 +7,9 @@ from dataclasses import dataclass
 import keras
 import numpy as np
 
-from gan.compression.students.channels import Graph, axes, free_groups, members, trace
+from gan.compression.students.channels import Graph, free_groups, members, trace
 from gan.compression.students.folding import folded
+from gan.compression.students.layer_kinds import axes
 from gan.errors import UserError
 from gan.interface import carry
 
@@ -34,10 +35,10 @@ def slim(
 ) -> keras.Model:
     """A copy of a generator with its most important channels only, their weights kept.
 
-    Kernels, biases, norms and the next layers' inputs are sliced alike; of a grouped convolution
-    whole groups go. Inputs, the image, a conditional norm's condition and what layers with weights
-    other than Dense, convolutions and norms touch (attention, for one) stay. Spectral normalisation
-    is folded in, see `folding`.
+    Kernels, biases, norms, styles and the next layers' inputs are sliced alike; of a grouped
+    convolution whole groups go. Inputs, the image, a conditional norm's condition, StyleGAN2's w,
+    and what layers with weights other than Dense, convolutions and norms touch (attention, for one)
+    stay. Spectral normalisation is folded in, see `folding`.
 
     Args:
         generator: a functional model.
@@ -140,7 +141,8 @@ def _sliced(model: keras.Model, graph: Graph, kept: set[int]) -> keras.Model:
                 config["groups"] = config["groups"] * len(written[layer.name]) // config[key]
             config[key] = len(written[layer.name])
         if layer.name in reshaped:
-            config["target_shape"] = (*config["target_shape"][:-1], len(reshaped[layer.name]))
+            key = "target_shape" if "target_shape" in config else "shape"
+            config[key] = (*config[key][:-1], len(reshaped[layer.name]))
         return type(layer).from_config(config)
 
     student = keras.models.clone_model(model, clone_function=narrow)
@@ -149,12 +151,15 @@ def _sliced(model: keras.Model, graph: Graph, kept: set[int]) -> keras.Model:
     for kernel in graph.kernels:
         name, (reads, writes) = kernel.layer.name, axes(kernel.layer)
         whole.discard(name)
-        for old, new in zip(kernel.layer.variables, student.get_layer(name).variables, strict=True):
+        twin = student.get_layer(name)
+        for old, new in zip(kernel.layer.variables, twin.variables, strict=True):
             value = np.asarray(old)
             if old.name == "kernel":
                 if kernel.groups == 1:
                     value = value.take(places(kernel.reads), reads)
                 value = value.take(written[name], writes)
+                if getattr(twin, "equalized", False):  # it divides by another root
+                    value = value * math.sqrt(twin.fan_in / kernel.layer.fan_in)
             else:
                 value = value.take(written[name], -1)
             new.assign(value)

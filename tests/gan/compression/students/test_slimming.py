@@ -9,6 +9,7 @@ from gan import keras_graph
 from gan.architectures.biggan import biggan
 from gan.architectures.dcgan import dcgan
 from gan.architectures.resnet import resnet
+from gan.architectures.stylegan2 import stylegan2
 from gan.compression.device import cost
 from gan.compression.files import export
 from gan.compression.students import slimming
@@ -16,7 +17,16 @@ from gan.compression.students.folding import folded
 from gan.data.spec import Spec
 from gan.errors import UserError
 from gan.interface import interface_of
-from layers import ConditionalBatchNorm, Conv2D, Conv2DTranspose, Dense, SelfAttention
+from layers import (
+    ConditionalBatchNorm,
+    Conv2D,
+    Conv2DTranspose,
+    Dense,
+    LearnedConstant,
+    ModulatedConv2D,
+    SelfAttention,
+)
+from layers.kernel_layer import KernelLayer
 
 SPEC = Spec("toy", (8, 8, 2), 3, 100)
 
@@ -25,7 +35,7 @@ def shaken(model):
     """The model with norms as after training: no scale is 1, no mean 0."""
     rng = np.random.default_rng(0)
     for variable in model.variables:
-        if variable.name in ("gamma", "beta", "moving_mean", "bias"):
+        if variable.name in ("gamma", "beta", "moving_mean", "bias", "strength"):
             variable.assign(variable + 0.3 * rng.standard_normal(variable.shape))
         if variable.name == "moving_variance":
             variable.assign(rng.uniform(0.5, 2.0, variable.shape))
@@ -43,6 +53,8 @@ def generators():
         yield dcgan(SPEC, width=0.125, latent_dim=6, conditional=conditional).generator
         yield resnet(SPEC, width=1 / 32, latent_dim=6, conditional=conditional).generator
         yield biggan(SPEC, width=1 / 48, latent_dim=6, shared_dim=4, conditional=conditional)[0]
+        options = {"width": 1 / 64, "latent_dim": 6, "mapping_layers": 2}
+        yield stylegan2(SPEC, **options, conditional=conditional).generator
 
 
 @pytest.mark.parametrize("generator", generators(), ids=lambda g: g.layers[0].name)
@@ -76,15 +88,15 @@ def silence(model, group, dead):
 
 def reads(layer, writers):
     """Whether a kernel layer sees what these write, through layers without kernels."""
-    if not isinstance(layer, (Dense, Conv2D, Conv2DTranspose)):
+    if not isinstance(layer, KernelLayer):
         return False
-    front = [layer.input]
+    front = keras.tree.flatten(layer.input)
     while front:
         tensor = front.pop()
         operation = keras_graph.maker(tensor)
         if operation.name in writers:
             return True
-        if not isinstance(operation, (Dense, Conv2D, Conv2DTranspose)):
+        if not isinstance(operation, KernelLayer):
             sources = operation.input if isinstance(operation.input, list) else [operation.input]
             if not isinstance(operation, keras.layers.InputLayer):
                 front.extend(sources)
@@ -198,6 +210,32 @@ def test_macs_are_the_files(size, tmp_path):
     model = keras.Model(z, Conv2D(2, 3)(Conv2DTranspose(6, size)(h)))
     (tmp_path / "g.tflite").write_bytes(export.to_tflite(model))
     assert slimming.macs(model) == cost.macs(tmp_path / "g.tflite")
+
+
+def test_modulated_convolutions_cost_what_the_file_does(tmp_path):
+    z = keras.Input((5,), name="z")
+    h = keras.layers.Reshape((3, 5, 4))(Dense(60)(z))
+    for up in (True, False):
+        h = ModulatedConv2D(6, 3, up=up)([h, Dense(h.shape[-1], bias_initializer="ones")(z)])
+    model = keras.Model(z, ModulatedConv2D(2, 1, demodulate=False)([h, Dense(6)(z)]))
+    (tmp_path / "g.tflite").write_bytes(export.to_tflite(model))
+    assert slimming.macs(model) == cost.macs(tmp_path / "g.tflite")
+
+
+def test_a_style_counts_for_the_channels_it_scales():
+    """By hand: by its mean and its spread."""
+    w = keras.Input((2,), name="z")
+    h = LearnedConstant((2, 2, 3), name="constant")(w)
+    style = Dense(3, name="style")(w)
+    model = keras.Model(w, ModulatedConv2D(1, 1, demodulate=False, name="image")([h, style]))
+    model.get_layer("constant").value.assign(np.broadcast_to([1.0, 2.0, 2.0], (1, 2, 2, 3)))
+    model.get_layer("style").kernel.assign([[0, 1, 0], [0, 0, 0.1]])
+    model.get_layer("style").bias.assign([3, 0, 0.1])
+    model.get_layer("image").kernel.assign(np.reshape([1, 1, 2], (1, 1, 3, 1)))  # 3, 2, 0.57
+    slim = slimming.slim(model, width=0.7)
+    np.testing.assert_array_equal(slim.get_layer("style").bias, [3, 0])
+    np.testing.assert_array_equal(slim.get_layer("constant").value[0, 0, 0], [1, 2])
+    assert slim(np.zeros((4, 2), np.float32)).shape == (4, 2, 2, 1)
 
 
 def test_of_a_grouped_convolution_whole_groups_go(tmp_path):
