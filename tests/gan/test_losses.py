@@ -108,3 +108,17 @@ def test_relativistic_pairs_sample_with_sample() -> None:
     real, fake = tf.constant([[5.0], [-5.0]]), tf.constant([[4.0], [-6.0]])
     value = losses.relativistic.discriminator(real, fake)
     np.testing.assert_allclose(value, softplus(np.array(-1.0)), rtol=1e-6)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_border_is_where_reals_and_fakes_mirror_one_another(name: str) -> None:
+    """Logits reflected about it, reals for fakes, cost D the same; without one, any shift does."""
+    loss = getattr(losses, name)
+    rng = np.random.default_rng(0)
+    real, fake = (tf.constant(rng.normal(size=(7, 1)), tf.float32) for _ in "rf")
+    if loss.border is None:
+        other = loss.discriminator(real + 3.0, fake + 3.0)
+    else:
+        other = loss.discriminator(2 * loss.border - fake, 2 * loss.border - real)
+        assert loss.discriminator(real + 3.0, fake + 3.0) != other
+    np.testing.assert_allclose(loss.discriminator(real, fake), other, rtol=1e-5)

@@ -8,8 +8,10 @@ import pytest
 import tensorflow as tf
 from toys import ToySource, assert_equal, numbers
 
-from experiments import experiment
+from experiments import experiment, students
+from experiments.settings import CompressOptions
 from gan.architectures import Networks
+from gan.compression.students.variants import Student
 from gan.errors import CodeError, UserError
 from trainers import routes
 from trainers.acgan import ACGAN
@@ -230,6 +232,18 @@ def test_float16_is_finite_and_skipped_steps_move_no_p():
     assert p_of(trainer) == pytest.approx(0.82)
     for values in numbers(trainer).values():
         assert np.isfinite(np.asarray(values, np.float32)).all()
+
+
+def test_a_student_takes_the_p_that_its_run_has_reached():
+    values = {
+        "dataset": "fashion_mnist_small", "width": 0.05, "latent_dim": 4,
+        "augment": "diffaugment", "policy": "color", "augment_target": 0.6,
+    }  # fmt: skip
+    run = experiment.build(values, make_strategy("one"))
+    run.trainer.augmentation.p.assign(0.25)
+    student = students.make_trainer(run, Student(), CompressOptions())
+    assert student.augment.keywords == {"policy": ("color",)}
+    assert (student.augment_p, student.augmentation.p) == (0.25, None)
 
 
 class Unobserved(GAN):
