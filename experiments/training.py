@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import tensorflow as tf
+from absl import logging
 
 from callbacks.collapse_alarm import CollapseAlarm
 from callbacks.nan_guard import TrainingDiverged
@@ -19,6 +20,7 @@ from experiments.settings import RunOptions
 from experiments.training_callbacks import callbacks_of
 from gan import files
 from gan.errors import UserError
+from gan.keras_graph import all_layers
 from gan.metrics.declared import declared
 from gan.options import of
 from trainers import routes
@@ -94,6 +96,7 @@ def train(
     with contextlib.ExitStack() as held:
         lock(held, strategy, options)
         built = experiment.build(values, strategy, workdir=options.workdir)
+        warn_of_slowness(built.trainer)
         return _run(built, options, started)
 
 
@@ -106,6 +109,7 @@ def dry_run(values: Mapping[str, Any]) -> str:
     values, options = resolved(values)
     check(options, values)
     built = experiment.build(values, _strategy(options))
+    warn_of_slowness(built.trainer)
     text = experiment.summary(built)
     if options.check_routes:
         text += f"\n{routes.described(routes.check(built.trainer, built.source))}"
@@ -117,6 +121,23 @@ def resolved(values: Mapping[str, Any]) -> tuple[dict[str, Any], RunOptions]:
     values = run_flags.complete(values)
     options = RunOptions(**{name: values[name] for name in of(RunOptions)})
     return run_flags.absolute(values), options
+
+
+def warn_of_slowness(trainer: Trainer) -> None:
+    """Says in a line which networks XLA makes slower on a CPU: those with grouped convolutions."""
+    if not trainer.xla or any(tf.config.list_logical_devices(kind) for kind in ("GPU", "TPU")):
+        return
+    networks = [
+        name
+        for name, network in trainer.networks.items()
+        if any(getattr(layer, "groups", 1) > 1 for layer in all_layers(network))
+    ]
+    if networks:
+        logging.warning(
+            "--xla: on a CPU XLA is some 100 times slower at the gradients of grouped "
+            "convolutions, which are in %s; leave it out here.",
+            " and ".join(networks),
+        )
 
 
 def _strategy(options: RunOptions) -> tf.distribute.Strategy:
