@@ -46,8 +46,7 @@ def r3gan(
     Blocks add to their input what a 1x1, a grouped 3x3 and a 1x1 convolution make of it, at twice
     the channels in between; the last starts at 0 and the others so small (Zhang et al., 2019,
     arXiv:1901.09321) that the networks need no norm. G ends without a tanh: in training its images
-    may leave [-1, 1], at inference they are clipped. An int8 file is one XNNPACK partition, two
-    with labels.
+    may leave [-1, 1], at inference they are clipped.
 
     Args:
         spec: the data; images of 1 to 4 channels whose sides halve evenly to 4 to 7 pixels.
