@@ -32,7 +32,7 @@ def resnet_translator(
         width: multiplies the number of channels of every hidden layer.
         n_blocks: residual blocks: 6 up to 128 pixels in the paper, 9 above.
         generator_norm: norm of the generator's layers: "instance", the paper's, or "batch", which
-            folds into the convolutions and leaves an int8 generator in one accelerated partition.
+            folds into the convolutions of an exported generator.
         reflection: whether to mirror the image at its border, as the paper does, instead of padding
             with zeros; on a device each mirrored border splits the accelerated graph.
         discriminator_layers: layers of stride 2 in the discriminator; None is 2 below 96 pixels,

@@ -38,9 +38,8 @@ def unet(
     Test time: the generator that is evaluated, drawn and exported is deterministic, without
     dropout, and by default normalises by the moving averages of batch statistics, so that images do
     not depend on each other. The authors test in training mode on one image at a time:
-    --test_statistics=image normalises each image by its own statistics as that does, which an int8
-    file cannot do in one partition. Dropout, which they keep on, no file can hold: it is left out
-    of all three.
+    --test_statistics=image normalises each image by its own statistics as that does. Dropout, which
+    they keep on, no file can hold: it is left out of all three.
 
     Args:
         spec: the data; images of 1 to 4 channels, at least 2 pixels wide and high.

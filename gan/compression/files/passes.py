@@ -160,8 +160,8 @@ def relu_as_sum(content: bytes) -> bytes:
 def float_ops(content: bytes) -> bytes:
     """Runs in float32, between two changes of type, the int8 ops that XNNPACK has in float32 alone.
 
-    These are the rsqrt of a demodulation or a pixel norm, and the softmax and the products of
-    attention. Outside XNNPACK each would split the graph.
+    These are the rsqrt of a demodulation or of a norm by an image's own statistics, and the softmax
+    and the products of attention. Outside XNNPACK each would split the graph.
     """
     model = flatbuffer.read(content)
     graph = model.subgraphs[0]

@@ -33,11 +33,7 @@ CASES: dict[str, tuple[Callable[..., Networks], int, dict[str, Any]]] = {
     "resnet-conditional": (resnet, 8, LABELS),
     "resnet-attention": (resnet, 16, TINY | {"attention_resolution": 8}),
     "stylegan2": (stylegan2, 8, LABELS | {"mapping_layers": 2}),
-    "translator": (
-        resnet_translator,
-        16,
-        {"width": 0.125, "n_blocks": 1, "generator_norm": "batch"},
-    ),
+    "translator": (resnet_translator, 16, {"width": 0.125, "n_blocks": 1}),
 }
 
 
