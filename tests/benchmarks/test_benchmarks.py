@@ -37,6 +37,11 @@ def run(name: str, *arguments: str) -> list[str]:
             ["--width=0.03", "--rounds=1", "--calls=3", "--calibration=2", "--threads=1"],
             ["litert float32", "litert int8"],
         ),
+        (
+            "steps",
+            ["--rounds=1", "--steps=2", "width=0.1 batch_size=4 augment=diffaugment"],
+            ["width=0.5 penalty=r1", "width=0.1 batch_size=4"],
+        ),
         ("sensitivity_random", [], ["| held-out images |", "| blur", "| flat patches |"]),
     ],
 )
