@@ -39,6 +39,12 @@ def one_hot(label: tf.Tensor, num_classes: int) -> tf.Tensor:
 
 
 @_register
+def rows(label: tf.Tensor, table: Sequence[Sequence[float]]) -> tf.Tensor:
+    """int32 (B,) -> the rows of a constant table that it numbers, float32 (B, columns)."""
+    return tf.gather(tf.constant(table, tf.float32), tf.cast(label, tf.int32))
+
+
+@_register
 def categorical_codes(z: tf.Tensor, sizes: Sequence[int]) -> tf.Tensor:
     """Turns each group of z's first numbers into the one-hot code of the group's largest.
 

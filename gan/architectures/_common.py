@@ -111,12 +111,16 @@ def label_input(spec: Spec) -> keras.KerasTensor:
     return keras.Input(shape=(), dtype="int32", name="label")
 
 
-def one_hot(label: keras.KerasTensor, spec: Spec) -> keras.KerasTensor:
-    """The label as float32 (B, num_classes).
+def class_code(label: keras.KerasTensor, spec: Spec) -> keras.KerasTensor:
+    """The label as float32 (B, num_classes), one-hot; or (B, single classes) of combinations.
 
-    A Dense layer without bias on top of it is an embedding, one that spectral normalisation,
-    pruning and int8 conversion all understand.
+    Combinations so share what is learnt of the classes that they have in common. A Dense layer
+    without bias on top of it is an embedding, one that spectral normalisation, pruning and int8
+    conversion all understand.
     """
+    codes = spec.class_codes
+    if codes:
+        return keras.layers.Lambda(functions.rows, arguments={"table": codes}, name="codes")(label)
     arguments = {"num_classes": spec.num_classes}
     return keras.layers.Lambda(functions.one_hot, arguments=arguments, name="one_hot")(label)
 
@@ -140,7 +144,7 @@ def add_projection(
     """
     embedding = Dense(
         phi.shape[-1], use_bias=False, dtype="float32", name="class_embedding", **options
-    )(one_hot(label, spec))
+    )(class_code(label, spec))
     return keras.layers.Add(dtype="float32")(
         [logits, function("inner_product", [phi, embedding], dtype="float32")]
     )

@@ -154,7 +154,7 @@ def _generator(
     classes = []
     if conditional:
         inputs.append(common.label_input(spec))
-        classes.append(_embedding(common.one_hot(inputs[1], spec), shared_dim, normed))
+        classes.append(_embedding(common.class_code(inputs[1], spec), shared_dim, normed))
 
     def norm(h: Any, condition: list[Any]) -> Any:
         if not condition:

@@ -74,7 +74,7 @@ def _generator(spec: Spec, filters: list[int], latent_dim: int, conditional: boo
     h = inputs[0]
     if conditional:
         inputs.append(common.label_input(spec))
-        h = keras.layers.Concatenate()([common.one_hot(inputs[1], spec), h])
+        h = keras.layers.Concatenate()([common.class_code(inputs[1], spec), h])
     initial = {"kernel_initializer": keras.initializers.RandomNormal(stddev=0.02)}
     h = Dense(bottom[0] * bottom[1] * bottom[2], use_bias=False, **initial)(h)
     h = keras.layers.ReLU()(common.batch_norm(keras.layers.Reshape(bottom)(h)))
@@ -103,7 +103,7 @@ def _discriminator(
         inputs.append(common.label_input(spec))
     if conditioning == "concat":
         label_map = Dense(height * width, name="label_map", spectral_norm=spectral_norm)(
-            common.one_hot(inputs[1], spec)
+            common.class_code(inputs[1], spec)
         )
         label_map = keras.layers.Reshape((height, width, 1))(label_map)
         h = keras.layers.Concatenate()([h, label_map])

@@ -53,7 +53,7 @@ def mlp(
     z = keras.Input(shape=(latent_dim,), name="z")
     h = z
     if conditional:
-        h = keras.layers.Concatenate()([common.one_hot(labels[0], spec), h])
+        h = keras.layers.Concatenate()([common.class_code(labels[0], spec), h])
     for _ in range(4):
         h = Dense(common.channels(400, width), use_bias=not batch_norm)(h)
         if batch_norm:
@@ -65,7 +65,7 @@ def mlp(
     x = keras.Input(shape=(spec.shape[0] * pack,), name="x")
     h = x
     if conditional:
-        h = keras.layers.Concatenate()([common.one_hot(labels[0], spec), h])
+        h = keras.layers.Concatenate()([common.class_code(labels[0], spec), h])
     units = common.channels(200, width)
     for _ in range(3):
         if discriminator_maxout is not None:

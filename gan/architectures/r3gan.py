@@ -99,7 +99,7 @@ def _generator(
     code = inputs[0]
     if conditional:
         inputs.append(common.label_input(spec))
-        embedding = _dense(LABEL_DIM, name="class_embedding")(common.one_hot(inputs[1], spec))
+        embedding = _dense(LABEL_DIM, name="class_embedding")(common.class_code(inputs[1], spec))
         code = keras.layers.Concatenate()([code, embedding])
     times = len(filters) - 1
     bottom = (spec.shape[0] >> times, spec.shape[1] >> times, filters[0])
@@ -133,7 +133,7 @@ def _discriminator(
         return keras.Model(inputs[0], _head(1, name="logits")(features), name="discriminator")
     inputs.append(common.label_input(spec))
     embedding = _head(channels, gain=channels**-0.5, name="class_embedding")(
-        common.one_hot(inputs[1], spec)
+        common.class_code(inputs[1], spec)
     )
     features = _head(channels, name="projection")(features)
     logits = common.function("inner_product", [features, embedding], dtype="float32")

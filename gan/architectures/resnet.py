@@ -92,7 +92,7 @@ def _generator(
     label = None
     if conditional:
         inputs.append(common.label_input(spec))
-        label = common.one_hot(inputs[1], spec)
+        label = common.class_code(inputs[1], spec)
 
     def norm(h: Any) -> Any:
         return common.batch_norm(h) if label is None else ConditionalBatchNorm()([h, label])

@@ -214,7 +214,7 @@ def _mapping(h: Any, units: int, count: int) -> Any:
 
 def _embedding(label: Any, spec: Spec, units: int) -> Any:
     """A vector for each class (B, units)."""
-    return Dense(units, equalized=True, dtype="float32")(common.one_hot(label, spec))
+    return Dense(units, equalized=True, dtype="float32")(common.class_code(label, spec))
 
 
 def _convolution(filters: int, size: int, **options: Any) -> Conv2D:

@@ -13,12 +13,10 @@ import numpy as np
 
 from gan.data._listing import SUFFIXES
 from gan.data.identity import some
+from gan.data.spec import JOINT, NO_CLASS
 from gan.errors import UserError
 
 NAMES = ("labels.csv", "labels.json")
-# Joins the classes of an image that has several; one without any has the class NO_CLASS.
-JOINT = "+"
-NO_CLASS = "none"
 
 
 class Labels:
@@ -41,6 +39,8 @@ class Labels:
             reason = getattr(error, "strerror", None) or error
             raise UserError(f"{name}: {file} cannot be read as labels ({reason}).") from error
         self._of = {image: self._joined(image, classes) for image, classes in rows.items()}
+        # Whether any image has several classes, or none.
+        self.combined = any(JOINT in c or c == NO_CLASS for c in self._of.values())
 
     @classmethod
     def find(cls, folders: Sequence[pathlib.Path], name: str) -> Labels | None:

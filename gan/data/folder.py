@@ -60,7 +60,8 @@ def folder(
     headers = read_headers([(file,) for file in list_files(root, skipped)], skipped)
     if labels:  # A mistake in them is told before all images are read.
         labels([file for (file,) in headers.examples])
-    spec = Spec(name, common_shape(name, headers.of.values(), transform), 0, 0)
+    shape = common_shape(name, headers.of.values(), transform)
+    spec = Spec(name, shape, 0, 0, combined=bool(labels and labels.combined))
 
     def classes(examples: Sequence[Example]) -> tuple[np.ndarray, tuple[str, ...]]:
         files = [file for (file,) in examples]

@@ -3,6 +3,10 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+# Joins the names of the single classes that a combination has; one without any is NO_CLASS.
+JOINT = "+"
+NO_CLASS = "none"
+
 
 @dataclass(frozen=True)
 class Spec:
@@ -17,6 +21,7 @@ class Spec:
         domains: keys of the example dict that hold data; ("a", "b") for translation.
         paired: whether "a" and "b" of one example show the same thing.
         class_names: num_classes names, or () where they are not known.
+        combined: whether a class is a combination of single ones, such as "cat+dark" or "none".
         channel_classes: classes of a single channel, where the channels are grey images in their
             own right and num_classes is channel_classes ** channels; else 0.
         feature_net: name or import path of the net that was made for these images (of the last
@@ -36,6 +41,7 @@ class Spec:
     feature_net: str = ""
     licence: str = ""
     sizes: tuple[int, ...] = ()
+    combined: bool = False
 
     @property
     def is_image(self) -> bool:
@@ -54,6 +60,18 @@ class Spec:
     def size_of(self, domain: str) -> int:
         """Examples of one domain."""
         return self.sizes[self.domains.index(domain)] if self.sizes else self.size
+
+    @property
+    def class_codes(self) -> list[list[int]] | None:
+        """Of combinations, each class's row of 0 and 1 for the single classes, in their order.
+
+        None where classes are single.
+        """
+        if not self.combined:
+            return None
+        parts = [set(name.split(JOINT)) - {NO_CLASS} for name in self.class_names]
+        single = sorted(set().union(*parts))
+        return [[int(name in part) for name in single] for part in parts]
 
     def with_classes(self, names: Sequence[str]) -> "Spec":
         """This spec with classes of these names."""

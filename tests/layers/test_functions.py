@@ -47,6 +47,11 @@ def test_reflect_pad():
     np.testing.assert_array_equal(functions.reflect_pad(X, 2), expected)
 
 
+def test_rows():
+    table = [[0, 1], [1, 1], [0, 0]]
+    np.testing.assert_array_equal(functions.rows(np.array([1, 0]), table), [[1, 1], [0, 1]])
+
+
 def test_one_hot_of_a_label_out_of_range_is_an_error_on_the_cpu():
     with pytest.raises(tf.errors.InvalidArgumentError):
         functions.one_hot(np.array([3]), 3)

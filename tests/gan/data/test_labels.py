@@ -7,7 +7,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from gan.architectures.dcgan import dcgan
 from gan.data import load
+from gan.data.spec import Spec
 from gan.errors import UserError
 
 FILES = ("x/1.png", "x/2.png", "y/3.png", "4.png")
@@ -49,7 +51,27 @@ SEVERAL = {"x/1.png": "cat+dark", "x/2.png": "cat", "y/3.png": "cat+dark", "4.pn
 def test_a_combination_is_a_class(folder, name, text, memory_mb):
     (folder / name).write_bytes(text.encode())
     assert classes(folder, memory_mb=memory_mb) == SEVERAL
-    assert load(f"folder:{folder}").spec.class_names == ("cat", "cat+dark", "none")
+    spec = load(f"folder:{folder}").spec
+    assert spec.class_names == ("cat", "cat+dark", "none")
+    assert spec.class_codes == [[1, 0], [1, 1], [0, 0]]  # of cat and dark
+
+
+def test_what_a_class_adds_to_a_logit_is_the_same_in_every_combination():
+    names = ("dark", "cat", "cat+dark", "none")
+    spec = Spec("test", (8, 8, 1), 4, 10, class_names=names, combined=True)
+    networks = dcgan(spec, width=0.05, conditional=True, conditioning="projection")
+    x = np.repeat(np.random.default_rng(0).normal(size=(1, 8, 8, 1)), 4, axis=0)
+    dark, cat, both, none = np.asarray(networks.discriminator([x, np.arange(4)]))[:, 0]
+    assert abs(dark - none) > 1e-6 and abs(cat - none) > 1e-6
+    np.testing.assert_allclose(both - none, (dark - none) + (cat - none), atol=1e-6)
+
+
+def test_classes_by_folder_may_have_any_name(tmp_path):
+    for name in ("a", "a+b", "none"):
+        (tmp_path / name).mkdir()
+        Image.new("L", (4, 4)).save(tmp_path / name / "1.png")
+    spec = load(f"folder:{tmp_path}").spec
+    assert spec.num_classes == 3 and spec.class_codes is None
 
 
 def test_numbers_are_in_their_order_and_the_file_may_lie_around_the_splits(folder, tmp_path):
