@@ -2,12 +2,13 @@
 
 import functools
 
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 from toys import ToySource, assert_equal, numbers, toy_gan
 
-from gan.architectures.dcgan import dcgan
+from gan.architectures import Networks
 from gan.errors import UserError
 from gan.penalties.lecam import LeCam
 from gan.schedules import Schedule
@@ -21,11 +22,16 @@ THREE = {"penalty": ("lecam", "cr", "bcr")}
 
 
 def build(**options):
-    def networks(spec):
-        return dcgan(spec, width=0.05, latent_dim=4)
-
     options = {"batch_size": 8, "ema_half_life_kimg": None, **THREE, **options}
     return GAN(networks, SOURCE.spec, **options)
+
+
+def networks(spec):
+    z, x = keras.Input((3,), name="z"), keras.Input(spec.shape, name="x")
+    image = keras.layers.Reshape(spec.shape)(keras.layers.Dense(64)(z))
+    h = keras.layers.ReLU()(keras.layers.Dense(6)(keras.layers.Flatten()(x)))
+    logits = keras.layers.Dense(1, dtype="float32", name="logits")(h)
+    return Networks(keras.Model(z, image), keras.Model(x, logits))
 
 
 def steps(trainer, count):
