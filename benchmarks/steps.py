@@ -1,6 +1,6 @@
 """What options cost: CPU time of a training step, against one without them.
 
-    taskset -c 1 python -m benchmarks.steps augment=diffaugment "augment=ada penalty=r1,cr"
+    taskset -c 1 python -m benchmarks.steps augment=diffaugment "augment=ada augment_p=0.2"
 
 Each argument is a trainer of its own: flags of scripts.train without dashes, on top of the demo's
 DCGAN (half width, Fashion-MNIST, batch 64, R1 every 4th step). All take turns in one process, and

@@ -1,5 +1,6 @@
 """What a trainer does with an augmentation: options checked, D's inputs changed, p adapted."""
 
+import inspect
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -52,7 +53,7 @@ class Augmentation:
         augment: Augment | None,
         spec: Spec,
         *,
-        p: float | Schedule,
+        p: float | Schedule | None,
         target: float | None,
         speed_kimg: float,
         loss: Loss,
@@ -62,7 +63,7 @@ class Augmentation:
         Args:
             augment: the augmentation, see `gan.augment`; None for none.
             spec: description of the data.
-            p: probability of the augmentation, in [0, 1], unless there is a target.
+            p: probability of the augmentation, in [0, 1], or None: see `share`.
             target: the r_t that p is adapted to, in (-1, 1), or None.
             speed_kimg: thousands of images in which p could move from 0 to 1.
             loss: what D minimises; its border is where signs change.
@@ -72,9 +73,12 @@ class Augmentation:
             CodeError: a user's function fails, or returns another shape or type.
         """
         for wrong, message in (
-            (not all(0 <= v <= 1 for v in ends(p)), f"--augment_p={p}: expected 0 to 1."),
             (
-                augment is None and p != 1.0,
+                p is not None and not all(0 <= v <= 1 for v in ends(p)),
+                f"--augment_p={p}: expected 0 to 1.",
+            ),
+            (
+                augment is None and p is not None,
                 f"--augment_p={p}: there is no --augment, such as ada, whose probability it is.",
             ),
             (
@@ -86,7 +90,7 @@ class Augmentation:
                 f"--augment_target={target}: expected more than -1 and less than 1, or none.",
             ),
             (
-                target is not None and p != 1.0,
+                target is not None and p is not None,
                 f"--augment_p={p} with --augment_target={target}: p is either given or adapted.",
             ),
             (
@@ -94,6 +98,11 @@ class Augmentation:
                 f"--augment_target={target}: the loss compares reals with fakes, so that the sign "
                 "of a real's logit says nothing; take a schedule, as in "
                 "--augment_p=cosine:0:0.5:1000.",
+            ),
+            (
+                augment is not None and share(augment, p) is None and target is None,
+                "--augment: say how often an image is changed: --augment_p=0.2, a schedule such as "
+                "--augment_p=cosine:0:0.55:200, or --augment_target=0.6, by which p adapts.",
             ),
             (not speed_kimg > 0, f"--augment_speed_kimg={speed_kimg}: expected more than 0."),
             (
@@ -195,6 +204,14 @@ class Augmentation:
         self.p.assign(tf.where(due, tf.clip_by_value(self.p + by, 0.0, 1.0), self.p))
         for variable in self.observed:
             variable.assign(tf.where(due, 0.0, variable))
+
+
+def share(augment: Augment | None, p: float | Schedule | None) -> float | Schedule | None:
+    """p as given, or else the augmentation's own default for it; None where it has none."""
+    if augment is None or p is not None:
+        return p
+    own = inspect.signature(augment).parameters["p"]
+    return None if own.default is own.empty else own.default
 
 
 def _check(function: Any, shape: tuple[int, ...]) -> None:

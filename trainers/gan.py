@@ -13,7 +13,7 @@ from gan.penalties import gradient_scale, lazy
 from gan.registry import resolve
 from gan.schedules import Schedule
 from trainers import checks, penalties
-from trainers.augmentation import Augment, Augmentation
+from trainers.augmentation import Augment, Augmentation, share
 from trainers.base import Batch, Trainer, part
 from trainers.networks import check_shapes
 from trainers.penalties import Penalty
@@ -44,7 +44,7 @@ class GAN(Trainer):
         generator_penalty_every: int = 1,
         n_critic: int = 1,
         augment: str | Augment | None = None,
-        augment_p: float | Schedule = 1.0,
+        augment_p: float | Schedule | None = None,
         augment_target: float | None = None,
         augment_speed_kimg: float = 500.0,
         **options: Any,
@@ -64,7 +64,8 @@ class GAN(Trainer):
             n_critic: discriminator updates per generator update, each with its own batch.
             augment: augmentation of all that the discriminator is shown: a name, an import path or
                 a function; none for none.
-            augment_p: probability of the augmentation, 0 to 1, unless augment_target adapts it.
+            augment_p: probability of the augmentation, 0 to 1, unless augment_target adapts it;
+                none is the augmentation's own default, 1 for diffaugment.
             augment_target: adapt the probability, from 0 on, so that the mean sign of the
                 discriminator's logits of reals is this (0.6 in ADA); none keeps augment_p.
             augment_speed_kimg: thousands of images in which it could rise from 0 to 1.
@@ -87,7 +88,7 @@ class GAN(Trainer):
         self.generator_penalty_every = generator_penalty_every
         self.penalty_every, self.n_critic = penalty_every, n_critic
         self.augment = resolve("augment", augment) if isinstance(augment, str) else augment
-        self.augment_p = augment_p
+        self.augment_p = share(self.augment, augment_p)
         self.augmentation = Augmentation(
             self.augment,
             spec,

@@ -269,17 +269,24 @@ def smaller(images, *, seed, p):
 @pytest.mark.parametrize(
     ("options", "says"),
     [
+        ({}, "--augment: say how often an image is changed: --augment_p=0.2"),
         ({"augment_p": 1.5}, "--augment_p=1.5: expected 0 to 1"),
         ({"augment": None, "augment_p": 0.5}, "--augment_p=0.5: there is no --augment"),
         ({"augment": None, "augment_target": 0.6}, "--augment_target=0.6: there is no --augment"),
         ({"augment_target": 1.0}, "--augment_target=1.0: expected more than -1"),
-        ({"augment_target": 0.6, "augment_p": 0.5}, "p is either given or adapted"),
+        ({"augment_target": 0.6, "augment_p": 1.0}, "p is either given or adapted"),
         ({"augment_target": 0.6, "loss": "relativistic"}, "take a schedule, as in --augment_p=cos"),
         ({"augment_target": 0.6, "loss": "wasserstein"}, "the sign of a real's logit says nothing"),
-        ({"augment_speed_kimg": 0.0}, "--augment_speed_kimg=0.0: expected more than 0"),
+        (
+            {"augment_target": 0.6, "augment_speed_kimg": 0.0},
+            "--augment_speed_kimg=0.0: expected more than 0",
+        ),
         ({"augment": "adda"}, "--augment 'adda' is not known. Did you mean 'ada'?"),
-        ({"source": ToySource((2,))}, "--augment: 'toy' has no images"),
-        ({"source": ToySource((4, 4, 2))}, "--augment=ada: images of 2 channels have no colours"),
+        ({"source": ToySource((2,)), "augment_p": 0.5}, "--augment: 'toy' has no images"),
+        (
+            {"source": ToySource((4, 4, 2)), "augment_p": 0.5},
+            "--augment=ada: images of 2 channels have no colours",
+        ),
         (
             {"kind": Distillation, "augment_target": 0.6, "adversarial_weight": 0.0},
             "--augment_target with --adversarial_weight=0",
@@ -296,7 +303,7 @@ def test_what_cannot_be_is_refused_in_one_line(options, says):
 
 def test_a_wrong_fork_is_named():
     with pytest.raises(CodeError, match=r"test_augmentation.py:\d+: returned float32 \(2, 3, 4, 1"):
-        build(augment=smaller)
+        build(augment=smaller, augment_p=0.5)
     trainer = build(Unobserved, augment=dim, augment_target=0.6)
     with pytest.raises(CodeError, match=r"never calls self\.augmentation\.observe"):
         train(trainer, 1)
