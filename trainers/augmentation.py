@@ -4,7 +4,7 @@ import inspect
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import tensorflow as tf
@@ -24,10 +24,10 @@ EVERY = 4
 
 @dataclass
 class _Traced:
-    """What a step has done so far, as it is traced."""
+    """What a step has done so far, as it is traced: D's calls, and r_t each time it observed it."""
 
     calls: int = 0
-    observed: bool = False
+    signs: list[tf.Tensor] = field(default_factory=list)
 
 
 # Of the step being traced, on this replica's thread.
@@ -155,8 +155,11 @@ class Augmentation:
         return tf.cast(images, x.dtype)
 
     @contextmanager
-    def step(self) -> Iterator[None]:
+    def step(self) -> Iterator[list[tf.Tensor]]:
         """One step of a replica, within which calls of D are counted.
+
+        Yields:
+            The r_t that the step observes, float32 scalars; none without a target.
 
         Raises:
             CodeError: p is to adapt, and the step has observed no logits.
@@ -164,10 +167,10 @@ class Augmentation:
         traced = _Traced()
         token = _traced.set(traced)
         try:
-            yield
+            yield traced.signs
         finally:
             _traced.reset(token)
-        if self.observed and not traced.observed:
+        if self.observed and not traced.signs:
             raise CodeError(
                 f"--augment_target={self._target}: train_step never calls "
                 "self.augmentation.observe(real_logits), by which p adapts."
@@ -182,11 +185,11 @@ class Augmentation:
     def observe(self, real_logits: tf.Tensor) -> None:
         """Adds r_t by D's logits of reals, as it sees them in training."""
         if self.observed:
-            signs = tf.sign(tf.cast(real_logits, tf.float32) - self._border)
-            for variable, value in zip(self.observed, (tf.reduce_mean(signs), 1.0)):
+            r = tf.reduce_mean(tf.sign(tf.cast(real_logits, tf.float32) - self._border))
+            for variable, value in zip(self.observed, (r, 1.0)):
                 variable.assign_add(value)
             traced = _traced.get() or _Traced()
-            traced.observed = True
+            traced.signs.append(r)
 
     def move(self, step: tf.Tensor, images_per_step: int) -> None:
         """Moves p behind every fourth step, by as much as its images are of `speed_kimg`.

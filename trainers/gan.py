@@ -250,10 +250,10 @@ class GAN(Trainer):
 
     def _replica_step(self, batch: Batch) -> Logs:
         """Then moves an adaptive p: all replicas now have the mean of what they observed."""
-        with self.augmentation.step():
+        with self.augmentation.step() as signs:
             logs = super()._replica_step(batch)
         self.augmentation.move(self._step, self.images_per_step)
-        return logs
+        return logs | ({"logits/real_sign": tf.add_n(signs) / len(signs)} if signs else {})
 
     def progress_logs(self) -> Logs:
         """Adds an adaptive p."""

@@ -101,9 +101,11 @@ def test_p_follows_the_signs_of_the_reals():
         options = {"augment": dim, "augment_target": target, "augment_speed_kimg": speed, **STILL}
         trainer = build(architecture=linear, **options)
         trainer.augmentation.p.assign(0.5)
+        signs = []
         for batch in batches:
             assert p_of(trainer) == 0.5
-            step(trainer, batch)
+            signs.append(step(trainer, batch)["logits/real_sign"])
+        np.testing.assert_allclose(np.mean(signs), r, rtol=1e-6)
         np.testing.assert_allclose(p_of(trainer), after, rtol=1e-6)
         assert trainer.progress_logs()["progress/augment_p"] == p_of(trainer)
         assert [float(v) for v in trainer.augmentation.observed] == [0.0, 0.0]
