@@ -240,6 +240,7 @@ def test_rollback_goes_back_to_the_best_and_on_in_another_way(tmp_path, caplog):
     assert any(np.any(a != b) for a, b in zip(numbers(plain).values(), numbers(trainer).values()))
 
 
+@pytest.mark.slow
 def test_a_run_killed_after_its_rollback_resumes_to_the_bit(tmp_path):
     class Kill(keras.callbacks.Callback):
         """Dies at a step of the second life, the last state unsaved."""

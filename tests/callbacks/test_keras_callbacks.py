@@ -263,7 +263,9 @@ def test_progbar_logger(trainer: Any, source: Any, capsys: pytest.CaptureFixture
     assert "eval/fid: 5.0" in text
 
 
-@pytest.mark.parametrize(("kind", "save_freq"), [("gan", "epoch"), ("cyclegan", 1)])
+@pytest.mark.parametrize(
+    ("kind", "save_freq"), [("gan", 1), pytest.param("cyclegan", "epoch", marks=pytest.mark.slow)]
+)
 def test_backup_and_restore_goes_on_where_it_was(
     make_gan: Callable[..., Any], source: Any, tmp_path: Path, kind: str, save_freq: Any
 ) -> None:

@@ -9,6 +9,7 @@ import subprocess
 import sys
 
 import numpy as np
+import pytest
 
 from gan.metrics.nets import classifier
 
@@ -38,6 +39,7 @@ def run(*arguments: str) -> subprocess.CompletedProcess[str]:
     )
 
 
+@pytest.mark.slow
 def test_trains_and_states_the_accuracy(tmp_path: pathlib.Path) -> None:
     write_idx(tmp_path, "train", 600, 0)
     write_idx(tmp_path, "t10k", 90, 1)

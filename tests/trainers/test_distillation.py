@@ -166,8 +166,7 @@ def test_mistakes_are_named(teacher, tmp_path):
         with_features(keras.Model(x, Dense(1)(x), name="linear"))
 
 
-@pytest.mark.parametrize("precision", ["float32", "mixed_float16"])
-@pytest.mark.parametrize("aware", [False, True])
+@pytest.mark.parametrize(("precision", "aware"), [("mixed_float16", False), ("float32", True)])
 def test_it_trains_on_replicas_and_in_mixed_precision(teacher, tmp_path, precision, aware):
     teacher.save(tmp_path / "generator.keras")
     source = ToySource()

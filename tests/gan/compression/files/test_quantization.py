@@ -96,6 +96,7 @@ def test_a_wrong_name_is_answered_by_the_nearest():
         export.to_tflite(generator(), precision="int8", keep_float=["to_imgae"])
 
 
+@pytest.mark.slow
 def test_the_layer_that_int8_breaks_comes_first():
     model = generator(loud=1000.0)
     losses = debugging.layer_losses(model, calibration=100, count=50)
