@@ -21,6 +21,7 @@ from absl import logging
 
 from gan import keras_graph
 from gan.compression.files import flatbuffer, layer_names, passes, quantization, subpixel
+from gan.compression.files.balancing import balanced
 from gan.compression.files.calibration import Representative, check_finite, representative
 from gan.compression.files.flatbuffer import SIGNATURE
 from gan.compression.files.layer_names import keras_layer
@@ -112,6 +113,7 @@ def to_tflite(
         if data is None:
             data = representative(generator, count=calibration, seed=seed, batch_size=batch_size)
         check_finite(generator, data)
+        generator = balanced(generator, data)
     with tempfile.TemporaryDirectory() as directory, _quiet():
         save_savedmodel(generator, directory, batch_size=batch_size)
         converter = tf.lite.TFLiteConverter.from_saved_model(directory, signature_keys=[SIGNATURE])

@@ -9,6 +9,7 @@ import numpy as np
 
 from gan.compression.device.interpreter import open_interpreter, ops
 from gan.compression.files import export
+from gan.compression.files.balancing import balanced
 from gan.compression.files.calibration import Representative, representative
 from gan.compression.files.flatbuffer import SIGNATURE
 from gan.compression.files.layer_names import keras_layer
@@ -68,6 +69,7 @@ def layer_losses(
         data = representative(generator, count=calibration, seed=seed)
     rows = [row for row, _ in zip(data(), range(count))]
     batch_size = len(next(iter(rows[0].values())))
+    generator = balanced(export.as_float32(generator), data)  # as the int8 file is
     exact = export.to_tflite(generator, batch_size=batch_size)
     int8 = export.to_tflite(
         generator, precision="int8", data=data, keep_float=keep_float, batch_size=batch_size
