@@ -133,6 +133,18 @@ def test_a_turned_wave_is_the_wave_turned(angle) -> None:
     np.testing.assert_allclose(got[0, inner, inner, 0], want[inner, inner], atol=0.02)
 
 
+@pytest.mark.parametrize("shift", [2, 13, 40])
+def test_outside_of_an_image_is_its_mirror_image(shift) -> None:
+    n = 24
+    at = np.arange(n)
+    image = np.sin(at[:, None] / 5 + 1) * np.cos(at[None] / 6)
+    back = tf.constant([[[1.0, 0, shift], [0, 1, -shift], [0, 0, 1]]])
+    moved = warp(tf.constant(image[None, ..., None], tf.float32), back)[0, ..., 0]
+    padded = np.pad(image, 2 * n, mode="symmetric")
+    rows, columns = (slice(2 * n + s, 3 * n + s) for s in (-shift, shift))
+    np.testing.assert_allclose(moved, padded[rows, columns], atol=0.03)
+
+
 @pytest.mark.parametrize("name", BOTH)
 @pytest.mark.parametrize("shape", [(3, 8, 8, 1), (3, 7, 12, 3), (3, 9, 5, 4)])
 def test_p_is_the_share_of_images(name, shape) -> None:
