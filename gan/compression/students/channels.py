@@ -147,10 +147,16 @@ def _follow(
         for condition in inputs[1:]:
             graph.fixed.update(condition.ids.tolist())
         return Tensor(inputs[0].ids, _norm_scale(layer, *inputs[1:]))
-    if isinstance(layer, keras.layers.Add):
+    alike = all(x.ids.size == size for x in inputs)  # and no channel stands for many
+    if isinstance(layer, (keras.layers.Add, keras.layers.Multiply)) and alike:
         for other in inputs[1:]:
             graph.unite(inputs[0].ids, other.ids)
-        return Tensor(inputs[0].ids, np.sqrt(sum(np.square(x.scale) for x in inputs)))
+        scales = np.asarray([x.scale for x in inputs])
+        by_sum = isinstance(layer, keras.layers.Add)
+        return Tensor(
+            inputs[0].ids,
+            np.sqrt(np.sum(np.square(scales), axis=0)) if by_sum else np.prod(scales, axis=0),
+        )
     if isinstance(layer, keras.layers.Concatenate) and layer.axis in (-1, len(shape) - 1):
         ids, scale = (np.concatenate([getattr(x, n) for x in inputs]) for n in ("ids", "scale"))
         return Tensor(ids, scale)

@@ -144,6 +144,21 @@ def test_a_condition_stays_whole_and_counts_for_a_norms_gain():
     assert slim.get_layer("condition").units == 2
 
 
+def test_products_go_channel_by_channel_and_what_is_broadcast_stays():
+    z = keras.Input((3,), name="z")
+    gains = keras.layers.Reshape((1, 1, 8))(Dense(8, name="gains")(z))
+    h = keras.layers.Multiply()([LearnedConstant((2, 2, 8), name="constant")(z), gains])
+    # One channel, added to all.
+    one = keras.layers.Reshape((2, 2, 1))(Dense(4, name="one")(z))
+    h = keras.layers.Add()([Conv2D(4, 1, name="middle")(h), one])
+    model = shaken(keras.Model(z, Conv2D(2, 1)(h)))
+    assert [set(group.layers) for group in slimming.groups(model)] == [{"constant", "gains"}]
+    kernel = model.get_layer("middle").kernel
+    kernel.assign(np.where(np.arange(8)[:, None] < 4, 0.0, kernel))
+    slim = slimming.slim(model, width=0.5)
+    np.testing.assert_allclose(slim(inputs(model)), model(inputs(model)), atol=2e-5)
+
+
 def test_one_mask_across_the_skips():
     """Both writers of a sum lose the same channels."""
     generator = resnet(SPEC, width=1 / 32, latent_dim=6).generator
