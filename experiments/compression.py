@@ -13,7 +13,7 @@ from absl import logging
 
 from experiments import experiment, provenance, students
 from experiments.settings import CompressOptions
-from gan.compression.device import placement
+from gan.compression.device import isolated, placement
 from gan.compression.device.runner import latency_ms
 from gan.compression.files import calibration, export
 from gan.compression.report import report
@@ -165,6 +165,7 @@ class Compression:
         temporary = self.out / ".unproved" / path.name  # the file's name, for messages
         write_whole(temporary, content)
         try:
+            isolated.try_out(temporary)
             placement.require_one_partition(temporary)
             temporary.replace(path)
         finally:

@@ -37,7 +37,10 @@ def try_out(path: str | os.PathLike[str]) -> None:
         raise UserError(f"{quoted}: one call did not end within {_SECONDS:.0f} s.") from None
     if done.returncode < 0:
         name = signal.Signals(-done.returncode).name
-        raise UserError(f"{quoted}: it brings LiteRT down ({name}): the file is damaged.")
+        raise UserError(
+            f"{quoted}: it brings LiteRT down ({name}): the file is damaged, or sizes in an int8 "
+            "one are too far apart."
+        )
     if done.returncode:
         # Our own lines name the file; others are what NumPy or Python said.
         reason = _last_line(done).replace(repr(os.path.abspath(path)), quoted)
