@@ -22,6 +22,7 @@ from trainers.workdir.lock import locked
 from trainers.workdir.paths import Workdir
 
 RECIPE = Path(__file__).parent.parent / "recipes" / "demo.flags"
+COUNT = 80  # samples of the int8 file: 8 of each class
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -97,7 +98,7 @@ def run_missing(out: Path, demo: DemoOptions) -> int:
         )
     if not grid.is_file():
         model = made.file("pruned_int8")
-        step("Generating with the pruned int8 file", "generate", model=model, out=grid)
+        step("Generating with the pruned int8 file", "generate", model=model, count=COUNT, out=grid)
     print()
     print(table.render(report.read(made.report) or {}))
     pictures = Workdir(run).samples
