@@ -177,6 +177,16 @@ def test_conditional_generators_and_translators_become_files(tmp_path):
         ),
         ("acgan", ["--trainer=acgan", "--conditional"], "slim0.5_int8"),
         ("vae", ["--trainer=vae_gan", "--optimizer=adam,encoder=rmsprop"], "slim0.5_int8"),
+        (
+            "biggan",
+            ["--architecture=biggan", "--conditional", "--attention_resolution=14", "--width=0.1"],
+            "int8,slim0.5_qat_int8",
+        ),
+        (
+            "stylegan2",
+            ["--architecture=stylegan2", "--latent_dim=16", "--mapping_layers=2", "--width=0.05"],
+            "int8,slim0.5_qat_int8",
+        ),
     ],
 )
 def test_runs_of_every_kind_have_students(workdir, tmp_path, name, flags, variants):
