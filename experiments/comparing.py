@@ -139,7 +139,8 @@ def title(key: Key, nets: Iterable[str] = ()) -> str:
         nets: the feature nets of the rows below: a single one is named here, several in footnotes.
     """
     distinct = set(nets)
-    name = label(key.name, distinct.pop()) if len(distinct) == 1 else key.name
+    one = len(distinct) == 1 and not key.of_pixels
+    name = label(key.name, distinct.pop()) if one else key.name
     facts = [key.unit] if key.unit else []
     facts += [f"{key.better} is better"] if key.better else []
     return f"{name} ({', '.join(facts)})" if facts else name

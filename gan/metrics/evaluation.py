@@ -349,7 +349,8 @@ class Evaluator:
 
     def label(self, key: str) -> str:
         """A key as it is printed, with the net it was measured by: `fid[fashion]`."""
-        return label(key, self.feature_net)
+        of_pixels = key in self.keys and self.keys[key].of_pixels
+        return key if of_pixels else label(key, self.feature_net)
 
     @property
     def feature_net(self) -> str:

@@ -26,6 +26,7 @@ class Key:
             higher: a collapse lowers such a key. "" for all others.
         form: how it prints, a format specification such as .4g or .1%.
         spread_of: the key whose standard deviation this is; "" where it is none.
+        of_pixels: whether it is of the images themselves, whatever the feature net.
         metric: the metric that returns it, by the name it was asked for; `declared` fills it in.
     """
 
@@ -36,6 +37,7 @@ class Key:
     covers: str = ""
     form: str = ".4g"
     spread_of: str = ""
+    of_pixels: bool = False
     metric: str = ""
 
     def __post_init__(self) -> None:

@@ -163,7 +163,7 @@ def ppl(
 
 
 # Decides nothing: the images nearest to the truth on average are blurred ones.
-@declares(Key("l1", better="lower"), Key("ssim", better="higher"))
+@declares(Key("l1", better="lower", of_pixels=True), Key("ssim", better="higher", of_pixels=True))
 def truth(parts: Sequence[Mapping[str, np.ndarray]]) -> dict[str, float]:
     """How near translations come to the images they should be: means over all images.
 

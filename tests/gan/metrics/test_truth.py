@@ -68,6 +68,8 @@ def test_a_translator_is_judged_by_its_pairs(images):
     assert evaluator.evaluate(negative(1.0)) == pytest.approx(
         {"l1": 0.0, "ssim": 1.0, "fid": 0.0}, abs=1e-6
     )
+    labels = [evaluator.label(key) for key in ("l1", "ssim", "fid")]
+    assert labels == ["l1", "ssim", "fid[random]"]  # the net has no part in the first two
     found = evaluator.evaluate(negative(0.5))
     halved = distances(0.5 * from_uint8(images), from_uint8(images))
     assert found["l1"] == pytest.approx(halved["l1"].mean(), rel=1e-6)
