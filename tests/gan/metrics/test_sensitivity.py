@@ -8,7 +8,7 @@ from gan import data
 from gan.data.source import everything
 from gan.metrics.evaluation import Evaluator
 
-COUNT = 1000
+COUNT = 500
 
 
 @pytest.fixture(scope="module")
@@ -16,7 +16,7 @@ def found(debian_fashion_mnist):
     source = data.load(f"idx:{debian_fashion_mnist}")
     whole = everything(data.load(f"idx:{debian_fashion_mnist}", split="test"))
     test, labels = whole["x"], whole["label"]
-    evaluator = Evaluator(source, metrics=METRICS, num_reference=10_000)
+    evaluator = Evaluator(source, metrics=METRICS, num_reference=3000)
     train = np.concatenate([batch["x"] for batch in evaluator._reference_batches()])
     made = variants(test[: 3 * COUNT], labels[: 3 * COUNT], train, COUNT)
     return {name: evaluator.evaluate_images([make()]) for name, make in made.items()}
