@@ -118,7 +118,8 @@ def samples(trainer: Any, source: Source, layout: Layout, name: str = "") -> Vie
         name: name of the network; empty for the first of `averaged`.
     """
     rows, columns, seed = layout.rows, layout.columns, layout.seed
-    sampler = KerasSampler(trainer.inference(name), batch_size=rows * columns)
+    network = trainer.inference(name)
+    sampler = KerasSampler(network, batch_size=rows * columns)
     if sampler.num_classes:
         # Evenly spaced classes, if there are too many; one z per column, for all classes.
         count = min(sampler.num_classes, max(rows, 16))
@@ -134,7 +135,6 @@ def samples(trainer: Any, source: Source, layout: Layout, name: str = "") -> Vie
     paths = slerp(ends[::2], ends[1::2], np.linspace(0.0, 1.0, columns))
     between = paths.reshape(-1, sampler.latent_dim)
     row_label = None if label is None else np.repeat(np.resize(classes, rows), columns)
-    network = trainer.inference(name)
     more = styles(Styles(network), layout, sampler) if has_styles(network) else {}
     return {
         "fake": Grid(lambda: sampler(z, label), columns),
