@@ -9,7 +9,7 @@ class UserError(ValueError):
     The message is one line that quotes what was given and says what would be right.
     """
 
-    # AutoGraph, which traces training steps, would make a page of traceback of the one line.
+    # AutoGraph, if a user's tf.function brings it in, would make a page of traceback of one line.
     ag_pass_through = True
 
 

@@ -124,6 +124,13 @@ def explained(error: BaseException, where: Place | None, *, hint: str = "") -> C
         where: the line that raised it.
         hint: one line that says how to fix it.
     """
+    if type(error).__name__ == "OperatorNotAllowedInGraphError":
+        # TensorFlow's text is about its own ways of running.
+        error = TypeError("Python's `if`, `for`, `while`, `and` or `not` on a tensor of the graph.")
+        hint = hint or (
+            "Take tf.where, tf.cond or tf.while_loop, or put @tf.function above a function of its "
+            "own that holds the line."
+        )
     lines = [f"{where}: {message_of(error)}" if where else message_of(error)]
     if where and where.code:
         lines.append(printable(where.code))

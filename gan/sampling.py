@@ -86,7 +86,7 @@ class KerasSampler(Sampler):
         self.model = model
         self.interface = interface_of(model)
         self.batch_size = batch_size
-        self._run = tf.function(lambda inputs: model(inputs, training=False))
+        self._run = tf.function(lambda inputs: model(inputs, training=False), autograph=False)
 
     def __call__(self, *inputs: Any) -> np.ndarray:
         """See `Sampler`."""

@@ -32,8 +32,10 @@ class Styles:
         self._indices = [x.index for x in styles]
         mapping = keras.Model(model.inputs, self._truncation.input)
         synthesis = keras.Model([mixing.output, *(x.output for x in styles)], model.output)
-        self._mapping = tf.function(lambda inputs: mapping(inputs, training=False))
-        self._synthesis = tf.function(lambda parts: synthesis(parts, training=False))
+        self._mapping = tf.function(lambda inputs: mapping(inputs, training=False), autograph=False)
+        self._synthesis = tf.function(
+            lambda parts: synthesis(parts, training=False), autograph=False
+        )
 
     @property
     def count(self) -> int:

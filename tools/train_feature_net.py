@@ -76,7 +76,7 @@ def train(images: np.ndarray, labels: np.ndarray) -> keras.Model:
     optimizer = keras.optimizers.Adam(schedule)
     optimizer.build(model.trainable_variables)
 
-    @tf.function
+    @tf.function(autograph=False)
     def step(x: tf.Tensor, y: tf.Tensor) -> tf.Tensor:
         with tf.GradientTape() as tape:
             _, logits = model(x, training=True)

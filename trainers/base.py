@@ -213,7 +213,7 @@ class Trainer(Fitting):
             with tf.control_dependencies(list(batch.values())):
                 return self._replica_step(batch)
 
-        step = tf.function(step, jit_compile=True) if self.xla else step
+        step = tf.function(step, jit_compile=True, autograph=False) if self.xla else step
         logs = self.distribute_strategy.run(step, args=(batch,))
         mean = tf.distribute.ReduceOp.MEAN
         logs = {k: self.distribute_strategy.reduce(mean, v, axis=None) for k, v in logs.items()}
@@ -236,9 +236,11 @@ class Trainer(Fitting):
         # (TensorFlow 2.21): once in a few hundred steps a critic's forward pass then saw a weight
         # of the next step.
         tf.config.optimizer.set_experimental_options({"dependency_optimization": False})
-        one_step = tf.function(self._distributed_step)
+        # Without AutoGraph, as Keras in Model.fit: it rewrites each function that it meets from its
+        # source, half of the time until the first step, and fails where a file was edited since.
+        one_step = tf.function(self._distributed_step, autograph=False)
 
-        @tf.function(reduce_retracing=True)
+        @tf.function(reduce_retracing=True, autograph=False)
         def loop(iterator: Any, steps: tf.Tensor) -> dict[str, tf.Tensor]:
             # Traced once, here; the body below calls the same graph.
             traced = one_step.get_concrete_function(iterator.element_spec)

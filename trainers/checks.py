@@ -4,7 +4,6 @@ The checks add nothing to the graph: they look at shapes and calls while it is t
 """
 
 import functools
-import logging
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -44,8 +43,7 @@ def step(trainer: Any, batch: Mapping[str, tf.Tensor]) -> dict[str, tf.Tensor]:
     minimized: set[str] = set()
     before = _minimized.set(minimized)
     try:
-        with _quiet_lambdas():
-            logs = trainer.train_step(batch)
+        logs = trainer.train_step(batch)
     except UserError:
         raise
     except Exception as error:
@@ -56,7 +54,6 @@ def step(trainer: Any, batch: Mapping[str, tf.Tensor]) -> dict[str, tf.Tensor]:
     return _scalars(trainer, logs)
 
 
-@tf.autograph.experimental.do_not_convert
 def loss(trainer: Any, value: Any, group: str) -> None:
     """Checks the arguments of `minimize`.
 
@@ -78,7 +75,6 @@ def loss(trainer: Any, value: Any, group: str) -> None:
         )
 
 
-@tf.autograph.experimental.do_not_convert
 def connected(
     trainer: Any, group: str, gradients: Sequence[Any], variables: Sequence[Any]
 ) -> list[Any]:
@@ -142,7 +138,6 @@ def scalar(function: Callable[..., Any]) -> Callable[..., Any]:
     return checked
 
 
-@tf.autograph.experimental.do_not_convert
 def _check_minimized(trainer: Any, minimized: set[str]) -> None:
     for group in trainer.groups:
         learns = trainer.variables_of(group) and group not in trainer.frozen
@@ -153,7 +148,6 @@ def _check_minimized(trainer: Any, minimized: set[str]) -> None:
             )
 
 
-@tf.autograph.experimental.do_not_convert
 def _scalars(trainer: Any, logs: Any) -> dict[str, tf.Tensor]:
     where = f"{_train_step(trainer)}: train_step returned"
     if not isinstance(logs, Mapping):
@@ -190,19 +184,12 @@ def _train_step(trainer: Any) -> str:
     return origin.described(type(trainer).train_step)
 
 
-@tf.autograph.experimental.do_not_convert
 def _explained(error: Exception) -> CodeError:
     """The CodeError for an error that was raised while a step was traced."""
     where = origin.raised_at(error)
     if isinstance(error, MistakeError):
         return CodeError(f"{where}: {error}")
-    hint = ""
-    if where and where.code.count("lambda") > 1:
-        hint = (
-            "Where lambdas share a line, AutoGraph turns no Python `if`, `for` or `and` of theirs "
-            "into graph operations: give each its own line."
-        )
-    return origin.explained(error, where, hint=hint)
+    return origin.explained(error, where)
 
 
 def running(error: tf.errors.OpError) -> UserError:
@@ -219,22 +206,3 @@ def running(error: tf.errors.OpError) -> UserError:
         hint = "It does not fit into memory; a smaller --batch_size or --width may."
     plain = type(error)(error.node_def, error.op, text)
     return origin.explained(plain, origin.innermost(frames[::-1]), hint=hint)
-
-
-@contextmanager
-def _quiet_lambdas() -> Iterator[None]:
-    """Silences AutoGraph's long warning about each lambda that shares its line with another.
-
-    AutoGraph does not convert these, which matters only if they hold Python control flow on
-    tensors; then the error says so.
-    """
-
-    def other(record: logging.LogRecord) -> bool:
-        return "found multiple definitions" not in record.getMessage()
-
-    logger = tf.get_logger()
-    logger.addFilter(other)
-    try:
-        yield
-    finally:
-        logger.removeFilter(other)

@@ -125,7 +125,7 @@ def measure(trainer: Any, source: Source) -> dict[str, dict[str, float]]:
     strategy, size = trainer.distribute_strategy, trainer.images_per_step
     batches = distribute(strategy, source, batch_size=size, seed=trainer.stream, start=0)
 
-    @tf.function
+    @tf.function(autograph=False)
     def run(batch: Any) -> Any:
         return strategy.run(lambda batch: _norms(trainer, batch), args=(batch,))
 

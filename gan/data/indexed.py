@@ -86,7 +86,10 @@ class IndexedSource(Source):
         return self._run(tf.data.Dataset.range(0, size, batch_size), batch)
 
     def _run(self, firsts: tf.data.Dataset, batch: Callable[[tf.Tensor], dict]) -> tf.data.Dataset:
+        import tensorflow as tf
+
         calls = self.parallel_batches if self.parallel_batches > 1 else None
+        batch = tf.autograph.experimental.do_not_convert(batch)
         dataset = firsts.map(batch, num_parallel_calls=calls)
         return dataset.prefetch(1 + self.parallel_batches).with_options(pipeline_options())
 

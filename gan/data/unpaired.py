@@ -144,5 +144,6 @@ def _side_by_side(datasets: Mapping[str, tf.data.Dataset]) -> tf.data.Dataset:
     import tensorflow as tf
 
     zipped = tf.data.Dataset.zip(dict(datasets))
-    images = zipped.map(lambda batch: {domain: x["x"] for domain, x in batch.items()})
+    plain = tf.autograph.experimental.do_not_convert
+    images = zipped.map(plain(lambda batch: {domain: x["x"] for domain, x in batch.items()}))
     return images.with_options(pipeline_options())

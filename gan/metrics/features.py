@@ -52,7 +52,7 @@ class FeatureNet:
         self.preprocessing = preprocessing
         self.batch_size = batch_size
         self.function = function
-        self._traced = tf.function(function, autograph=False)  # its errors reach the user whole
+        self._traced = tf.function(function, autograph=False)
 
     def __call__(self, images: np.ndarray | tf.Tensor) -> np.ndarray:
         """Features float32 (N, dim) of images (N, H, W, C) in [-1, 1].

@@ -70,7 +70,7 @@ def _peaks(
     """For each layer the largest |x_i s_i| of each channel."""
     probe = keras.Model(generator.inputs, [t for layer in layers for t in layer.input])
 
-    @tf.function
+    @tf.function(autograph=False)
     def peaks(inputs: list[tf.Tensor]) -> list[tf.Tensor]:
         made = probe(inputs, training=False)
         pairs = zip(made[::2], made[1::2])
