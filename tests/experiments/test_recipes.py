@@ -32,9 +32,11 @@ def test_a_recipe_says_its_command_and_result_and_its_options_are_real(recipe):
     assert f"python -m scripts.train --flagfile=recipes/{recipe.name} --workdir=runs/" in text
     assert re.search(r"^# Hardware: ", text, re.M)
     assert re.search(r"^# (Result|Not run here): ", text, re.M)
-    values = run_flags.complete(values_of(recipe))
-    for name, given in values_of(recipe).items():
-        assert options.write(values[name]) != "", (name, given)
+    given = values_of(recipe)
+    values = run_flags.complete(given)
+    # What is written keeps its meaning when it is read, and written, again.
+    again = run_flags.complete({name: options.write(values[name]) for name in given})
+    assert again == values and set(given) <= set(values)
 
 
 @pytest.fixture(scope="module")

@@ -25,6 +25,7 @@ from gan.compression.files.balancing import balanced
 from gan.compression.files.calibration import Representative, check_finite, representative
 from gan.compression.files.flatbuffer import SIGNATURE
 from gan.compression.files.layer_names import keras_layer
+from gan.compression.files.ranges import narrowed
 from gan.errors import UserError
 from gan.interface import interface_of, with_about
 from gan.sampling import as_float32, computing_layers
@@ -128,8 +129,9 @@ def to_tflite(
             raise UserError(_refusal(generator, precision, str(error))) from error
     content = layer_names.name_output(content, output_layer)
     _check_static(generator, content)
-    if precision == "int8":
-        content = passes.float_ops(passes.widen_addends(passes.narrow_tanh(content)))
+    if precision == "int8" and data is not None:
+        content = passes.narrow_tanh(narrowed(content, data))
+        content = passes.float_ops(passes.widen_addends(content))
     content = subpixel.lower(content)
     if precision == "int8":
         content = passes.relu_as_sum(content)
