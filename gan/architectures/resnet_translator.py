@@ -35,8 +35,8 @@ def resnet_translator(
             folds into the convolutions of an exported generator.
         reflection: whether to mirror the image at its border, as the paper does, instead of padding
             with zeros; on a device each mirrored border splits the accelerated graph.
-        discriminator_layers: layers of stride 2 in the discriminator; None is 2 below 96 pixels,
-            3 from there on.
+        discriminator_layers: layers of stride 2 in the discriminator; None is 3 from 96 pixels
+            on, 2 from 9, else 1.
         spectral_norm: whether the discriminator is spectrally normalised, in place of its
             instance norm.
 

@@ -50,8 +50,8 @@ def unet(
             of the decoder, those of them that have 512 channels times `width`.
         test_statistics: what batch norm goes by where images are evaluated, drawn and exported:
             "moving" averages, or those of each "image", as in the authors' tests.
-        discriminator_layers: layers of stride 2 in the discriminator; None is 2 below 96 pixels,
-            3 from there on, which judges patches of 70 pixels.
+        discriminator_layers: layers of stride 2 in the discriminator; None is 3 from 96 pixels
+            on, which judges patches of 70 pixels, 2 from 9, else 1.
 
     Returns:
         Generator (B, H, W, C) -> (B, H, W, C) in [-1, 1]; discriminator of x and y, one behind the
