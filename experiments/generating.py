@@ -13,9 +13,9 @@ import numpy as np
 
 from experiments import experiment
 from experiments.settings import GenerateOptions
-from gan import data, files, generators, images
+from gan import data, files, generators, images, registry
 from gan.errors import UserError
-from gan.interface import Image
+from gan.interface import Image, Label
 from gan.sampling import Sampler
 from gan.sizes import Size
 
@@ -85,7 +85,7 @@ def draw(options: GenerateOptions) -> Drawn:
     if options.images:
         what = f"--workdir={options.workdir!r}" if run else f"--model={options.model!r}"
         raise UserError(f"--images={options.images!r}: {what} draws from z and takes no pictures.")
-    label = labels(options.classes, sampler, options.count)
+    label = labels(options.classes, sampler.interface.label, options.count)
     if not isinstance(sampler.interface.output, Image):
         raise UserError("This generator draws points, not images; scripts.evaluate judges them.")
     return Drawn(sampler(sampler.latents(options.count, options.seed), label), label)
@@ -110,22 +110,38 @@ def check(options: GenerateOptions) -> None:
         raise UserError(f"--checkpoint={options.checkpoint} is for a run, not for --model.")
 
 
-def labels(classes: Sequence[str] | None, sampler: Sampler, count: int) -> np.ndarray | None:
+def labels(classes: Sequence[str] | None, label: Label | None, count: int) -> np.ndarray | None:
     """One label per sample, class after class in even shares; None for an unconditional generator.
+
+    Args:
+        classes: their names, or their numbers from 0; where all names are numbers, names only.
+        label: the generator's input, None if it has none.
+        count: of the samples.
 
     Raises:
         UserError: the generator has no such classes.
     """
-    if not sampler.num_classes:
+    if label is None:
         if classes:
             raise UserError(f"--classes={','.join(classes)}: this generator is not conditional.")
         return None
-    for text in classes or ():
-        number = text.isascii() and text.isdigit() and len(text) < 10
-        if not number or int(text) >= sampler.num_classes:
-            raise UserError(f"--classes={text!r}: expected 0 to {sampler.num_classes - 1}.")
-    chosen = [int(text) for text in classes or ()] or list(range(sampler.num_classes))
+    chosen = [_number(text, label) for text in classes or ()] or list(range(label.num_classes))
     return np.sort(np.resize(np.asarray(chosen, np.int32), count), kind="stable")
+
+
+def _number(text: str, label: Label) -> int:
+    """The number of a class."""
+    names = label.class_names
+    if text in names:
+        return names.index(text)
+    digits = text.isascii() and text.isdigit() and len(text) < 10
+    by_name_only = bool(names) and all(name.isdigit() for name in names)
+    if digits and not by_name_only and int(text) < label.num_classes:
+        return int(text)
+    if names:
+        numbers = "" if by_name_only else f" Or its number, 0 to {len(names) - 1}."
+        raise UserError(registry.unknown("--classes:", text, names) + numbers)
+    raise UserError(f"--classes={text!r}: expected 0 to {label.num_classes - 1}.")
 
 
 def side_by_side(inputs: np.ndarray, outputs: np.ndarray) -> np.ndarray:

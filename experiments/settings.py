@@ -187,7 +187,7 @@ class GenerateOptions:
         out: PNG file to write.
         count: number of samples to draw.
         columns: number of samples in a row; none makes the grid square, or one row per class.
-        classes: class indices to draw, comma-separated; none is all.
+        classes: classes to draw, comma-separated, by name or by number from 0; none is all.
         seed: seed of the latents.
         truncation: largest |z_i| to draw, larger ones are as if drawn again (BigGAN), or psi of a
             generator with a w (stylegan2); none truncates no z, and leaves psi as it is.

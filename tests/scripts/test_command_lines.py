@@ -335,7 +335,7 @@ def whole_way(tmp_path_factory):
         "other data": [EVALUATE, "--workdir=images", "--reference=folder:mixed"],
         "compare": [COMPARE, "images", "--out=curves.png"],
         "kept": [GENERATE, "--model=images/generator.keras", "--out=kept.png", "--count=6"],
-        "generate": [GENERATE, "--workdir=images", "--out=grid.png", "--count=6", "--classes=1"],
+        "generate": [GENERATE, "--workdir=images", "--out=grid.png", "--count=6", "--classes=b"],
         "no class": [GENERATE, "--workdir=images", "--out=none.png", "--classes=2"],
         "compress": [
             COMPRESS, "--workdir=images", "--out=device", "--finetune_kimg=0.2",
@@ -559,7 +559,7 @@ def test_a_grid_comes_from_any_generator(whole_way, name):
 
 def test_a_class_that_is_not_there_is_named(whole_way):
     _, _, err = outcome(whole_way, "no class", status=2)
-    assert "--classes='2'" in err and "0 to 1" in err
+    assert "--classes: '2' is not known. Valid: a, b. Or its number, 0 to 1." in err
 
 
 def test_compress_writes_the_report(whole_way):

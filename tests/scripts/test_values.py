@@ -1,7 +1,6 @@
 """Values that nothing could work with: one line, before anything is allocated."""
 
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -11,7 +10,7 @@ from PIL import Image as Picture
 from experiments import experiment, generating
 from gan import options
 from gan.errors import UserError
-from gan.interface import Image
+from gan.interface import Image, Label
 from gan.options import Grouped
 from scripts import _values, cli
 
@@ -90,10 +89,30 @@ def rss():
 
 @pytest.mark.parametrize("text", ["²", "\u0661", "+1", "-1", "3", "1" * 30, ""])
 def test_a_class_is_a_number_below_their_count(text):
-    sampler = SimpleNamespace(num_classes=3)
-    assert generating.labels(["0", "2"], sampler, 4).tolist() == [0, 0, 2, 2]
+    label = Label(3)
+    assert generating.labels(["0", "2"], label, 4).tolist() == [0, 0, 2, 2]
     with pytest.raises(UserError, match="expected 0 to 2"):
-        generating.labels([text], sampler, 4)
+        generating.labels([text], label, 4)
+
+
+@pytest.mark.parametrize(
+    ("names", "text", "number"),
+    [
+        (("bag", "boot", "2"), "boot", 1),
+        (("bag", "boot", "2"), "0", 0),
+        (("bag", "2", "boot"), "2", 1),  # a name before a number
+        (("1", "2", "3"), "1", 0),
+        (("1", "2", "3"), "0", None),
+        (("bag", "boot", "2"), "boots", None),
+    ],
+)
+def test_a_class_has_a_name(names, text, number):
+    label = Label(3, names)
+    if number is None:
+        with pytest.raises(UserError, match=f"--classes: '{text}' is not known. .*Valid: "):
+            generating.labels([text], label, 2)
+    else:
+        assert generating.labels([text], label, 2).tolist() == [number] * 2
 
 
 def test_pictures_to_translate_are_cut_to_the_shape_that_is_taken(tmp_path):
