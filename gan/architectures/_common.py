@@ -4,7 +4,7 @@ from typing import Any, NamedTuple
 
 import keras
 
-from gan.data.spec import Spec
+from gan.data.spec import NO_CLASS, Spec
 from gan.errors import UserError
 from gan.interface import Image, Interface, Label, Latent, declare, made
 from layers import Dense, functions
@@ -38,7 +38,7 @@ def check_choice(name: str, value: str, valid: tuple[str, ...]) -> None:
 
 def check_conditional(spec: Spec, conditional: bool) -> None:
     """Raises UserError if labels are wanted and the data has none."""
-    if conditional and spec.num_classes < 1:
+    if conditional and (spec.num_classes < 1 or spec.class_names == (NO_CLASS,)):
         raise UserError(f"--conditional needs labels, and {spec.name!r} has none.")
 
 

@@ -1,5 +1,6 @@
 """Every family: shapes, a gradient for every variable, saving, mixed precision, int8 export."""
 
+import dataclasses
 from collections.abc import Callable
 from typing import Any
 
@@ -258,3 +259,8 @@ def test_conditioning_needs_labels(architecture):
     shape = (2,) if architecture is mlp else (28, 28, 1)
     with pytest.raises(UserError, match="--conditional needs labels, and 'test' has none"):
         architecture(spec_of(shape, num_classes=0), conditional=True)
+    unlabelled = dataclasses.replace(
+        spec_of(shape, num_classes=0).with_classes(["none"]), combined=True
+    )
+    with pytest.raises(UserError, match="--conditional needs labels, and 'test' has none"):
+        architecture(unlabelled, conditional=True)
