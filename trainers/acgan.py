@@ -2,6 +2,7 @@
 
 import functools
 import inspect
+from collections.abc import Sequence
 from typing import Any
 
 import keras
@@ -10,7 +11,7 @@ import tensorflow as tf
 from gan import origin
 from gan.errors import CodeError, UserError
 from gan.interface import declared, infer
-from layers import Dense
+from layers import Dense, functions
 from trainers import networks
 from trainers.base import Batch
 from trainers.gan import GAN, accuracy
@@ -21,7 +22,8 @@ class ACGAN(GAN):
     """A conditional G, a D that sees no labels, and a classifier on D's features, arXiv:1610.09585.
 
     The paper teaches the classifier on fakes too (`class_on_fakes`). By default only reals do: an
-    early fake shows no class, and what D would learn of it is how G marks it.
+    early fake shows no class, and what D would learn of it is how G marks it. Where an image can
+    have several classes, the classifier says of each whether it has it.
     """
 
     groups = {"generator": ("generator",), "discriminator": ("discriminator", "classifier")}
@@ -46,7 +48,7 @@ class ACGAN(GAN):
         self.class_lambda, self.class_on_fakes = class_lambda, class_on_fakes
         super().__init__(*data, **options)
         d, classifier = self.networks["discriminator"], self.networks["classifier"]
-        # D's logits (B, 1) and those of the classes (B, num_classes), both float32.
+        # D's logits (B, 1) and those of the classes (B, classes), both float32.
         both = keras.Model(d.inputs, [d.output, classifier(networks.features_of(d))])
         self.critic = functools.partial(both, training=True)
 
@@ -59,7 +61,9 @@ class ACGAN(GAN):
         discriminator = without["discriminator"]
         x = networks.features_of(discriminator)
         features = keras.Input(x.shape[1:], dtype=x.dtype, name="features")
-        logits = Dense(self.spec.num_classes, dtype="float32")(features)
+        codes = self.spec.class_codes
+        count = len(codes[0]) if codes else self.spec.num_classes
+        logits = Dense(count, dtype="float32")(features)
         classifier = keras.Model(features, logits, name="classifier")
         return {"generator": generator, "discriminator": discriminator, "classifier": classifier}
 
@@ -76,6 +80,7 @@ class ACGAN(GAN):
     def update_discriminator(self, batch: Batch, fake: tf.Tensor, critic: int = 0) -> Logs:
         """One update of D and the classifier on real and generated images: L_S and L_C."""
         real, fake, label = batch["x"], tf.stop_gradient(fake), batch["label"]
+        codes = self.spec.class_codes
         with self.tape() as tape:
             real_logits, real_classes = self.discriminate(real, batch, by=self.critic)
             fake_logits, fake_classes = self.discriminate(fake, batch, by=self.critic)
@@ -84,9 +89,9 @@ class ACGAN(GAN):
             game = self.loss_functions.discriminator(real_logits, fake_logits)
             penalties = self.penalize(real, fake, batch, critic)
             # L_C, which class they are of (equation 3).
-            miss = cross_entropy(label, real_classes)
+            miss = cross_entropy(label, real_classes, codes)
             if self.class_on_fakes:
-                miss += cross_entropy(label, fake_classes)
+                miss += cross_entropy(label, fake_classes, codes)
             loss = tf.add_n([game, self.class_lambda * miss, *penalties.values()])
         self.minimize(loss, "discriminator", tape)
         return {
@@ -94,8 +99,8 @@ class ACGAN(GAN):
             "loss/discriminator/adversarial": game,
             "loss/discriminator/class": miss,
             "accuracy/discriminator": accuracy(real_logits, fake_logits),
-            "accuracy/classifier": share_right(label, real_classes),
-            "accuracy/classifier_fake": share_right(label, fake_classes),
+            "accuracy/classifier": share_right(label, real_classes, codes),
+            "accuracy/classifier_fake": share_right(label, fake_classes, codes),
             "logits/real": tf.reduce_mean(real_logits),
             "logits/fake": tf.reduce_mean(fake_logits),
             **penalties,
@@ -106,7 +111,7 @@ class ACGAN(GAN):
         with tape:
             logits, classes = self.discriminate(fake, batch, by=self.critic)
             game = self.adversarial_loss(logits, batch)
-            miss = cross_entropy(batch["label"], classes)
+            miss = cross_entropy(batch["label"], classes, self.spec.class_codes)
             terms = self.penalize_generator(batch, self.n_critic - 1)
             loss = tf.add_n([game, self.class_lambda * miss, *terms.values()])
         self.minimize(loss, "generator", tape)
@@ -123,16 +128,33 @@ class ACGAN(GAN):
         return x
 
 
-def cross_entropy(label: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
-    """-E[log p(label)], float32 scalar, of int32 labels (B,) by logits (B, num_classes)."""
-    each = tf.nn.sparse_softmax_cross_entropy_with_logits(label, tf.cast(logits, tf.float32))
+Codes = Sequence[Sequence[int]] | None
+
+
+def cross_entropy(label: tf.Tensor, logits: tf.Tensor, codes: Codes = None) -> tf.Tensor:
+    """-E[log p(label)], float32 scalar.
+
+    Args:
+        label: int32 (B,).
+        logits: (B, classes), of a softmax; with `codes` of a sigmoid each, and p is the product.
+        codes: of combinations, each label's row of 0 and 1 for the single classes.
+    """
+    logits = tf.cast(logits, tf.float32)
+    if codes is None:
+        each = tf.nn.sparse_softmax_cross_entropy_with_logits(label, logits)
+    else:
+        target = functions.rows(label, codes)
+        each = tf.reduce_sum(tf.nn.sigmoid_cross_entropy_with_logits(target, logits), axis=-1)
     return tf.reduce_mean(each)
 
 
-def share_right(label: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
-    """The share of labels whose logit is the largest, float32 scalar in [0, 1]."""
-    found = tf.argmax(logits, axis=-1, output_type=label.dtype)
-    return tf.reduce_mean(tf.cast(found == label, tf.float32))
+def share_right(label: tf.Tensor, logits: tf.Tensor, codes: Codes = None) -> tf.Tensor:
+    """The share of images whose class, or each of whose classes, is told; float32 in [0, 1]."""
+    if codes is None:
+        right = tf.argmax(logits, axis=-1, output_type=label.dtype) == label
+    else:
+        right = tf.reduce_all((logits > 0) == (functions.rows(label, codes) > 0), axis=-1)
+    return tf.reduce_mean(tf.cast(right, tf.float32))
 
 
 def _without_labels(architecture: Architecture) -> Architecture:

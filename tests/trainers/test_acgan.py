@@ -1,5 +1,6 @@
 """ACGAN against plain code: its two losses, what they move, and what its networks see."""
 
+import dataclasses
 import functools
 
 import keras
@@ -12,7 +13,7 @@ from experiments import students
 from gan.architectures import Networks
 from gan.architectures.dcgan import dcgan
 from gan.errors import CodeError, UserError
-from trainers.acgan import ACGAN
+from trainers.acgan import ACGAN, cross_entropy, share_right
 from trainers.checkpoints import Checkpoints
 from trainers.randomness import step_seed
 from trainers.views import Layout
@@ -130,6 +131,25 @@ def test_it_learns_with_critics_and_penalties_and_resumes_bit_for_bit(tmp_path):
     for network in unbroken.networks:
         assert any((before[k] != after[k]).any() for k in before if k.startswith(f"{network}/"))
     assert all(np.isfinite(v).all() for v in after.values())
+
+
+def test_of_several_classes_each_is_told():
+    """Against log p of independent classes in NumPy; G and the classifier see single classes."""
+    source = ToySource(shape=(8, 8, 1), classes=3)
+    names = ("cat", "cat+dark", "none")
+    source.spec = dataclasses.replace(source.spec.with_classes(names), combined=True)
+    trainer = make(source)
+    assert trainer.networks["classifier"].output_shape == (None, 2)
+    codes, label = source.spec.class_codes, tf.constant([0, 1, 2, 1])
+    assert codes == [[1, 0], [1, 1], [0, 0]]
+    logits = np.array([[2.0, -1.0], [0.5, -0.3], [-3.0, -0.1], [1.0, 2.0]])
+    p = 1 / (1 + np.exp(-logits))
+    target = np.array(codes)[label]
+    expected = -np.mean(np.log(np.where(target == 1, p, 1 - p)).sum(axis=1))
+    assert float(cross_entropy(label, logits, codes)) == pytest.approx(expected, rel=1e-5)
+    assert float(share_right(label, tf.constant(logits), codes)) == 0.75
+    logs = trainer.train_step(next(iter(source.pipeline(8, seed=0))))
+    assert np.isfinite(float(logs["loss/generator/class"]))
 
 
 def test_what_cannot_be_is_refused():
