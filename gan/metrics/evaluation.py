@@ -1,16 +1,10 @@
 """Judging a generator against a data source: the one way in for training, scripts and export."""
 
-import dataclasses
 import os
 from collections.abc import Iterable, Iterator, Sequence
-from functools import cached_property
 from typing import Any
 
-import keras
 import numpy as np
-import scipy
-import tensorflow as tf
-from tqdm import tqdm
 
 from gan import images, origin
 from gan.data.source import Source
@@ -26,12 +20,9 @@ from gan.metrics.neighbours import neighbour_picture
 from gan.metrics.nets import choice
 from gan.metrics.nets.channels import per_channel
 from gan.metrics.path_length import EPSILON, exact
-from gan.metrics.reference import cached
+from gan.metrics.reference import CHUNK, Reference, bar, named_domain
 from gan.metrics.subsets import Reservoir, subset
 from gan.sampling import Sampler
-
-_CHUNK = 1000  # samples held at a time
-_REFERENCE_SEED = 0  # of which images are referred to, where not all are
 
 
 class Evaluator:
@@ -92,31 +83,36 @@ class Evaluator:
         spec = source.spec
         if labels not in WAYS:
             raise UserError(f"labels={labels!r}: expected {' or '.join(WAYS)}.")
-        domain = domain or spec.domains[-1]
-        if domain not in spec.domains:
-            valid = ", ".join(spec.domains)
-            raise UserError(f"domain {domain!r} of {spec.name}: must be one of {valid}")
-        for name, value in (("num_samples", num_samples), ("num_reference", num_reference)):
-            if value is not None and value < 2:
-                raise UserError(f"{name} {value}: must be at least 2, or none for the default")
+        if num_samples is not None and num_samples < 2:
+            raise UserError(
+                f"num_samples {num_samples}: must be at least 2, or none for the default"
+            )
         self.source = source
-        self.domain = domain
-        self.split = split
         self.seed = seed
         self.labels = labels
         self.num_samples = num_samples or default_samples(spec)
-        self.num_reference = min(num_reference or spec.size, spec.size_of(domain))
         default: tuple[str, ...] = ("fid",) if spec.is_image else ("modes",)
         default += ("modes",) if spec.channel_classes else ()
         self.metrics = tuple(metrics) if metrics else default
         self.keys = declared(self.metrics)
-        self._cache, self._progress = cache, progress
+        self._scored = {n: scores.find(n) for n in self.metrics if n not in scores.BY_EVALUATOR}
+        self._progress = progress
+        self._keep_rows = scores.needs_rows(self.metrics)
+        self.domain = named_domain(spec, domain)
+        self._net = self._load_net(feature_net, feature_weights)
+        self.data = Reference(
+            source,
+            self.domain,
+            count=num_reference,
+            split=split,
+            net=self._net,
+            keep_rows=self._keep_rows,
+            cache=cache,
+            progress=progress,
+        )
         self._judged: dict[str, Any] = {"num_samples": self.num_samples, "seed": seed}
         self._samples: Features | None = None
         self._kept: np.ndarray | None = None
-        self._net = self._load_net(feature_net, feature_weights)
-        self._scored = {n: scores.find(n) for n in self.metrics if n not in scores.BY_EVALUATOR}
-        self._keep_rows = scores.needs_rows(self.metrics)
         is_mixture = hasattr(source, "centers") and hasattr(source, "std")
         check_metrics(spec, self.metrics, self._net, is_mixture=is_mixture)
 
@@ -136,47 +132,19 @@ class Evaluator:
             feature_net = per_channel(feature_net, spec.shape[-1])
         return feature_net
 
-    @cached_property
+    @property
+    def num_reference(self) -> int:
+        """How many of the source's examples are referred to."""
+        return self.data.count
+
+    @property
     def reference(self) -> Features:
         """The features of the source's images.
 
         Raises:
             UserError: fewer than two images.
         """
-        if self.num_reference < 2:
-            raise UserError(f"{self.source.spec.name} holds {self.num_reference} images: needs 2")
-        identity = self.source.fingerprint() if self._cache else ""
-        # A function by import path has no hash of weights: it may be another tomorrow.
-        if not identity or self._net is None or not self._net.sha256:
-            return self._reference()
-        key = {**self._setting(), "fingerprint": identity, "rows": self._keep_rows}
-        return cached(key, self._reference)
-
-    def _reference(self) -> Features:
-        counts = np.zeros(self.source.spec.num_classes, np.int64)
-
-        def counted() -> Iterator[np.ndarray]:
-            nonlocal counts
-            for batch in self._reference_batches():
-                if len(counts):
-                    counts += np.bincount(batch["label"], minlength=len(counts))
-                yield batch[self.domain]
-
-        bar = self._bar(self.num_reference, "reference")
-        spec = self.source.spec
-        features, _ = extract(counted(), self._net, spec, keep_rows=self._keep_rows, bar=bar)
-        return dataclasses.replace(features, class_counts=counts if len(counts) else None)
-
-    def _reference_batches(self) -> Iterator[dict[str, np.ndarray]]:
-        """The ordered pass, thinned out to `num_reference` examples."""
-        chosen = subset(self.source.spec.size_of(self.domain), self.num_reference, _REFERENCE_SEED)
-        begin = 0
-        for batch in self.source.ordered(_CHUNK).as_numpy_iterator():
-            end = begin + len(batch[self.domain])
-            rows = chosen[(begin <= chosen) & (chosen < end)] - begin
-            begin = end
-            if len(rows):
-                yield {key: value[rows] for key, value in batch.items()}
+        return self.data.features
 
     def evaluate(self, sampler: Sampler, seed: int | None = None) -> dict[str, float]:
         """Judges `num_samples` samples, their classes drawn as `labels` says if conditional.
@@ -207,7 +175,7 @@ class Evaluator:
             self.num_samples, sampler.num_classes, classes, self.labels, seed, spec.name
         )
         z = sampler.latents(self.num_samples, seed)
-        chunks = [slice(i, i + _CHUNK) for i in range(0, len(z), _CHUNK)]
+        chunks = [slice(i, i + CHUNK) for i in range(0, len(z), CHUNK)]
         metrics = self.evaluate_images(
             sampler(z[c], None if label is None else label[c]) for c in chunks
         )
@@ -252,7 +220,7 @@ class Evaluator:
             )
         domain = spec.domain_of(interface.image.domain)
         count = min(count, spec.size_of(domain))
-        for batch in self.source.ordered(_CHUNK).as_numpy_iterator():
+        for batch in self.source.ordered(CHUNK).as_numpy_iterator():
             yield batch[domain][:count], batch
             count -= len(batch[domain])
             if count <= 0:
@@ -287,7 +255,7 @@ class Evaluator:
             # Mode counts need points or logits, whatever the other metrics need.
             keep_rows=self._keep_rows or "modes" in self.metrics,
             kept=kept if "neighbours" in self.metrics else None,
-            bar=self._bar(self.num_samples, "samples"),
+            bar=bar(self.num_samples, "samples", self._progress),
         )
         if samples.count < 2:
             raise UserError(f"metrics of {samples.count} samples: need at least 2")
@@ -307,10 +275,6 @@ class Evaluator:
                 )
             metrics |= scored
         return metrics if finite else dict.fromkeys(metrics, float("nan"))
-
-    def _bar(self, total: int, what: str) -> tqdm:
-        quiet = None if self._progress else True  # None: a bar on a terminal only
-        return tqdm(total=total, desc=what, unit="img", disable=quiet, leave=False)
 
     def _score(self, name: str, samples: Features) -> dict[str, float]:
         metric = self._scored[name]
@@ -340,7 +304,7 @@ class Evaluator:
         """
         if self._samples is None or self._kept is None:
             raise UserError("a picture of neighbours needs --metrics=neighbours and images.")
-        references = (batch[self.domain] for batch in self._reference_batches())
+        references = (batch[self.domain] for batch in self.data.batches())
         rows = self._samples.rows
         asked = rows[subset(len(rows), scores.NEIGHBOUR_QUERIES, scores.NEIGHBOUR_SEED)]
         distance, index = nearest(asked, self.reference.rows, min(k, self.reference.count))
@@ -368,32 +332,7 @@ class Evaluator:
         if "ppl" in self.metrics:
             constants["ppl"] = {"epsilon": EPSILON, "path": "slerp in z", "percentiles": [1, 99]}
         return {
-            **self._setting(),
+            **self.data.setting,
             **self._judged,
             "constants": {name: values for name, values in constants.items() if values},
         }
-
-    def _setting(self) -> dict[str, Any]:
-        """What the reference's features depend on, the pixels apart."""
-        spec = self.source.spec
-        setting: dict[str, Any] = {
-            "dataset": spec.name,
-            "split": self.split,
-            "domain": self.domain,
-            "shape": list(spec.shape),
-            "num_reference": self.num_reference,
-            "reference_seed": _REFERENCE_SEED,
-            "versions": {
-                "tensorflow": tf.__version__,
-                "keras": keras.__version__,
-                "numpy": np.__version__,
-                "scipy": scipy.__version__,
-            },
-        }
-        if self._net is not None:
-            setting |= {
-                "feature_net": self._net.name,
-                "feature_net_sha256": self._net.sha256,
-                "preprocessing": f"8 bits, {self._net.preprocessing}",
-            }
-        return setting

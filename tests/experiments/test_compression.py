@@ -16,7 +16,7 @@ from gan.compression.report import report
 from gan.compression.students import variants
 from gan.compression.students.search import Limits
 from gan.errors import UserError
-from gan.metrics import reference
+from gan.metrics import reference_cache
 from gan.metrics.features import Features
 
 
@@ -97,17 +97,17 @@ def test_damaged_features_of_a_reference_are_found_anew_with_a_warning(
         found = Features.of([(rows, None)], keep_rows=True)
         return dataclasses.replace(found, class_counts=np.array([4, 2]))
 
-    reference.cached({"data": 1}, compute)
+    reference_cache.cached({"data": 1}, compute)
     (path,) = (tmp_path / "reference").iterdir()
     whole = path.read_bytes()
-    reference.cached({"data": 1}, compute)
+    reference_cache.cached({"data": 1}, compute)
     assert len(calls) == 1 and not caplog.records
     broken = [bytearray(whole) for _ in range(60)]
     for content in broken:  # a bit flipped anywhere
         content[rng.integers(len(content))] ^= 1 << int(rng.integers(8))
     for content in [whole[:-30], b"", b"\x93NUMPY\x01\x00", *broken]:
         path.write_bytes(content)
-        found = reference.cached({"data": 1}, compute)
+        found = reference_cache.cached({"data": 1}, compute)
         np.testing.assert_array_equal(found.class_counts, [4, 2])
         np.testing.assert_array_equal(found.moments.mean, rows.mean(axis=0, dtype=np.float64))
     assert "is damaged" in caplog.text and len(calls) > 30

@@ -266,7 +266,7 @@ def test_labels_in_turn_lose_no_class():
             assert found[key] == pytest.approx(share, abs=0.05), key
         assert evaluator.protocol["constants"]["pr"] == {"k": 3, "seed": 0}
     thinned = Evaluator(source, metrics=["pr"], num_reference=100)
-    (kept,) = (batch["x"] for batch in thinned._reference_batches())
+    (kept,) = (batch["x"] for batch in thinned.data.batches())
     shares = np.bincount(kept.argmax(axis=1), minlength=10)
     assert shares.min() > 0 and thinned.protocol["num_reference"] == 100
 

@@ -17,7 +17,7 @@ def found(debian_fashion_mnist):
     whole = everything(data.load(f"idx:{debian_fashion_mnist}", split="test"))
     test, labels = whole["x"], whole["label"]
     evaluator = Evaluator(source, metrics=METRICS, num_reference=3000)
-    train = np.concatenate([batch["x"] for batch in evaluator._reference_batches()])
+    train = np.concatenate([batch["x"] for batch in evaluator.data.batches()])
     made = variants(test[: 3 * COUNT], labels[: 3 * COUNT], train, COUNT)
     return {name: evaluator.evaluate_images([make()]) for name, make in made.items()}
 
