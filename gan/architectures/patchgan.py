@@ -51,9 +51,9 @@ def patchgan(
     height, image_width, image_channels = spec.shape
     side = min(height, image_width)
     most = max((n for n in range(1, 16) if -(-side >> n) > 2), default=0)
-    layers = (
-        min(2 if side < 96 else 3, most) if discriminator_layers is None else discriminator_layers
-    )
+    layers = discriminator_layers
+    if layers is None:
+        layers = min(2 if side < 96 else 3, most)
     if not 1 <= layers <= most:
         raise UserError(
             f"--discriminator_layers={layers} leaves nothing of {height}x{image_width} pixels: "

@@ -83,10 +83,9 @@ class Evaluator:
         spec = source.spec
         if labels not in WAYS:
             raise UserError(f"labels={labels!r}: expected {' or '.join(WAYS)}.")
-        if num_samples is not None and num_samples < 2:
-            raise UserError(
-                f"num_samples {num_samples}: must be at least 2, or none for the default"
-            )
+        for name, value in (("num_samples", num_samples), ("num_reference", num_reference)):
+            if value is not None and value < 2:
+                raise UserError(f"{name} {value}: must be at least 2, or none for the default")
         self.source = source
         self.seed = seed
         self.labels = labels

@@ -75,13 +75,8 @@ class Reference:
             keep_rows: whether each example's features are kept, beside their moments.
             cache: keep the features on disk, see `reference_cache`.
             progress: show a bar on a terminal.
-
-        Raises:
-            UserError: a count below 2.
         """
         self.source, self.domain = source, domain
-        if count is not None and count < 2:
-            raise UserError(f"num_reference {count}: must be at least 2, or none for the default")
         self.count = min(count or source.spec.size, source.spec.size_of(domain))
         self._net, self._keep_rows = net, keep_rows
         self._cache, self._progress = cache, progress

@@ -168,6 +168,14 @@ def add_tensor(model: schema.ModelT, like: schema.TensorT, name: str, shape: lis
     return len(model.subgraphs[0].tensors) - 1
 
 
+def set_range(tensor: schema.TensorT, low: float, high: float) -> None:
+    """Gives an int8 tensor the steps from `low` to `high`, in place of those that it had."""
+    scale = (high - low) / 255
+    tensor.quantization = copy.copy(tensor.quantization)
+    tensor.quantization.scale = np.asarray([scale], np.float32)
+    tensor.quantization.zeroPoint = np.asarray([round(-128 - low / scale)], np.int64)
+
+
 def add_constant(model: schema.ModelT, value: np.ndarray) -> int:
     """The number of an int32 constant, named by its value; added unless it is there."""
     name = "_".join(map(str, ("constant", *value.shape, *value.flat))).encode()

@@ -39,12 +39,8 @@ def narrow_tanh(content: bytes) -> bytes:
             scale, zero = tensor.quantization.scale[0], tensor.quantization.zeroPoint[0]
             low = max((-128 - zero) * scale, -TANH_RANGE)
             high = min((127 - zero) * scale, TANH_RANGE)
-            scale = (high - low) / 255
             for t in (first, *chain):
-                quantization = copy.copy(graph.tensors[t].quantization)
-                quantization.scale = np.asarray([scale], np.float32)
-                quantization.zeroPoint = np.asarray([round(-128 - low / scale)], np.int64)
-                graph.tensors[t].quantization = quantization
+                flatbuffer.set_range(graph.tensors[t], low, high)
     return flatbuffer.write(model)
 
 

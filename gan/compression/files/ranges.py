@@ -38,15 +38,12 @@ def narrowed(content: bytes, data: Representative) -> bytes:
     for number, (least, most) in _taken(content, _free(model), data).items():
         if not _FEWEST <= most - least + 1 < 256 * _WIDE:
             continue
-        old = graph.tensors[number].quantization
-        zero = int(old.zeroPoint[0])
+        tensor = graph.tensors[number]
+        step, zero = float(tensor.quantization.scale[0]), int(tensor.quantization.zeroPoint[0])
         # 0 stays a value that int8 can hold, as the format asks.
         low, high = min(least - 0.5, zero) - zero, max(most + 0.5, zero) - zero
-        new = copy.copy(old)
-        new.scale = np.asarray([old.scale[0] * (high - low) / 255], np.float32)
-        new.zeroPoint = np.asarray([round(-128 - low * 255 / (high - low))], np.int64)
-        graph.tensors[number].quantization = new
-        _rescale_biases(model, number, float(old.scale[0] / new.scale[0]))
+        flatbuffer.set_range(tensor, low * step, high * step)
+        _rescale_biases(model, number, step / float(tensor.quantization.scale[0]))
     return flatbuffer.write(model)
 
 
