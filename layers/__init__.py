@@ -10,6 +10,7 @@ from layers.conditional_batch_norm import ConditionalBatchNorm
 from layers.conv2d import Conv2D
 from layers.conv2d_transpose import Conv2DTranspose
 from layers.dense import Dense
+from layers.dropout import Dropout
 from layers.filtered_resampling import FilteredDownsampling, FilteredUpsampling, LowPass
 from layers.image_range import ImageRange
 from layers.instance_norm import InstanceNorm
@@ -30,6 +31,7 @@ __all__ = [
     "Conv2D",
     "Conv2DTranspose",
     "Dense",
+    "Dropout",
     "FilteredDownsampling",
     "FilteredUpsampling",
     "ImageRange",

@@ -5,6 +5,8 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from layers.seed_generator import SeedGenerator
+
 
 @keras.saving.register_keras_serializable(package="tapestry")
 class NoiseInjection(keras.layers.Layer):
@@ -20,7 +22,7 @@ class NoiseInjection(keras.layers.Layer):
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.seed_generator = keras.random.SeedGenerator()
+        self.seed_generator = SeedGenerator()
 
     def build(self, input_shape: tuple[int | None, ...]) -> None:
         """Adds the strength and the constant noise."""

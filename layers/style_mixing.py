@@ -10,6 +10,8 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from layers.seed_generator import SeedGenerator
+
 
 @keras.saving.register_keras_serializable(package="tapestry")
 class SecondLatent(keras.layers.Layer):
@@ -25,7 +27,7 @@ class SecondLatent(keras.layers.Layer):
     def __init__(self, latent_dim: int, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.latent_dim = latent_dim
-        self.seed_generator = keras.random.SeedGenerator()
+        self.seed_generator = SeedGenerator()
 
     def call(self, inputs: tf.Tensor, training: bool = False) -> tf.Tensor:
         """(B, N) -> (2 B, N) in training, else the input."""
@@ -64,7 +66,7 @@ class StyleMixing(keras.layers.Layer):
         super().__init__(**kwargs)
         self.count = count
         self.probability = probability
-        self.seed_generator = keras.random.SeedGenerator()
+        self.seed_generator = SeedGenerator()
 
     def call(self, inputs: tf.Tensor, training: bool = False) -> tf.Tensor:
         """See the class."""

@@ -11,7 +11,14 @@ from gan.architectures.patchgan import patchgan
 from gan.data.spec import Spec
 from gan.errors import UserError
 from gan.options import Free
-from layers import BatchNormPerImage, Conv2D, Conv2DTranspose, InstanceNorm, functions
+from layers import (
+    BatchNormPerImage,
+    Conv2D,
+    Conv2DTranspose,
+    Dropout,
+    InstanceNorm,
+    functions,
+)
 
 # Layers of the decoder with dropout, counted from the bottleneck.
 _DROPPED = 3
@@ -125,7 +132,7 @@ def _generator(
         h = Conv2DTranspose(filters[i - 1], 4, use_bias=False, kernel_initializer=_initializer())(h)
         h = _cut(normed(h), skip)  # The norm comes first, so that it folds on a device.
         if dropout and downs - i <= _DROPPED and i > 3:
-            h = keras.layers.Dropout(dropout)(h)
+            h = Dropout(dropout)(h)
         h = keras.layers.Concatenate()([h, skip])
     h = keras.layers.ReLU()(h)
     h = Conv2DTranspose(spec.shape[-1], 4, kernel_initializer=_initializer(), name="to_image")(h)

@@ -29,6 +29,7 @@ LAYERS = {
     "conv2d_grouped": lambda: layers.Conv2D(6, (3, 1), groups=2),
     "conv2d_transpose": lambda: layers.Conv2DTranspose(6, 4, spectral_norm=True),
     "dense": lambda: layers.Dense(6, equalized=True, kernel_initializer="he_normal"),
+    "dropout": lambda: layers.Dropout(0.3, seed=5),
     "filtered_downsampling": lambda: layers.FilteredDownsampling((1, 2, 5, 1)),
     "low_pass": lambda: layers.LowPass((1, 2, 5, 1)),
     "filtered_upsampling": lambda: layers.FilteredUpsampling((1, 2, 5, 1)),
