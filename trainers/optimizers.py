@@ -8,6 +8,7 @@ import keras
 
 from gan.errors import UserError
 from gan.schedules import Schedule, ends
+from trainers import fused_adam
 
 
 def adam(
@@ -26,7 +27,7 @@ def adam(
         epsilon: added to the root of the second moment.
     """
     _check_decays(beta_1=beta_1, beta_2=beta_2)
-    return keras.optimizers.Adam(learning_rate, beta_1=beta_1, beta_2=beta_2, epsilon=epsilon)
+    return fused_adam.Adam(learning_rate, beta_1=beta_1, beta_2=beta_2, epsilon=epsilon)
 
 
 def adamw(
@@ -49,7 +50,7 @@ def adamw(
     _check_decays(beta_1=beta_1, beta_2=beta_2)
     if weight_decay < 0:
         raise UserError(f"--weight_decay={weight_decay}: expected at least 0.")
-    return keras.optimizers.AdamW(
+    return fused_adam.AdamW(
         learning_rate, weight_decay=weight_decay, beta_1=beta_1, beta_2=beta_2, epsilon=epsilon
     )
 
