@@ -204,14 +204,14 @@ def test_noise_is_a_function_of_seed_step_replica_and_name():
     assert tuple(step_seed(1, tf.constant(2), 1, "z/1").numpy()) in seeds
 
 
-@pytest.mark.parametrize("steps_per_loop", [3, 10])
-def test_the_loop_length_changes_no_weight(steps_per_loop):
+def test_the_loop_length_changes_no_weight():
     runs = []
-    for k in (1, steps_per_loop):
+    for k in (1, 3, 10):
         trainer = toy_gan(networks={"batch_norm": True}, penalty=("r1",), penalty_every=4)
         trainer.fit(ToySource(), total_kimg=0.16, steps_per_loop=k, eval_every_kimg=0.08)
         runs.append(numbers(trainer))
-    assert_equal(*runs)
+    for run in runs[1:]:
+        assert_equal(runs[0], run)
 
 
 def test_two_fits_are_one():

@@ -37,7 +37,13 @@ CASES: dict[str, tuple[Callable[..., Networks], int, dict[str, Any]]] = {
 }
 
 
-@pytest.mark.parametrize("name", CASES)
+# The plain ones are in test_export.py too, or are conditional here.
+SLOW = ("dcgan", "r3gan", "resnet", "resnet-conditional", "translator")
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(n, marks=pytest.mark.slow if n in SLOW else ()) for n in CASES]
+)
 def test_int8(name, tmp_path):
     architecture, side, options = CASES[name]
     keras.utils.set_random_seed(0)
