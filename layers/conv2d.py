@@ -6,6 +6,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from layers import few_channels
 from layers.kernel_layer import KernelLayer
 
 
@@ -61,6 +62,14 @@ class Conv2D(KernelLayer):
         sides = (size, size) if isinstance(size, int) else size
         return (*sides, inputs // self.groups, self.filters)
 
+    def call(self, inputs: tf.Tensor, training: bool = False) -> tf.Tensor:
+        """(B, H, W, inputs) -> (B, h, w, filters), in the compute dtype."""
+        # In training only: an exported file knows what to make of the plain op.
+        if not training or self.groups > 1 or not few_channels.pays(inputs.shape, self.strides):
+            return super().call(inputs, training=training)
+        kernel = tf.cast(self.effective_kernel(training), self.compute_dtype)
+        return self.finish(few_channels.conv2d(inputs, kernel, self.strides, self.padding))
+
     def apply_kernel(self, inputs: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
         """Convolves."""
         if self.groups == 1:
@@ -97,6 +106,8 @@ def _grouped(x: tf.Tensor, kernel: tf.Tensor, strides: int, padding: str) -> tf.
 
     @tf.custom_gradient
     def convolve(x: tf.Tensor, kernel: tf.Tensor) -> Any:
+        x, kernel = tf.identity(x), tf.identity(kernel)  # See `few_channels`.
+
         def gradient(upstream: tf.Tensor) -> list[tf.Tensor]:
             with tf.GradientTape() as tape:
                 tape.watch([x, kernel])

@@ -1,0 +1,151 @@
+"""Strided convolutions with images against TensorFlow's own, to second order."""
+
+import functools
+from typing import Any
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from toys import ToySource, numbers
+
+from gan.architectures.dcgan import dcgan
+from layers import Conv2D, Conv2DTranspose, few_channels
+from trainers.gan import GAN
+
+
+def derivatives(function: Any, x: tf.Tensor, kernel: tf.Tensor) -> list[tf.Tensor]:
+    """The outputs, a loss's two gradients, and those of R1's penalty on it."""
+    with tf.GradientTape() as outer:
+        outer.watch([x, kernel])
+        with tf.GradientTape() as tape:
+            tape.watch([x, kernel])
+            y = function(x, kernel)
+            loss = tf.reduce_sum(tf.sin(tf.cast(y, tf.float32)))
+        first = tape.gradient(loss, [x, kernel])
+        penalty = sum(tf.reduce_sum(tf.square(tf.cast(g, tf.float32))) for g in first)
+    return [y, *first, *outer.gradient(penalty, [x, kernel])]
+
+
+def assert_close(ours: list[tf.Tensor], theirs: list[tf.Tensor], tolerance: float) -> None:
+    for a, b in zip(ours, theirs, strict=True):
+        a, b = (np.asarray(v, np.float32) for v in (a, b))
+        assert a.shape == b.shape
+        np.testing.assert_allclose(a, b, atol=tolerance * np.abs(b).max())
+
+
+SIZES = [(4, 2), (3, 2), (5, 2), (2, 2), (1, 2), (6, 3), (7, 3), (5, 4)]
+EXACT = [("float32", 3e-6), ("bfloat16", 0.03), ("float16", 4e-3)]
+
+
+@pytest.mark.parametrize("padding", ["same", "valid"])
+@pytest.mark.parametrize(("k", "s"), SIZES)
+def test_both_maps_are_tensorflows(k, s, padding):
+    rng = np.random.default_rng(k)
+    size = (11, 14)
+    x = tf.constant(rng.normal(size=(2, *size, 3)), tf.float32)
+    kernel = tf.constant(rng.normal(size=(k, k, 3, 5)), tf.float32)
+
+    def native(x, kernel):
+        return tf.nn.conv2d(x, kernel, s, padding.upper())
+
+    def transposed(y, kernel):
+        shape = (2, *size, 3)
+        return tf.nn.conv2d_transpose(y, kernel, shape, s, padding.upper())
+
+    ours = derivatives(lambda x, w: few_channels.conv2d(x, w, s, padding), x, kernel)
+    assert_close(ours, derivatives(native, x, kernel), 3e-6)
+    y = tf.constant(rng.normal(size=ours[0].shape), tf.float32)
+    ours = derivatives(
+        lambda y, w: few_channels.conv2d_transpose(y, w, size, s, padding), y, kernel
+    )
+    assert_close(ours, derivatives(transposed, y, kernel), 3e-6)
+
+
+@pytest.mark.parametrize("jit", [False, True])
+@pytest.mark.parametrize(("dtype", "tolerance"), EXACT)
+def test_in_a_graph_in_every_precision(dtype, tolerance, jit):
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(3, 6, 6, 1))
+    kernel = rng.normal(size=(4, 4, 1, 8)) / 4
+
+    def both(convolve: Any, transpose: Any) -> Any:
+        def function(x: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
+            return transpose(tf.sin(convolve(x, kernel)), kernel)
+
+        return function
+
+    ours = both(
+        lambda x, w: few_channels.conv2d(x, w, 2, "same"),
+        lambda y, w: few_channels.conv2d_transpose(y, w, (6, 6), 2, "same"),
+    )
+    theirs = both(
+        lambda x, w: tf.nn.conv2d(x, w, 2, "SAME"),
+        lambda y, w: tf.nn.conv2d_transpose(y, w, (3, 6, 6, 1), 2, "SAME"),
+    )
+    run = tf.function(lambda x, w: derivatives(ours, x, w), jit_compile=jit)
+    made = run(tf.constant(x, dtype), tf.constant(kernel, dtype))
+    expected = derivatives(theirs, tf.constant(x, tf.float32), tf.constant(kernel, tf.float32))
+    assert all(m.dtype == dtype for m in made[:3])
+    assert_close(made, expected, tolerance)
+
+
+@pytest.mark.parametrize(("k", "s", "padding"), [(4, 2, "same"), (5, 2, "valid"), (2, 3, "valid")])
+def test_output_shapes_are_known(k, s, padding):
+    layer = Conv2DTranspose(2, k, strides=s, padding=padding)
+    assert layer.compute_output_shape((7, 6, 5, 3)) == tuple(layer(tf.ones((7, 6, 5, 3))).shape)
+    assert layer.compute_output_shape((None, None, 5, 3))[:2] == (None, None)
+
+
+LAYERS = {
+    "from": lambda **options: Conv2D(6, 4, strides=2, **options),
+    "to": lambda **options: Conv2DTranspose(2, 4, **options),
+    "to, valid": lambda **options: Conv2DTranspose(2, 5, padding="valid", **options),
+}
+
+
+@pytest.mark.parametrize("name", LAYERS)
+@pytest.mark.parametrize("options", [{}, {"spectral_norm": True}, {"equalized": True}])
+def test_layers_draw_the_same_in_training_and_after(name, options):
+    layer = LAYERS[name](activation="tanh", **options)
+    x = tf.constant(np.random.default_rng(0).normal(size=(2, 6, 8, 3)), tf.float32)
+    layer.build(x.shape)
+    for _ in range(30 if layer.spectral_norm else 1):  # until sigma stands still
+        trained = layer(x, training=True)
+    np.testing.assert_allclose(trained, layer(x), atol=1e-4 if layer.spectral_norm else 1e-6)
+
+
+def test_only_in_training_on_cpus_with_few_channels_and_strides(monkeypatch):
+    def ops(layer: Any, training: bool, channels: int = 3) -> list[str]:
+        x = tf.TensorSpec((2, 8, 8, channels))
+        call = tf.function(lambda x: layer(x, training=training)).get_concrete_function(x)
+        return [op.type for op in call.graph.get_operations()]
+
+    few, many = Conv2DTranspose(3, 4), Conv2DTranspose(9, 4)
+    assert "DepthToSpace" in ops(few, True)
+    assert "DepthToSpace" not in ops(few, False) + ops(many, True)
+    assert "DepthToSpace" not in ops(Conv2DTranspose(3, 3, strides=1), True)
+    monkeypatch.setattr(few_channels, "_has_gpu", lambda: True)
+    assert "DepthToSpace" not in ops(Conv2DTranspose(3, 4), True)
+
+
+def test_twenty_steps_with_a_lazy_penalty_are_tensorflows(monkeypatch):
+    """The penalty is in a tf.cond, where a gradient may not read what lies outside of its graph."""
+    source = ToySource((8, 8, 1))
+    found = []
+    for pays in (few_channels.pays, lambda image, strides: False):
+        monkeypatch.setattr(few_channels, "pays", pays)
+        trainer = GAN(
+            functools.partial(dcgan, width=1 / 16, latent_dim=8),
+            source.spec,
+            batch_size=8,
+            penalty=("r1", "r2"),
+            penalty_every=4,
+            optimizer="sgd",
+            learning_rate=0.01,
+        )
+        trainer.fit(source, total_kimg=0.16, steps_per_loop=10)
+        found.append(numbers(trainer))
+    ours, theirs = found
+    assert any((ours[name] != theirs[name]).any() for name in ours)  # Other ops did the work.
+    for name, value in theirs.items():
+        np.testing.assert_allclose(ours[name], value, rtol=1e-4, atol=1e-5, err_msg=name)
