@@ -10,17 +10,16 @@ from pathlib import Path
 from typing import Any
 
 import tensorflow as tf
-from absl import logging
 
 from callbacks.collapse_alarm import CollapseAlarm
 from callbacks.nan_guard import TrainingDiverged
 from experiments import experiment, run_flags
 from experiments.experiment import Experiment
 from experiments.settings import RunOptions
+from experiments.slowness import warn_of_slowness
 from experiments.training_callbacks import callbacks_of
 from gan import files
 from gan.errors import UserError
-from gan.keras_graph import all_layers
 from gan.metrics.declared import declared
 from gan.options import of
 from trainers import routes
@@ -121,23 +120,6 @@ def resolved(values: Mapping[str, Any]) -> tuple[dict[str, Any], RunOptions]:
     values = run_flags.complete(values)
     options = RunOptions(**{name: values[name] for name in of(RunOptions)})
     return run_flags.absolute(values), options
-
-
-def warn_of_slowness(trainer: Trainer) -> None:
-    """Says in a line which networks XLA makes slower on a CPU: those with grouped convolutions."""
-    if not trainer.xla or any(tf.config.list_logical_devices(kind) for kind in ("GPU", "TPU")):
-        return
-    networks = [
-        name
-        for name, network in trainer.networks.items()
-        if any(getattr(layer, "groups", 1) > 1 for layer in all_layers(network))
-    ]
-    if networks:
-        logging.warning(
-            "--xla: on a CPU XLA is some 100 times slower at the gradients of grouped "
-            "convolutions, which are in %s; leave it out here.",
-            " and ".join(networks),
-        )
 
 
 def _strategy(options: RunOptions) -> tf.distribute.Strategy:
