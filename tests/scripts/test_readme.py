@@ -72,6 +72,19 @@ def test_every_command_could_be_typed():
         check(line, words)
 
 
+def test_flags_for_those_who_come_from_elsewhere_exist():
+    """In the last column of the page's tables; the first one has other programs' flags."""
+    known = {*parts.every(), "flagfile"}
+    for module in ("evaluate", "generate"):
+        known |= known_flags(f"scripts.{module}", {})
+    page = (ROOT / "docs" / "coming_from.md").read_text()
+    cells = [line.split(" | ")[-1] for line in page.splitlines() if line.startswith("| `")]
+    used = set(re.findall(r"`[^`]*?--(\w+)", " ".join(cells)))
+    used |= set(re.findall(r" --(\w+)", " ".join(cells)))
+    assert len(used) > 50
+    assert used <= known, used - known
+
+
 def test_a_printed_command_runs_from_the_shell_that_prints_it(tmp_path, monkeypatch):
     home = tmp_path / "a b"
     (home / ".venv" / "bin").mkdir(parents=True)
