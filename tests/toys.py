@@ -111,3 +111,16 @@ def assert_equal(a: Mapping[str, np.ndarray], b: Mapping[str, np.ndarray]) -> No
     assert a.keys() == b.keys()
     for name in a:
         np.testing.assert_array_equal(a[name], b[name], err_msg=name)
+
+
+def derivatives(function: Any, x: tf.Tensor, kernel: tf.Tensor) -> list[tf.Tensor]:
+    """A layer's outputs, a loss's two gradients, and those of a penalty on both."""
+    with tf.GradientTape() as outer:
+        outer.watch([x, kernel])
+        with tf.GradientTape() as tape:
+            tape.watch([x, kernel])
+            y = function(x, kernel)
+            loss = tf.reduce_sum(tf.sin(tf.cast(y, tf.float32)))
+        first = tape.gradient(loss, [x, kernel])
+        penalty = sum(tf.reduce_sum(tf.square(tf.cast(g, tf.float32))) for g in first)
+    return [y, *first, *outer.gradient(penalty, [x, kernel])]

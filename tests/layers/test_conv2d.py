@@ -1,8 +1,7 @@
-from typing import Any
-
 import numpy as np
 import pytest
 import tensorflow as tf
+from toys import derivatives
 
 from layers import Conv2D, conv2d
 
@@ -25,19 +24,6 @@ def test_equalized_fan_in_is_the_patch():
     layer.build((None, 8, 8, 5))
     expected = layer.kernel.numpy() / np.sqrt(3 * 3 * 5)
     np.testing.assert_allclose(layer.effective_kernel(), expected, rtol=1e-6)
-
-
-def derivatives(function: Any, x: tf.Tensor, kernel: tf.Tensor) -> list[tf.Tensor]:
-    """The outputs, a loss's two gradients, and those of R1's penalty on it."""
-    with tf.GradientTape() as outer:
-        outer.watch([x, kernel])
-        with tf.GradientTape() as tape:
-            tape.watch([x, kernel])
-            y = function(x, kernel)
-            loss = tf.reduce_sum(tf.sin(tf.cast(y, tf.float32)))
-        first = tape.gradient(loss, [x, kernel])
-        penalty = tf.reduce_sum(tf.square(tf.cast(first[0], tf.float32)))
-    return [y, *first, *outer.gradient(penalty, [x, kernel])]
 
 
 @pytest.mark.parametrize("native", [True, False])

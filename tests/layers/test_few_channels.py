@@ -6,24 +6,11 @@ from typing import Any
 import numpy as np
 import pytest
 import tensorflow as tf
-from toys import ToySource, numbers
+from toys import ToySource, derivatives, numbers
 
 from gan.architectures.dcgan import dcgan
 from layers import Conv2D, Conv2DTranspose, few_channels
 from trainers.gan import GAN
-
-
-def derivatives(function: Any, x: tf.Tensor, kernel: tf.Tensor) -> list[tf.Tensor]:
-    """The outputs, a loss's two gradients, and those of R1's penalty on it."""
-    with tf.GradientTape() as outer:
-        outer.watch([x, kernel])
-        with tf.GradientTape() as tape:
-            tape.watch([x, kernel])
-            y = function(x, kernel)
-            loss = tf.reduce_sum(tf.sin(tf.cast(y, tf.float32)))
-        first = tape.gradient(loss, [x, kernel])
-        penalty = sum(tf.reduce_sum(tf.square(tf.cast(g, tf.float32))) for g in first)
-    return [y, *first, *outer.gradient(penalty, [x, kernel])]
 
 
 def assert_close(ours: list[tf.Tensor], theirs: list[tf.Tensor], tolerance: float) -> None:
