@@ -51,7 +51,7 @@ def conv2d_transpose(
 
     Args:
         y: (B, h, w, F), of any float dtype.
-        kernel: (height, width, C, F), of the same, square.
+        kernel: (height, width, C, F), of the same.
         size: H and W, of which the convolution with this kernel makes h and w.
         strides: growth in pixels, both ways.
         padding: "same" or "valid".
@@ -101,24 +101,23 @@ def _maps(size: tuple[int, ...], strides: int, padding: str) -> tuple[Map, Map]:
 def _by_positions(
     y: tf.Tensor, kernel: tf.Tensor, size: tuple[int, ...], s: int, padding: str
 ) -> tf.Tensor:
-    """The transposed convolution as one by t x t taps, t = ceil(k / s), to s * s times C."""
-    k, _, channels, features = kernel.shape
-    taps = -(-k // s)
-    fill = (0, taps * s - k)
-    kernel = tf.pad(kernel, (fill, fill, (0, 0), (0, 0)))
+    """The transposed convolution as one by t x u taps, ceil(size / s), to s * s times C."""
+    *sides, channels, features = kernel.shape
+    t, u = (-(-k // s) for k in sides)
+    kernel = tf.pad(kernel, ((0, t * s - sides[0]), (0, u * s - sides[1]), (0, 0), (0, 0)))
     # Tap i of the kernel is tap i // s at position i % s; the later one meets the earlier pixel.
-    kernel = tf.reshape(kernel, (taps, s, taps, s, channels, features))[::-1, :, ::-1]
-    kernel = tf.reshape(tf.transpose(kernel, (0, 2, 5, 1, 3, 4)), (taps, taps, features, -1))
+    kernel = tf.reshape(kernel, (t, s, u, s, channels, features))[::-1, :, ::-1]
+    kernel = tf.reshape(tf.transpose(kernel, (0, 2, 5, 1, 3, 4)), (t, u, features, -1))
     # "same" cuts the borders; only the cells of s x s pixels that it leaves something of are made.
-    same = padding == "SAME"
-    starts = [max((-(-n // s) - 1) * s + k - n, 0) // 2 if same else 0 for n in size]
-    pads = [(0, 0)]
-    for n, start, small in zip(size, starts, y.shape[1:3]):
+    starts, pads = [], [(0, 0)]
+    for n, small, k, taps in zip(size, y.shape[1:3], sides, (t, u)):
+        start = max((-(-n // s) - 1) * s + k - n, 0) // 2 if padding == "SAME" else 0
         before = taps - 1 - start // s
         cells = (start + n - 1) // s - start // s + 1
         pads.append((before, cells + taps - 1 - small - before))
+        starts.append(start % s)
     y = tf.nn.conv2d(tf.pad(y, [*pads, (0, 0)]), kernel, 1, "VALID")
-    top, left = (start % s for start in starts)
+    top, left = starts
     return tf.nn.depth_to_space(y, s)[:, top : top + size[0], left : left + size[1]]
 
 
