@@ -30,6 +30,10 @@ CONTRACTS = {
         {"_nodes_by_depth", "_flatten_layers", "_keras_history"},
         "tests/gan/test_keras_graph.py",
     ),
+    "trainers/fused_adam.py": (
+        {"_momentums", "_velocities", "_get_variable_index"},
+        "tests/trainers/test_fused_adam.py",
+    ),
     "gan/metrics/nets/keras.py": (
         {"keras.src.utils.file_utils"},
         "tests/gan/metrics/nets/test_keras.py",

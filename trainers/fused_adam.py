@@ -1,4 +1,4 @@
-"""Keras' Adam and AdamW, whose update of a weight is one op in place of some twenty."""
+"""Adam and AdamW of Keras 3.15, whose update of a weight is one op in place of some twenty."""
 
 from collections.abc import Sequence
 from typing import Any
