@@ -1,4 +1,7 @@
-"""Adam and AdamW of Keras 3.15, whose update of a weight is one op in place of some twenty."""
+"""Adam and AdamW of Keras 3.15, whose update of a weight is one op in place of some twenty.
+
+They read the private names of its state; tests/trainers/test_fused_adam.py holds them to it.
+"""
 
 from collections.abc import Sequence
 from typing import Any
