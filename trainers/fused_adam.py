@@ -10,12 +10,14 @@ import keras
 import tensorflow as tf
 
 
-class _Fused(keras.optimizers.Adam):
-    """The same update of the same state, by the kernel that TensorFlow has for it.
+@keras.saving.register_keras_serializable(package="tapestry")
+class Adam(keras.optimizers.Adam):
+    """Adam (Kingma and Ba, 2015, algorithm 1); arguments and state are those of Keras' Adam.
 
-    A small network's step is mostly such ops, and tracing them is much of the time until its first
-    step. Results differ from Keras' by float32's rounding, that of
-    1 - beta_2 too.
+    A small network's step is mostly updates, and tracing them is much of the time until its first
+    step. TensorFlow's kernel does the same to the same state. Results differ from Keras' by
+    float32's rounding, that of 1 - beta_2 too. As there, epsilon is added to the root of v before
+    the correction of its bias.
     """
 
     def _backend_update_step(
@@ -47,13 +49,5 @@ class _Fused(keras.optimizers.Adam):
 
 
 @keras.saving.register_keras_serializable(package="tapestry")
-class Adam(_Fused):
-    """Adam (Kingma and Ba, 2015, algorithm 1); arguments and state are those of Keras' Adam.
-
-    As there, epsilon is added to the root of v before the correction of its bias.
-    """
-
-
-@keras.saving.register_keras_serializable(package="tapestry")
-class AdamW(_Fused, keras.optimizers.AdamW):
+class AdamW(Adam, keras.optimizers.AdamW):
     """Adam with decoupled weight decay (Loshchilov and Hutter, 2019), as Keras' AdamW."""
