@@ -87,7 +87,8 @@ class ACGAN(GAN):
             self.augmentation.observe(real_logits)
             # L_S, which images are real (equation 2), with the penalties.
             game = self.loss_functions.discriminator(real_logits, fake_logits)
-            penalties = self.penalize(real, fake, batch, critic)
+            passes = [(real, real_logits), (fake, fake_logits)]
+            penalties = self.penalize(real, fake, batch, critic, passes)
             # L_C, which class they are of (equation 3).
             miss = cross_entropy(label, real_classes, codes)
             if self.class_on_fakes:

@@ -1,6 +1,6 @@
 """GAN: one generator against one discriminator (Goodfellow et al. 2014)."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, ClassVar
 
 import tensorflow as tf
@@ -9,7 +9,7 @@ from gan.data import Spec
 from gan.errors import UserError
 from gan.interface import interface_of
 from gan.losses import Loss
-from gan.penalties import gradient_scale, lazy
+from gan.penalties import gradient_scale, lazy, sharing
 from gan.registry import resolve
 from gan.schedules import Schedule
 from trainers import checks, penalties
@@ -159,7 +159,8 @@ class GAN(Trainer):
             self.augmentation.observe(real_logits)
             loss = self.loss_functions.discriminator(real_logits, fake_logits)
             # Penalties on D's input gradient, every n-th step n times as strong.
-            terms = self.penalize(real, fake, batch, critic)
+            passes = [(real, real_logits), (fake, fake_logits)]
+            terms = self.penalize(real, fake, batch, critic, passes)
             total = tf.add_n([loss, *terms.values()])
         self.minimize(total, "discriminator", tape)
         return {
@@ -190,13 +191,28 @@ class GAN(Trainer):
         return self.loss_functions.generator(fake_logits)
 
     def penalize(
-        self, real: tf.Tensor, fake: tf.Tensor, batch: Batch, critic: int = 0
+        self,
+        real: tf.Tensor,
+        fake: tf.Tensor,
+        batch: Batch,
+        critic: int = 0,
+        passes: Sequence[tuple[tf.Tensor, tf.Tensor]] = (),
     ) -> dict[str, tf.Tensor]:
-        """The weighted penalties on packed images by log key, every `penalty_every`-th step."""
+        """The weighted penalties on packed images by log key, every `penalty_every`-th step.
+
+        Args:
+            real: packed real images (B / pack, ...).
+            fake: packed generated ones, constants to the penalties.
+            batch: the batch they belong to, with its labels.
+            critic: number of the update within the step.
+            passes: images and D's logits of them, where this tape has them already.
+        """
         scale = gradient_scale(self.loss_scales["discriminator"].value)
 
-        def discriminator(x: tf.Tensor) -> tf.Tensor:
+        def judge(x: tf.Tensor) -> tf.Tensor:
             return self.discriminate(x, batch, packed=True)
+
+        discriminator = sharing(judge, passes)
 
         def value(i: int) -> tf.Tensor:
             seed = self.rng(f"penalty/{i}/{critic}")

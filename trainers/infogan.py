@@ -108,7 +108,8 @@ class InfoGAN(GAN):
             real_logits = self.discriminate(x, batch)
             self.augmentation.observe(real_logits)
             game = self.loss_functions.discriminator(real_logits, fake_logits)
-            penalties = self.penalize(x, fixed, batch)
+            passes = [(x, real_logits), (fixed, fake_logits)]
+            penalties = self.penalize(x, fixed, batch, passes=passes)
             # Q, and the trunk that it shares with D: the codes of the fakes.
             bounds = self.mutual_information(q(features), z)
             information = self.weighted(bounds)

@@ -70,7 +70,7 @@ class VAEGAN(GAN):
             distance = tf.nn.l2_loss(tf.cast(features - rebuilt_features, tf.float32)) / x.shape[0]
             loss_e = kl + distance
             # G and D: the game (equation 8), with reconstructions and samples as fakes.
-            penalties = self.penalize(x, rebuilt, batch)
+            penalties = self.penalize(x, rebuilt, batch, passes=[(x, real_logits)])
             terms = self.penalize_generator(batch)
             loss_d, game = sum(penalties.values()), 0.0
             for logits in (rebuilt_logits, self.discriminate(self.generate(batch), batch)):

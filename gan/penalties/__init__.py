@@ -16,6 +16,7 @@ weight, and is computed every `penalty_every`-th step only.
 from gan.penalties._common import check_weights as check_weights
 from gan.penalties._common import gradient_scale as gradient_scale
 from gan.penalties._common import lazy as lazy
+from gan.penalties._shared import sharing as sharing
 from gan.penalties.gradient import r1 as r1
 from gan.penalties.gradient import r2 as r2
 from gan.penalties.gradient import wgan_gp as wgan_gp
