@@ -7,7 +7,7 @@ import keras
 
 from gan.data.spec import Spec
 from gan.errors import UserError
-from layers import NearestUpsampling
+from layers import NearestUpsampling, functions
 
 Layer = Callable[[Any], Any]
 
@@ -46,8 +46,8 @@ def down_block(
         first: whether x is the images.
         halve: whether the sides are halved.
     """
-    h = x if first else keras.layers.ReLU()(x)
-    h = keras.layers.ReLU()(convolution(3)(h))
+    h = x if first else keras.layers.Activation(functions.relu)(x)
+    h = keras.layers.Activation(functions.relu)(convolution(3)(h))
     h = convolution(3)(h)
     shortcut = x
     if halve:

@@ -12,7 +12,7 @@ from gan.architectures._common import Networks
 from gan.architectures._residual import check_attention, down_block, up_block
 from gan.data.spec import Spec
 from gan.errors import UserError
-from layers import ConditionalBatchNorm, Conv2D, Dense, SelfAttention
+from layers import ConditionalBatchNorm, Conv2D, Dense, SelfAttention, functions
 
 # Channels over 96 by how often the side doubles, for sides of 64 to 512 (appendix B): G's from its
 # smallest features, and D's blocks, of which the last does not halve.
@@ -224,7 +224,8 @@ def _discriminator(
         h = down_block(h, count, partial(convolution, count), first=i == 0, halve=i < downs)
         if i < downs and min(h.shape[1:3]) == attention_resolution:
             h = SelfAttention(**normed())(h)
-    phi = common.function("global_sum_pool", keras.layers.ReLU()(h), dtype="float32")
+    h = keras.layers.Activation(functions.relu)(h)
+    phi = common.function("global_sum_pool", h, dtype="float32")
     logits = Dense(1, dtype="float32", name="logits", **normed())(phi)
     if conditional:
         inputs.append(common.label_input(spec))

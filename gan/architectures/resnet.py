@@ -9,7 +9,7 @@ from gan.architectures import _common as common
 from gan.architectures._common import Networks
 from gan.architectures._residual import check_attention, down_block, up_block
 from gan.data.spec import Spec
-from layers import ConditionalBatchNorm, Conv2D, Dense, SelfAttention
+from layers import ConditionalBatchNorm, Conv2D, Dense, SelfAttention, functions
 
 
 def resnet(
@@ -127,7 +127,7 @@ def _discriminator(
         h = down_block(h, count, convolution, first=i == 0, halve=i < downs)
         if i < downs and min(h.shape[1:3]) == attention_resolution:
             h = SelfAttention(spectral_norm=spectral_norm)(h)
-    h = keras.layers.ReLU()(h)
+    h = keras.layers.Activation(functions.relu)(h)
     pooled = common.function("global_sum_pool", h, dtype="float32")
     logits = Dense(1, spectral_norm=spectral_norm, dtype="float32", name="logits")(pooled)
     if conditional:

@@ -7,8 +7,23 @@ from layers import functions
 X = np.random.default_rng(0).normal(size=(3, 4, 4, 2)).astype(np.float32)
 
 
-def test_leaky_relu():
-    np.testing.assert_allclose(functions.leaky_relu(X), np.where(X > 0, X, 0.2 * X), rtol=1e-6)
+def test_relus_are_flat_but_for_their_edge():
+    """First derivatives; and no second ones, on which a penalty would go back through D."""
+    x, scale = tf.constant(X), tf.Variable(3.0)
+    for function, slope in ((functions.relu, 0.0), (functions.leaky_relu, 0.2)):
+        np.testing.assert_allclose(function(x), np.where(X > 0, X, slope * X), rtol=1e-6)
+        with tf.GradientTape() as outer:
+            outer.watch(x)
+            with tf.GradientTape() as tape:
+                tape.watch(x)
+                y = tf.square(scale) * function(x)
+            gradient = tape.gradient(y, x)
+            total = tf.reduce_sum(gradient)
+        expected = np.where(X > 0, 1.0, slope)
+        np.testing.assert_allclose(gradient, 9.0 * expected, rtol=1e-6)
+        by_scale, by_x = outer.gradient(total, [scale, x])
+        np.testing.assert_allclose(by_scale, 6.0 * expected.sum(), rtol=1e-5)
+        assert by_x is None
 
 
 def test_one_hot():
