@@ -222,6 +222,19 @@ class Trainer(Fitting):
             self._images.assign_add(self.images_per_step)
         return logs
 
+    @property
+    def one_step(self) -> Any:
+        """A step on all replicas, a `tf.function` of a batch; `loop` runs the same graph."""
+        if self._one_step is None:
+            # Grappler's dependency pass drops edges that keep the read of a weight before its
+            # update (TensorFlow 2.21): once in a few hundred steps a critic's forward pass then saw
+            # a weight of the next step.
+            tf.config.optimizer.set_experimental_options({"dependency_optimization": False})
+            # Without AutoGraph, as Keras in Model.fit: it rewrites each function that it meets from
+            # its source, half of the time until the first step, and fails where a file was edited.
+            self._one_step = tf.function(self._distributed_step, autograph=False)
+        return self._one_step
+
     def loop(self, iterator: Any, steps: tf.Tensor) -> dict[str, tf.Tensor]:
         """Runs `steps` steps in one graph call; returns the means of their logs."""
         if self._loop is None:
@@ -232,13 +245,7 @@ class Trainer(Fitting):
             raise checks.running(error) from error
 
     def _make_loop(self) -> Callable[..., dict[str, tf.Tensor]]:
-        # Grappler's dependency pass drops edges that keep the read of a weight before its update
-        # (TensorFlow 2.21): once in a few hundred steps a critic's forward pass then saw a weight
-        # of the next step.
-        tf.config.optimizer.set_experimental_options({"dependency_optimization": False})
-        # Without AutoGraph, as Keras in Model.fit: it rewrites each function that it meets from its
-        # source, half of the time until the first step, and fails where a file was edited since.
-        one_step = tf.function(self._distributed_step, autograph=False)
+        one_step = self.one_step
 
         @tf.function(reduce_retracing=True, autograph=False)
         def loop(iterator: Any, steps: tf.Tensor) -> dict[str, tf.Tensor]:

@@ -164,6 +164,7 @@ class State(KerasFace):
             group: learning_rate_of(made) for group, made in self.optimizers.items()
         }
         self._loop: Callable[..., dict[str, tf.Tensor]] | None = None
+        self._one_step: Any = None
         self._epoch_sums: dict[str, float] = {}
         self._epoch_steps = 0
         self.built = True
@@ -319,7 +320,7 @@ class State(KerasFace):
 
     def retrace(self) -> None:
         """Drops the traced loop; to be called after a change of the step, such as a constraint."""
-        self._loop = None
+        self._loop = self._one_step = None
 
 
 def _require(condition: bool, message: str) -> None:
