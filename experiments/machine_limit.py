@@ -6,7 +6,7 @@ that spares the taps on its padding, which count, can be a little faster than it
 """
 
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import tensorflow as tf
@@ -120,11 +120,12 @@ def limit(of: Flops, measured: Mapping[Product, Rate]) -> Seconds:
 
 def stopwatch(work: Callable[[], Any]) -> Seconds:
     """How long some work takes in this process, on the clock and in all its threads."""
-    wall, cpu = time.perf_counter(), time.process_time()
+    before = now()
     work()
-    return Seconds(time.perf_counter() - wall, time.process_time() - cpu)
+    after = now()
+    return Seconds(after.wall - before.wall, after.cpu - before.cpu)
 
 
-def dtypes(of: Iterable[Product]) -> list[str]:
-    """The dtypes of some products, each once."""
-    return list(dict.fromkeys(product.dtype for product in of))
+def now() -> Seconds:
+    """The clock and this process' CPU time; only differences mean something."""
+    return Seconds(time.perf_counter(), time.process_time())

@@ -91,7 +91,7 @@ def train(
         raise UserError("--workdir is missing: say where the run goes, as in --workdir=runs/first.")
     check(options, values)
     files.check_output("workdir", options.workdir, folder=True)
-    strategy = _strategy(options)
+    strategy = strategy_of(options)
     with contextlib.ExitStack() as held:
         lock(held, strategy, options)
         built = experiment.build(values, strategy, workdir=options.workdir)
@@ -107,7 +107,7 @@ def dry_run(values: Mapping[str, Any]) -> str:
     """
     values, options = resolved(values)
     check(options, values)
-    built = experiment.build(values, _strategy(options))
+    built = experiment.build(values, strategy_of(options))
     warn_of_slowness(built.trainer)
     text = experiment.summary(built)
     if options.check_routes:
@@ -122,7 +122,8 @@ def resolved(values: Mapping[str, Any]) -> tuple[dict[str, Any], RunOptions]:
     return run_flags.absolute(values), options
 
 
-def _strategy(options: RunOptions) -> tf.distribute.Strategy:
+def strategy_of(options: RunOptions) -> tf.distribute.Strategy:
+    """The devices that a run trains on; sets TensorFlow to be deterministic if it should be."""
     if options.deterministic:
         tf.config.experimental.enable_op_determinism()
     return make_strategy(options.strategy, worker_timeout=options.worker_timeout)

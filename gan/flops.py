@@ -1,4 +1,9 @@
-"""Floating-point operations of a graph's convolutions and matrix products, from its shapes."""
+"""Floating-point operations of a graph's convolutions and matrix products, from its shapes.
+
+Nodes in functions name their inputs by the argument of the op that makes it. Which of the op's
+outputs that is says TensorFlow's table of ops, which is private in 2.21; tests/gan/test_flops.py
+holds it to that.
+"""
 
 import math
 from collections import defaultdict
@@ -6,6 +11,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import tensorflow as tf
+from tensorflow.python.framework import op_def_registry
 
 from gan.errors import UserError
 
@@ -94,12 +100,13 @@ class _Body:
         waiting = [*tensors, *(f"^{name}" for name in effects)]
         while waiting:
             tensor = waiting.pop()
-            name, index = _parsed(tensor)
+            name = _name(tensor)
             if name in self._arguments:
                 continue
+            node = self.nodes[name]
             if name not in needed:
-                waiting += self.nodes[name].input
-            needed[name].update(() if tensor.startswith("^") else (index,))
+                waiting += node.input
+            needed[name].update(() if tensor.startswith("^") else (_output(tensor, node),))
         return needed
 
     def _within(self, node: Any, outputs: Iterable[int]) -> Flops:
@@ -140,13 +147,14 @@ class _Body:
 
     def source(self, tensor: str) -> "tuple[_Body, Any, int]":
         """Where a tensor is made, outside of calls and identities: body, node, number of output."""
-        name, index = _parsed(tensor)
+        name = _name(tensor)
         if name in self._arguments:
             (body, inputs), i = self._arguments[name]
             return body.source(inputs[i])
         node = self.nodes[name]
         if node.op == "Identity":
             return self.source(node.input[0])
+        index = _output(tensor, node)
         if node.op in _CALLS:
             called = self._called(node, node.attr["f"].func.name)
             return called.source(called.returns[index])
@@ -262,10 +270,23 @@ _MULTIPLY_ADDS: dict[str, Callable[[_Shapes], int]] = {
 }
 
 
-def _parsed(tensor: str) -> tuple[str, int]:
-    """Node and number of output of "node", "node:1", "node:output:1" or "^node"."""
-    name, *rest = tensor.removeprefix("^").split(":")
-    return name, int(rest[-1]) if rest else 0
+def _name(tensor: str) -> str:
+    """The node of "node", "node:1", "node:output:1" or "^node"."""
+    return tensor.removeprefix("^").partition(":")[0]
+
+
+def _output(tensor: str, node: Any) -> int:
+    """Which of its node's outputs a tensor is, counted over all."""
+    _, *rest = tensor.split(":")
+    first = 0
+    for argument in op_def_registry.get(node.op).output_arg if len(rest) == 2 else ():
+        if argument.name == rest[0]:
+            break
+        if argument.type_list_attr:
+            first += len(node.attr[argument.type_list_attr].list.type)
+        else:
+            first += node.attr[argument.number_attr].i if argument.number_attr else 1
+    return first + (int(rest[-1]) if rest else 0)
 
 
 def _sum(all_flops: Iterable[Flops]) -> Flops:

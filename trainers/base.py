@@ -12,7 +12,7 @@ import tensorflow as tf
 
 from gan.data import Source
 from gan.errors import CodeError
-from trainers import averages, checks, scheduling
+from trainers import averages, checks, scheduling, scopes
 from trainers import precision as mixed
 from trainers.fitting import Fitting
 from trainers.randomness import step_seed
@@ -137,10 +137,11 @@ class Trainer(Fitting):
         gradients = checks.connected(self, group, gradients, variables)
         share = 1.0 / (scale.value * self.distribute_strategy.num_replicas_in_sync)
         gradients = [tf.cast(g, tf.float32) * share for g in gradients]
-        if group in self._accumulators:
-            self._accumulators[group].add(gradients)  # Applied after the last micro-batch.
-        else:
-            mixed.apply_gradients(self.optimizers[group], gradients, variables, scale)
+        with scopes.optimizer(group):
+            if group in self._accumulators:
+                self._accumulators[group].add(gradients)  # Applied after the last micro-batch.
+            else:
+                mixed.apply_gradients(self.optimizers[group], gradients, variables, scale)
 
     # One step, K steps.
 
@@ -157,14 +158,16 @@ class Trainer(Fitting):
                 logs[name] = logs.get(name, 0.0) + tf.cast(value, tf.float32) / self.accumulate
         self._micro = 0
         for group, accumulator in self._accumulators.items():
-            mixed.apply_gradients(
-                self.optimizers[group],
-                accumulator.take(self.accumulate),
-                self.variables_of(group),
-                self.loss_scales[group],
-            )
+            with scopes.optimizer(group):
+                mixed.apply_gradients(
+                    self.optimizers[group],
+                    accumulator.take(self.accumulate),
+                    self.variables_of(group),
+                    self.loss_scales[group],
+                )
         self._settle_statistics(statistics, before)
-        self._update_ema()
+        with scopes.average():
+            self._update_ema()
         return logs
 
     def _settle_statistics(

@@ -65,7 +65,8 @@ def lazy(
     """The penalty every `interval` steps, times `interval`: StyleGAN2, Karras 2020, appendix B.
 
     In between neither the penalty nor its gradient is computed. The mean over an interval of
-    steps is that of the penalty applied at each of them.
+    steps is that of the penalty applied at each of them. In the graph its ops are in the scope
+    "penalty", by which a profile finds them.
 
     Args:
         step: number of the step, counted from 0 (integer scalar).
@@ -79,8 +80,10 @@ def lazy(
         if interval < 1:
             raise ValueError(f"lazy interval {interval}: must be at least 1 step")
         if interval == 1:
-            return penalty_fn()
+            with tf.name_scope("penalty"):
+                return penalty_fn()
     interval = tf.cast(interval, tf.int64)
     due = tf.equal(tf.math.floormod(tf.cast(step, tf.int64), interval), 0)
     weight = tf.cast(interval, tf.float32)
-    return tf.cond(due, lambda: weight * penalty_fn(), lambda: tf.zeros([], tf.float32))
+    with tf.name_scope("penalty"):
+        return tf.cond(due, lambda: weight * penalty_fn(), lambda: tf.zeros([], tf.float32))

@@ -1,0 +1,181 @@
+"""Where a training step's time goes: by type of op, by part of the step, and by callback.
+
+An op's time is its own on the thread that runs it. With one thread these add up to the time of the
+step; with several, ops wait for each other, for helpers and for cores, and take longer together.
+"""
+
+import re
+import tempfile
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import tensorflow as tf
+
+from experiments import op_times
+from experiments.benchmarking import Clock, spec_of, time_steps
+from experiments.experiment import Experiment
+from experiments.machine_limit import Seconds
+from experiments.op_times import OpTime
+from gan.errors import UserError
+from trainers import scopes
+from trainers.base import Trainer
+
+WAITING, PENALTIES, OPTIMIZER, AVERAGE = "waiting", "penalties", "optimizer", "average"
+REST, EXECUTOR, UNKNOWN = "rest of the step", "TensorFlow's executor", "not attributed"
+# What is ahead of an op's name in the step's graph: the loop, which calls the step.
+_STEP = re.compile(r"while/body/_\d+/while/StatefulPartitionedCall/")
+# Ops that mix a penalty with other terms, or its gradient with theirs.
+_MIXED = ("AddN", "AddV2")
+
+
+@dataclass(frozen=True)
+class Profile:
+    """Where the time of a step goes.
+
+    Attributes:
+        steps: steps that were traced.
+        step: a step's time, that of tracing it included.
+        by_op: type of op -> seconds of a step, longest first.
+        by_part: part of the step -> seconds of a step. A group's name is what `train_step`
+            computes ahead of its optimizer, since that of the group before, without penalties.
+            WAITING is where no op runs: for data, or for the host's next graph call.
+        data: seconds of a step that the data's own threads work for it, beside the step.
+    """
+
+    steps: int
+    step: Seconds
+    by_op: dict[str, float]
+    by_part: dict[str, float]
+    data: float
+
+
+def profile(run: Experiment, steps: int, folder: str = "") -> Profile:
+    """Traces some steps, as one graph call, behind as many that aren't traced.
+
+    Args:
+        run: data and trainer, on a CPU.
+        steps: how many.
+        folder: where to leave the trace; "" leaves nothing.
+
+    Raises:
+        UserError: the machine computes on another device, whose trace is none of ops.
+    """
+    if any(tf.config.list_logical_devices(kind) for kind in ("GPU", "TPU")):
+        raise UserError(
+            "--profile: the times of ops are read from a CPU's trace; on this machine's GPU or TPU "
+            "take TensorBoard's profiler."
+        )
+    parts = Parts(run.trainer, spec_of(run))
+    with tempfile.TemporaryDirectory() as temporary:
+        clock = _Tracer(folder or temporary)
+        step = time_steps(run, steps, steps_per_loop=steps, clock=clock).step
+        calls = op_times.read(folder or temporary)
+    data = [call for call in calls if call.thread.startswith("tf_data")]
+    rest = [call for call in calls if not call.thread.startswith("tf_data")]
+    by_op = _sums(steps, ((call.op or EXECUTOR, call) for call in rest))
+    by_part = dict.fromkeys(parts.names, 0.0)
+    by_part |= _sums(steps, ((parts.of(call.path), call) for call in rest))
+    by_part[WAITING] += max(step.wall - sum(by_part.values()), 0.0)
+    return Profile(
+        steps,
+        step,
+        dict(sorted(by_op.items(), key=lambda item: -item[1])),
+        by_part,
+        sum(_sums(steps, (("", call) for call in data)).values()),
+    )
+
+
+class Parts:
+    """The parts of a trainer's step, by the names and the order of the ops in its graph.
+
+    Attributes:
+        names: the parts' names.
+    """
+
+    def __init__(self, trainer: Trainer, batch: Any) -> None:
+        after = PENALTIES, OPTIMIZER, AVERAGE, REST, EXECUTOR, WAITING, UNKNOWN
+        self.names = [*trainer.groups, *after]
+        graph = trainer.one_step.get_concrete_function(batch).graph
+        self._ops = _parts(graph.get_operations(), trainer.groups)
+        scopes_of: dict[str, set[str]] = defaultdict(set)
+        for name, part in self._ops.items():
+            for prefix in _prefixes(name):
+                scopes_of[prefix].add(part)
+        # TensorFlow puts an op that it makes itself beside what it makes it of.
+        self._scopes = {name: next(iter(p)) for name, p in scopes_of.items() if len(p) == 1}
+
+    def of(self, path: str) -> str:
+        """The part of an op of a trace."""
+        if not path:
+            return EXECUTOR
+        name, inside = _STEP.subn("", path, count=1)
+        if not inside:
+            return WAITING if path.endswith("IteratorGetNext") else REST
+        known = (ops.get(prefix) for prefix in _prefixes(name) for ops in (self._ops, self._scopes))
+        return next(filter(None, known), UNKNOWN)
+
+
+def _parts(ops: Iterable[tf.Operation], groups: Iterable[str]) -> dict[str, str]:
+    """The part of each op by its name."""
+    groups = list(groups)
+    parts: dict[str, str] = {}
+    waiting: list[str] = []  # for the optimizer that comes next
+    for op in ops:
+        group = scopes.group_of(op.name, groups)
+        if scopes.is_in("penalty", op.name) or _follows_penalty(op, parts):
+            parts[op.name] = PENALTIES
+        elif scopes.is_in("average", op.name):
+            parts[op.name] = AVERAGE
+        elif group is None:
+            waiting.append(op.name)
+            parts[op.name] = REST
+        else:
+            parts |= dict.fromkeys(waiting, group) | {op.name: OPTIMIZER}
+            waiting = []
+    return parts
+
+
+def _follows_penalty(op: tf.Operation, parts: Mapping[str, str]) -> bool:
+    """Whether an op without a scope is of a penalty's gradient: it reads what is the penalty's.
+
+    The gradients of branches and of custom gradients have no scope.
+    """
+    read = (parts.get(tensor.op.name) for tensor in op.inputs)
+    return "/" not in op.name and op.type not in _MIXED and PENALTIES in read
+
+
+class _Tracer(Clock):
+    """Traces what it times."""
+
+    def __init__(self, folder: str) -> None:
+        super().__init__()
+        self._folder, self._running = folder, False
+
+    def on_train_batch_end(self, batch: int, logs: Mapping[str, Any] | None = None) -> None:
+        """Starts tracing behind the first call."""
+        if not self._running:
+            tf.profiler.experimental.start(self._folder)
+            self._running = True
+        super().on_train_batch_end(batch, logs)
+
+    def on_train_end(self, logs: Mapping[str, Any] | None = None) -> None:
+        """Writes the trace."""
+        if self._running:
+            tf.profiler.experimental.stop()
+            self._running = False
+
+
+def _prefixes(name: str) -> list[str]:
+    """a/b/c, a/b, a."""
+    parts = name.split("/")
+    return ["/".join(parts[:end]) for end in range(len(parts), 0, -1)]
+
+
+def _sums(steps: int, calls: Iterable[tuple[str, OpTime]]) -> dict[str, float]:
+    """Key -> seconds of a step."""
+    sums: dict[str, float] = defaultdict(float)
+    for key, call in calls:
+        sums[key] += call.seconds / steps
+    return sums
