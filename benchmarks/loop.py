@@ -181,7 +181,7 @@ def main(_: LoopOptions) -> int:
         raise UserError("--rounds and --steps: expected at least 1.")
     run = experiment.build(VALUES)
     trainer, source, model = run.trainer, run.source, KerasGAN(run.trainer)
-    step, data = tf.function(trainer._distributed_step), source.pipeline(64, seed=0)
+    step, data = trainer.one_step, source.pipeline(64, seed=0)
     print(f"{'img/s':8}" + "".join(f"{w:>17}" for w in ("(a)", "(b)", "(c)", "load average")))
     rounds, rates = [], []
     with tempfile.TemporaryDirectory() as workdir, open(os.devnull, "w") as null:

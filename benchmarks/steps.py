@@ -4,17 +4,17 @@
 
 Each argument is a trainer of its own: flags of scripts.train without dashes, on top of the demo's
 DCGAN (half width, Fashion-MNIST, batch 64, R1 every 4th step). All take turns in one process, and
-the ratio is the median of those within a round, because a machine's speed drifts. Some 2 minutes
+the ratio is the median of those within a round, because a machine's speed drifts. Some 4 minutes
 for the above on one core.
 """
 
 import statistics
-import time
 from collections.abc import Sequence
 
 from absl import app, flags
 
 from experiments import experiment
+from experiments.benchmarking import time_steps
 
 _ROUNDS = flags.DEFINE_integer("rounds", 7, "times each is measured")
 _STEPS = flags.DEFINE_integer("steps", 20, "steps in a measurement")
@@ -22,12 +22,8 @@ _BASE = "width=0.5 penalty=r1 penalty_every=4"
 
 
 def milliseconds(run: experiment.Experiment, steps: int) -> float:
-    """CPU time of a step, the mean over one graph call, which was traced before."""
-    trainer = run.trainer
-    total = (trainer.images + steps * trainer.images_per_step - 1) / 1000  # rounds up to a step
-    began = time.process_time()
-    trainer.fit(run.source, total_kimg=total, steps_per_loop=steps, eval_every_kimg=1e6)
-    return 1000 * (time.process_time() - began) / steps
+    """CPU time of a step, the mean over one graph call."""
+    return 1000 * time_steps(run, steps, steps_per_loop=steps).step.cpu
 
 
 def main(argv: Sequence[str]) -> None:
@@ -35,8 +31,6 @@ def main(argv: Sequence[str]) -> None:
     ways = ["", *argv[1:]]
     values = [dict(v.split("=", 1) for v in f"{_BASE} {way}".split()) for way in ways]
     runs = [experiment.build(v) for v in values]
-    for run in runs:
-        milliseconds(run, _STEPS.value)  # traces
     rounds = [[milliseconds(run, _STEPS.value) for run in runs] for _ in range(_ROUNDS.value)]
     for way, times in zip(ways, zip(*rounds)):
         ratios = [mine / row[0] for mine, row in zip(times, rounds)]

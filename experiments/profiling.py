@@ -1,7 +1,7 @@
-"""Where a training step's time goes: by type of op, by part of the step, and by callback.
+"""Where a training step's CPU time goes: by type of op, and by part of the step.
 
-An op's time is its own on the thread that runs it. With one thread these add up to the time of the
-step; with several, ops wait for each other, for helpers and for cores, and take longer together.
+In proportion to the times of the ops on the threads that run them. With one thread these add up to
+the step; with several, ops wait for helpers and for cores too, and the proportions are less exact.
 """
 
 import re
@@ -17,12 +17,11 @@ from experiments import op_times
 from experiments.benchmarking import Clock, spec_of, time_steps
 from experiments.experiment import Experiment
 from experiments.machine_limit import Seconds
-from experiments.op_times import OpTime
 from gan.errors import UserError
 from trainers import scopes
 from trainers.base import Trainer
 
-WAITING, PENALTIES, OPTIMIZER, AVERAGE = "waiting", "penalties", "optimizer", "average"
+PENALTIES, OPTIMIZER, AVERAGE = "penalties", "optimizer", "average"
 REST, EXECUTOR, UNKNOWN = "rest of the step", "TensorFlow's executor", "not attributed"
 # What is ahead of an op's name in the step's graph: the loop, which calls the step.
 _STEP = re.compile(r"while/body/_\d+/while/StatefulPartitionedCall/")
@@ -37,18 +36,19 @@ class Profile:
     Attributes:
         steps: steps that were traced.
         step: a step's time, that of tracing it included.
-        by_op: type of op -> seconds of a step, longest first.
-        by_part: part of the step -> seconds of a step. A group's name is what `train_step`
+        data: seconds of a step that the data's own threads take, beside the step.
+        idle: seconds of a step in which no op ran, by the clock: for data, or the host's next call.
+        by_op: type of op -> seconds of CPU time of a step, longest first; the data's are left out.
+        by_part: part of the step -> seconds of CPU time. A group's name is what `train_step`
             computes ahead of its optimizer, since that of the group before, without penalties.
-            WAITING is where no op runs: for data, or for the host's next graph call.
-        data: seconds of a step that the data's own threads work for it, beside the step.
     """
 
     steps: int
     step: Seconds
+    data: float
+    idle: float
     by_op: dict[str, float]
     by_part: dict[str, float]
-    data: float
 
 
 def profile(run: Experiment, steps: int, folder: str = "") -> Profile:
@@ -72,18 +72,19 @@ def profile(run: Experiment, steps: int, folder: str = "") -> Profile:
         clock = _Tracer(folder or temporary)
         step = time_steps(run, steps, steps_per_loop=steps, clock=clock).step
         calls = op_times.read(folder or temporary)
-    data = [call for call in calls if call.thread.startswith("tf_data")]
-    rest = [call for call in calls if not call.thread.startswith("tf_data")]
-    by_op = _sums(steps, ((call.op or EXECUTOR, call) for call in rest))
-    by_part = dict.fromkeys(parts.names, 0.0)
-    by_part |= _sums(steps, ((parts.of(call.path), call) for call in rest))
-    by_part[WAITING] += max(step.wall - sum(by_part.values()), 0.0)
+    data = sum(c.seconds for c in calls if c.thread.startswith("tf_data")) / steps
+    calls = [call for call in calls if not call.thread.startswith("tf_data")]
+    spent = sum(call.seconds for call in calls)
+    share = max(step.cpu - data, 0.0) / spent
+    by_op = _sums((call.op or EXECUTOR, share * call.seconds) for call in calls)
+    by_part = _sums((parts.of(call.path), share * call.seconds) for call in calls)
     return Profile(
         steps,
         step,
+        data,
+        max(step.wall - spent / steps, 0.0),
         dict(sorted(by_op.items(), key=lambda item: -item[1])),
-        by_part,
-        sum(_sums(steps, (("", call) for call in data)).values()),
+        dict.fromkeys(parts.names, 0.0) | by_part,
     )
 
 
@@ -95,8 +96,7 @@ class Parts:
     """
 
     def __init__(self, trainer: Trainer, batch: Any) -> None:
-        after = PENALTIES, OPTIMIZER, AVERAGE, REST, EXECUTOR, WAITING, UNKNOWN
-        self.names = [*trainer.groups, *after]
+        self.names = [*trainer.groups, PENALTIES, OPTIMIZER, AVERAGE, REST, EXECUTOR, UNKNOWN]
         graph = trainer.one_step.get_concrete_function(batch).graph
         self._ops = _parts(graph.get_operations(), trainer.groups)
         scopes_of: dict[str, set[str]] = defaultdict(set)
@@ -112,7 +112,7 @@ class Parts:
             return EXECUTOR
         name, inside = _STEP.subn("", path, count=1)
         if not inside:
-            return WAITING if path.endswith("IteratorGetNext") else REST
+            return REST
         known = (ops.get(prefix) for prefix in _prefixes(name) for ops in (self._ops, self._scopes))
         return next(filter(None, known), UNKNOWN)
 
@@ -173,9 +173,8 @@ def _prefixes(name: str) -> list[str]:
     return ["/".join(parts[:end]) for end in range(len(parts), 0, -1)]
 
 
-def _sums(steps: int, calls: Iterable[tuple[str, OpTime]]) -> dict[str, float]:
-    """Key -> seconds of a step."""
+def _sums(seconds: Iterable[tuple[str, float]]) -> dict[str, float]:
     sums: dict[str, float] = defaultdict(float)
-    for key, call in calls:
-        sums[key] += call.seconds / steps
-    return sums
+    for key, value in seconds:
+        sums[key] += value
+    return dict(sums)

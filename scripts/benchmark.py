@@ -62,7 +62,7 @@ def beginning(started: Started) -> str:
     trainer, host = started.run.trainer, machine()
     first = started.build_seconds + started.first_seconds
     lines = [
-        ("Machine", f"{host['cpu']}, {benchmarking.threads()} of its threads"),
+        ("Machine", f"{host['cpu']}, {benchmarking.threads()} threads"),
         *((name, f"{n.count_params():,} parameters") for name, n in trainer.networks.items()),
         (
             "Step",
@@ -110,25 +110,21 @@ def speed(measured: Measured) -> str:
 
 def places(profiled: Profile, measured: Measured) -> str:
     """Where a step's time goes: tables by type of op, and by part of the step."""
-    step, total = profiled.step, sum(profiled.by_part.values())
+    step = profiled.step
     top = dict(list(profiled.by_op.items())[:TOP])
     others = sum(profiled.by_op.values()) - sum(top.values())
     top[f"{len(profiled.by_op) - len(top)} other types"] = others
     host = statistics.median(timed.host for timed in measured.rounds)
     lines = [
         f"A step took {1e3 * step.wall:.2f} ms while {profiled.steps} of them were traced, "
-        f"{1e3 * step.cpu:.2f} ms of CPU time. Beside it the data's threads took "
-        f"{1e3 * profiled.data:.2f} ms. The host takes {1e3 * host:.3f} ms between graph calls.",
+        f"{1e3 * step.cpu:.2f} ms of CPU time. In {1e3 * profiled.idle:.2f} ms no op ran. The "
+        f"data's threads took {1e3 * profiled.data:.2f} ms, the host {1e3 * host:.2f} ms between "
+        "graph calls.",
         "",
-        *_table("type of op", top, total),
+        *_table("type of op", top),
         "",
-        *_table("part of the step", profiled.by_part, total),
+        *_table("part of the step", profiled.by_part),
     ]
-    if benchmarking.threads() > 1:
-        lines.append(
-            f"Ops of several threads wait for each other: these are {total / step.wall:.1f} times "
-            "the step. With one thread, --threads=1, they add up to it."
-        )
     return "\n".join(lines)
 
 
@@ -149,9 +145,10 @@ def _row(what: str, *values: float | str, form: str = ",.0f") -> str:
     return f"{what:36}" + "".join(f"{text:>20}" for text in texts)
 
 
-def _table(title: str, seconds: Mapping[str, float], total: float) -> list[str]:
-    rows = [f"{k:36}{1e3 * s:12.3f}{s / total:8.1%}" for k, s in seconds.items()]
-    return [f"{title:36}{'ms a step':>12}{'share':>8}", *rows]
+def _table(title: str, seconds: Mapping[str, float]) -> list[str]:
+    total = sum(seconds.values())
+    rows = [f"{k:36}{1e3 * s:20.3f}{s / total:10.1%}" for k, s in seconds.items()]
+    return [f"{title:36}{'ms of CPU time':>20}{'share':>10}", *rows]
 
 
 def _product(op: str, dtype: str) -> str:

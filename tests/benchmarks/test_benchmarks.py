@@ -14,9 +14,9 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 
 
 def run(name: str, *arguments: str) -> list[str]:
-    """The lines that a benchmark prints."""
+    """The lines that a benchmark prints, or a script that measures."""
     done = subprocess.run(
-        [sys.executable, "-m", f"benchmarks.{name}", *arguments],
+        [sys.executable, "-m", name if "." in name else f"benchmarks.{name}", *arguments],
         cwd=ROOT,
         capture_output=True,
         text=True,
@@ -41,6 +41,20 @@ def run(name: str, *arguments: str) -> list[str]:
             "steps",
             ["--rounds=1", "--steps=2", "width=0.1 batch_size=4 augment=diffaugment"],
             ["width=0.5 penalty=r1", "width=0.1 batch_size=4"],
+        ),
+        (
+            "scripts.benchmark",
+            [
+                "--rounds=1",
+                "--steps=4",
+                "--width=0.1",
+                "--batch_size=4",
+                "--eval_samples=50",
+                "--penalty=r1",
+                "--penalty_every=4",
+                "--profile",
+            ],
+            ["generator", "Images a second", "Reached", "penalties", "Checkpoint"],
         ),
         ("sensitivity_random", [], ["| held-out images |", "| blur", "| flat patches |"]),
     ],

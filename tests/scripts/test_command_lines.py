@@ -22,6 +22,7 @@ from trainers.checkpoints import Checkpoints
 TRAIN, EVALUATE = "scripts.train", "scripts.evaluate"
 GENERATE, COMPRESS, COMPARE = "scripts.generate", "scripts.compress", "scripts.compare"
 WEB, DEMO, PREPARE = "scripts.web", "scripts.demo", "scripts.prepare"
+BENCHMARK = "scripts.benchmark"
 
 
 def run_all(lines, cwd):
@@ -194,6 +195,10 @@ MISTAKES = [
         [TRAIN, W, "--trainer=distillation", "--teacher=no.keras"],
         "/no.keras': there is no such file",
     ),
+    ([BENCHMARK, "--widht=2"], "Did you mean 'width'"),
+    ([BENCHMARK, "--dataset=folder:nowhere"], "nowhere: no such folder"),
+    ([BENCHMARK, "--rounds=0"], "--rounds=0: expected at least 1."),
+    ([BENCHMARK, "--profile", "--trace=file.txt"], "--trace='file.txt' is a file; expected a fold"),
     ([PREPARE], "--set is missing: --set=emoji or --set=openmoji"),
     ([PREPARE, "--set=emoji", "--tarball=x.tgz"], "--out is missing"),
     (

@@ -12,6 +12,7 @@ from PIL import Image
 
 import scripts
 from experiments import parts, run_flags
+from experiments.benchmarking import BenchmarkOptions
 from gan import options, registry
 from scripts import cli
 
@@ -40,9 +41,10 @@ def commands(page):
 
 
 def known_flags(module, values):
-    if module == "scripts.train":
+    if module in ("scripts.train", "scripts.benchmark"):
         found = parts.find(values, run_flags.ROOTS)
-        return {*(flag for part in found for flag in part.options), "flagfile", "help"}
+        own = options.of(BenchmarkOptions) if module == "scripts.benchmark" else ()
+        return {*(flag for part in found for flag in part.options), *own, "flagfile", "help"}
     holders = [v for n, v in vars(importlib.import_module(module)).items() if n.endswith("Options")]
     return {*options.of(holders[0]), "flagfile", "help"}
 
