@@ -152,9 +152,9 @@ def check(options: BenchmarkOptions) -> None:
 
 def use_threads(options: BenchmarkOptions) -> None:
     """Sets how many threads TensorFlow computes with; call it before TensorFlow does anything."""
-    count = options.threads or (1 if options.profile else 0)
-    tf.config.threading.set_intra_op_parallelism_threads(count)
-    tf.config.threading.set_inter_op_parallelism_threads(count)
+    if count := options.threads or (1 if options.profile else 0):
+        tf.config.threading.set_intra_op_parallelism_threads(count)
+        tf.config.threading.set_inter_op_parallelism_threads(count)
 
 
 def threads() -> int:

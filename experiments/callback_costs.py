@@ -7,12 +7,13 @@ import os
 import statistics
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import keras
+from absl import logging
 
 from callbacks.checkpoint import Checkpoint
 from callbacks.collapse_alarm import CollapseAlarm
@@ -82,6 +83,7 @@ def callback_costs(started: Started, *, times: int = 5, evaluations: int = 1) ->
         tempfile.TemporaryDirectory() as folder,
         open(os.devnull, "w") as null,
         contextlib.redirect_stderr(null),
+        _no_warnings(),  # Of a collapse, say: the run has hardly begun.
     ):
         checkpoints = Checkpoints(folder, keep=options.keep_checkpoints, best_by=options.best_by)
         made = callbacks_of(run, often, Path(folder), checkpoints)
@@ -92,6 +94,16 @@ def callback_costs(started: Started, *, times: int = 5, evaluations: int = 1) ->
         ):
             found |= _medians(run, group, count) if group else {}
     return [Cost(type(c).__name__, found[id(c)], _steps_between(c, started)) for c in made]
+
+
+@contextlib.contextmanager
+def _no_warnings() -> Iterator[None]:
+    before = logging.get_verbosity()
+    logging.set_verbosity(logging.ERROR)
+    try:
+        yield
+    finally:
+        logging.set_verbosity(before)
 
 
 def _medians(

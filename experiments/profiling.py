@@ -51,22 +51,27 @@ class Profile:
     by_part: dict[str, float]
 
 
-def profile(run: Experiment, steps: int, folder: str = "") -> Profile:
-    """Traces some steps, as one graph call, behind as many that aren't traced.
-
-    Args:
-        run: data and trainer, on a CPU.
-        steps: how many.
-        folder: where to leave the trace; "" leaves nothing.
-
-    Raises:
-        UserError: the machine computes on another device, whose trace is none of ops.
-    """
+def check(run: Experiment) -> None:
+    """Raises UserError if the step's ops are not in a CPU's trace."""
     if any(tf.config.list_logical_devices(kind) for kind in ("GPU", "TPU")):
         raise UserError(
             "--profile: the times of ops are read from a CPU's trace; on this machine's GPU or TPU "
             "take TensorBoard's profiler."
         )
+    if run.trainer.xla:
+        raise UserError(
+            "--profile with --xla: XLA makes one op of the step; leave one of them out."
+        )
+
+
+def profile(run: Experiment, steps: int, folder: str = "") -> Profile:
+    """Traces some steps, as one graph call, behind as many that aren't traced.
+
+    Args:
+        run: data and trainer, which have passed `check`.
+        steps: how many.
+        folder: where to leave the trace; "" leaves nothing.
+    """
     parts = Parts(run.trainer, spec_of(run))
     with tempfile.TemporaryDirectory() as temporary:
         clock = _Tracer(folder or temporary)

@@ -10,10 +10,10 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from absl import flags
 
-from experiments import benchmarking, training
+from experiments import benchmarking, profiling, training
 from experiments.benchmarking import BenchmarkOptions, Measured, Started
 from experiments.callback_costs import Cost, callback_costs
-from experiments.profiling import Profile, profile
+from experiments.profiling import Profile
 from experiments.provenance import machine
 from experiments.run_flags import ROOTS
 from gan.options import of
@@ -43,12 +43,14 @@ def main() -> int:
         print(training.dry_run(values))
         return 0
     started = benchmarking.start(values)
+    if options.profile:
+        profiling.check(started.run)
     print(beginning(started), flush=True)
     measured = benchmarking.measure(started, options)
     print(speed(measured), flush=True)
     if options.profile:
         steps = options.steps or min(PROFILED, measured.steps)
-        profiled = profile(started.run, steps, str(options.trace or ""))
+        profiled = profiling.profile(started.run, steps, str(options.trace or ""))
         print(f"\n{places(profiled, measured)}", flush=True)
         print(f"\n{callbacks(callback_costs(started), measured)}")
     if options.trace:
@@ -62,7 +64,7 @@ def beginning(started: Started) -> str:
     trainer, host = started.run.trainer, machine()
     first = started.build_seconds + started.first_seconds
     lines = [
-        ("Machine", f"{host['cpu']}, {benchmarking.threads()} threads"),
+        ("Machine", f"{host['cpu']}, threads: {benchmarking.threads()}"),
         *((name, f"{n.count_params():,} parameters") for name, n in trainer.networks.items()),
         (
             "Step",

@@ -9,6 +9,7 @@ from experiments import op_times, profiling
 from experiments.benchmarking import fit, spec_of
 from experiments.experiment import Experiment
 from experiments.profiling import AVERAGE, OPTIMIZER, PENALTIES, REST, UNKNOWN, Parts
+from gan.errors import UserError
 
 STEPS = 6
 
@@ -86,6 +87,11 @@ def test_parts_of_every_kind_of_step(options):
     }
     assert parts.of("while/body/_1/while/add_1") == REST
     assert parts.of(f"{ahead}nowhere/at/all") == UNKNOWN
+
+
+def test_xla_is_refused_before_anything_is_measured():
+    with pytest.raises(UserError, match="--profile with --xla: XLA makes one op of the step"):
+        profiling.check(run_of(xla=True))
 
 
 def test_nothing_is_left_unless_a_folder_is_given(tmp_path, monkeypatch):

@@ -12,6 +12,7 @@ import tempfile
 import traceback
 
 import scripts
+import scripts.benchmark
 import scripts.compare
 import scripts.compress
 import scripts.demo
