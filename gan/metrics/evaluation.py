@@ -56,7 +56,7 @@ class Evaluator:
 
         Args:
             source: the reference, its ordered pass.
-            metrics: names or import paths, see `scores` (fid, kid, pr, dc, is, modes, ppl,
+            metrics: names or import paths, see `scores` (fid, kid, pr, dc, prdc, is, modes, ppl,
                 neighbours, truth). None: fid for images, modes for mixtures, both for stacked
                 images. The first key that may decide (see `declared`) says what is best.
             feature_net: a name or import path (see `nets.load`), a net, or "auto": the one

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from gan.metrics.distances import kth_neighbour, squared_distances
+from gan.metrics.distances import kth_neighbour, nearest_others, pairs_within
 
 
 def precision_recall(real: np.ndarray, fake: np.ndarray, *, k: int = 3) -> tuple[float, float]:
@@ -24,13 +24,10 @@ def precision_recall(real: np.ndarray, fake: np.ndarray, *, k: int = 3) -> tuple
     Raises:
         ValueError: too few vectors.
     """
-    real_radii, fake_radii = kth_neighbour(real, k), kth_neighbour(fake, k)
-    inside = 0
-    covered = np.zeros(len(real), bool)
-    for rows, squared in squared_distances(fake, real):
-        inside += int(np.count_nonzero((squared <= real_radii).any(axis=1)))
-        covered |= (squared <= fake_radii[rows, None]).any(axis=0)
-    return inside / len(fake), float(covered.mean())
+    supports = _Supports(kth_neighbour(real, k), kth_neighbour(fake, k))
+    for pairs in pairs_within(fake, real, [supports.fake_radii], [supports.real_radii]):
+        supports.add(*pairs)
+    return supports.precision_recall()
 
 
 def density_coverage(real: np.ndarray, fake: np.ndarray, *, k: int = 5) -> tuple[float, float]:
@@ -53,11 +50,65 @@ def density_coverage(real: np.ndarray, fake: np.ndarray, *, k: int = 5) -> tuple
     Raises:
         ValueError: too few vectors.
     """
-    radii = kth_neighbour(real, k)
-    holding = 0
-    covered = np.zeros(len(real), bool)
-    for _, squared in squared_distances(fake, real):
-        inside = squared < radii
-        holding += int(np.count_nonzero(inside))
-        covered |= inside.any(axis=0)
-    return holding / (k * len(fake)), float(covered.mean())
+    balls = _Balls(kth_neighbour(real, k))
+    for pairs in pairs_within(fake, real, [], [balls.radii]):
+        balls.add(*pairs)
+    return balls.density_coverage(k * len(fake))
+
+
+def prdc(
+    real: np.ndarray, fake: np.ndarray, *, pr_k: int = 3, dc_k: int = 5
+) -> tuple[float, float, float, float]:
+    """`precision_recall` and `density_coverage` from the same passes over all pairs.
+
+    Args:
+        real: (N, D), N above both k.
+        fake: (M, D), M above `pr_k`.
+        pr_k: k of precision and recall.
+        dc_k: k of density and coverage.
+
+    Raises:
+        ValueError: too few vectors.
+    """
+    near = nearest_others(real, max(pr_k, dc_k))
+    balls = _Balls(near[:, dc_k - 1])
+    supports = _Supports(near[:, pr_k - 1], kth_neighbour(fake, pr_k))
+    radii = [supports.real_radii, balls.radii]
+    for pairs in pairs_within(fake, real, [supports.fake_radii], radii):
+        supports.add(*pairs)
+        balls.add(*pairs)
+    return *supports.precision_recall(), *balls.density_coverage(dc_k * len(fake))
+
+
+class _Supports:
+    """Which fakes are within the reals' support, and which reals within the fakes'."""
+
+    def __init__(self, real_radii: np.ndarray, fake_radii: np.ndarray) -> None:
+        self.real_radii, self.fake_radii = real_radii, fake_radii  # squared
+        self._inside = np.zeros(len(fake_radii), bool)
+        self._covered = np.zeros(len(real_radii), bool)
+
+    def add(self, fake: np.ndarray, real: np.ndarray, squared: np.ndarray) -> None:
+        self._inside[fake[squared <= self.real_radii[real]]] = True
+        self._covered[real[squared <= self.fake_radii[fake]]] = True
+
+    def precision_recall(self) -> tuple[float, float]:
+        return float(self._inside.mean()), float(self._covered.mean())
+
+
+class _Balls:
+    """Which balls around reals hold fakes, and how many they hold in all."""
+
+    def __init__(self, radii: np.ndarray) -> None:
+        self.radii = radii  # squared
+        self._holding = 0
+        self._covered = np.zeros(len(radii), bool)
+
+    def add(self, fake: np.ndarray, real: np.ndarray, squared: np.ndarray) -> None:
+        del fake
+        holds = real[squared < self.radii[real]]
+        self._holding += len(holds)
+        self._covered[holds] = True
+
+    def density_coverage(self, expected: int) -> tuple[float, float]:
+        return self._holding / expected, float(self._covered.mean())

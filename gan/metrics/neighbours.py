@@ -54,7 +54,8 @@ def _typical_distance(references: np.ndarray, seed: int) -> float:
     """The median distance of a reference to the nearest other one, its copies in the data aside."""
     # Adding 0 turns -0 into 0, which is equal but has other bytes.
     first = {hash((row + 0.0).tobytes()): i for i, row in enumerate(references)}
-    distinct = references[list(first.values())]
+    several = len(first) < len(references)
+    distinct = references[list(first.values())] if several else references
     if len(distinct) < 2:
         return 1.0
     chosen = distinct[subset(len(distinct), _BASELINE, seed)]

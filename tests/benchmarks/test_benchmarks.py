@@ -31,7 +31,11 @@ def run(name: str, *arguments: str) -> list[str]:
     [
         ("features", ["--rounds=1", "--images=1000"], ["ours"]),
         ("loop", ["--rounds=1", "--steps=1"], ["overhead of (a) over (b)", "speed of (a) / (c)"]),
-        ("metrics", ["--rows=1000", "--dim=8"], ["fid", "kid", "is", "neighbours", "pr", "dc"]),
+        (
+            "metrics",
+            ["--rows=1000", "--dim=8"],
+            ["fid", "kid", "is", "neighbours", "pr", "dc", "prdc"],
+        ),
         (
             "runtimes",
             ["--width=0.03", "--rounds=1", "--calls=3", "--calibration=2", "--threads=1"],

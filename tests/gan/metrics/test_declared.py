@@ -38,8 +38,11 @@ def ideas(monkeypatch):
 
 
 def test_every_key_is_declared_and_every_declared_key_is_returned():
-    """All metrics that go with points at once; the others go with images, latents or pairs."""
-    others = ("is", "ppl", "truth")
+    """All metrics that go with points at once; the others go with images, latents or pairs.
+
+    The keys of prdc are those of pr and dc.
+    """
+    others = ("is", "ppl", "truth", "prdc")
     names = [name for name in registry.names("metrics") if name not in others]
     source = data.load("ring")
     evaluator = Evaluator(source, metrics=names, num_reference=500)

@@ -45,6 +45,8 @@ def test_all_at_once_are_each_alone(clothes):
     assert list(together) == list(alone)
     for key, value in alone.items():
         assert together[key] == pytest.approx(value, rel=1e-9), key
+    shared = Evaluator(source, metrics=["prdc"]).evaluate_images(samples)
+    assert shared == {key: alone[key] for key in ("precision", "recall", "density", "coverage")}
     assert together["fid"] > 0 and 1 < together["inception_score"] < 10
     assert together["copied"] == 0
 
