@@ -11,8 +11,13 @@ from gan.files import write_whole
 
 def to_uint8(images: np.ndarray) -> np.ndarray:
     """float [-1, 1] of any shape -> uint8 [0, 255], rounded to nearest; NaN becomes 0."""
-    x = np.nan_to_num(np.asarray(images, np.float32), nan=-1.0)
-    return np.clip(np.rint((x + 1.0) * 127.5), 0, 255).astype(np.uint8)
+    x = np.array(images, np.float32)  # a copy, and all else in place
+    x += 1.0
+    x *= 127.5
+    np.rint(x, out=x)
+    np.fmax(x, 0.0, out=x)  # 0 for NaN
+    np.fmin(x, 255.0, out=x)
+    return x.astype(np.uint8)
 
 
 def from_uint8(images: np.ndarray) -> np.ndarray:
