@@ -1,5 +1,6 @@
 """Every benchmark runs, at the least that it measures."""
 
+import json
 import pathlib
 import subprocess
 import sys
@@ -67,6 +68,33 @@ def test_runs(name, arguments, rows):
     lines = run(name, *arguments)
     for row in rows:
         assert any(line.startswith(row) for line in lines), lines
+
+
+def test_bench_compares_and_writes_its_page(tmp_path):
+    page = tmp_path / "page.md"
+    page.write_text("before\n<!-- bench: begin -->\nold\n<!-- bench: end -->\nafter\n")
+    lines = run(
+        "bench",
+        "--works=mlp_grid",
+        "--contenders=tapestry fit,keras fit_steps,keras loop",
+        "--rounds=2",
+        "--seconds=0.01",
+        "--threads=1",
+        f"--out={tmp_path}",
+        f"--page={page}",
+    )
+    measured = json.loads((tmp_path / "bench.json").read_text())["works"]["mlp_grid"]
+    assert set(measured["contenders"]) == {"tapestry fit", "keras fit_steps", "keras loop"}
+    for contender in measured["contenders"].values():
+        assert contender["difference"] < 1e-5
+        assert contender["parameters"] == {"generator": 483202, "discriminator": 81201}
+        assert [r["steps"] > 0 < r["wall"] for r in contender["rounds"]] == [True, True]
+    assert any(line.startswith("| keras loop |") for line in lines)
+    before, row, after = page.read_text().partition("| tapestry fit |")
+    assert before.startswith("before\n") and row and after.endswith("\nafter\n")
+    assert "old" not in before + after
+    for name in ("losses.png", "ratios.png"):
+        assert (tmp_path / name).read_bytes().startswith(b"\x89PNG")
 
 
 def test_sensitivity_runs(debian_fashion_mnist):

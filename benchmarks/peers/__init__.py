@@ -1,0 +1,1 @@
+"""Tapestry beside plain Keras and PyTorch: works, networks, and a process for each contender."""
