@@ -54,7 +54,7 @@ def _here(x: tf.Tensor) -> bool:
 
 
 def _stopped(x: tf.Tensor) -> tf.Tensor:
-    """What tf.stop_gradient was called on."""
-    while not tf.executing_eagerly() and x.op.type == "StopGradient":
+    """What tf.stop_gradient was called on; arrays and eager tensors have no op."""
+    while getattr(getattr(x, "op", None), "type", "") == "StopGradient":
         x = x.op.inputs[0]
     return x

@@ -77,6 +77,19 @@ def test_another_graph_has_its_own_pass():
     np.testing.assert_allclose(penalties.r1(judge, real, real), always_r1(d, real), rtol=1e-5)
 
 
+def test_a_penalty_may_show_d_an_array():
+    d, real = Discriminator(), batch(1)
+    array = batch(2).numpy()
+
+    @tf.function(autograph=False)
+    def step(real):
+        judge = penalties.sharing(d, [(real, d(real))])
+        return judge(array), judge(tf.stop_gradient(real))
+
+    for logits, x in zip(step(real), (array, real)):
+        np.testing.assert_allclose(logits, d(x), rtol=1e-5)
+
+
 def always_r1(d, real):
     with tf.GradientTape() as tape:
         tape.watch(real)
