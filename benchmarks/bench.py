@@ -18,7 +18,6 @@ import json
 import os
 import pathlib
 import signal
-import subprocess
 import sys
 import tempfile
 import textwrap
@@ -30,15 +29,17 @@ import numpy as np
 from absl import flags
 from PIL import Image
 
+from benchmarks._process import Process
 from benchmarks.peers import graph, report
 from benchmarks.peers.works import WORKS, Work
 from experiments import experiment, machine_limit
+from experiments.benchmarking import spec_of
+from gan import images
 from gan.errors import UserError
 from gan.flops import Product
 from scripts import cli
 
 FLAGS = flags.FLAGS
-ROOT = pathlib.Path(__file__).parents[1]
 CONTENDERS = (
     "tapestry fit", "tapestry bare", "tapestry xla", "tapestry bfloat16",
     "keras fit", "keras fit_steps", "keras fit_jit", "keras fit_bfloat16", "keras loop",
@@ -75,63 +76,29 @@ class BenchOptions:
     page: str | os.PathLike[str] | None = None
 
 
-class Process:
+class Peer(Process):
     """A contender's process; see benchmarks/peers/worker.py.
 
     Attributes:
-        name: "side kind".
         first: what it said of itself, and `seconds` until it had made its first call.
-        rounds: its measurements: steps, wall, cpu, losses, peak_bytes.
+        rounds: its measurements: steps, wall, cpu, losses, ahead, peak_bytes.
     """
 
     def __init__(self, name: str, python: str, folder: pathlib.Path, threads: int) -> None:
-        self.name = name
         side, kind = name.split()
-        self.log = folder / f"{side}.{kind}.log"
-        environment = os.environ | {"PYTHONPATH": str(ROOT), "TF_CPP_MIN_LOG_LEVEL": "2"}
-        environment |= {"OMP_NUM_THREADS": str(threads)}
         command = [python, "-m", "benchmarks.peers.worker", side, kind, str(folder), str(threads)]
         began = time.monotonic()
-        try:
-            with self.log.open("w") as log:
-                self.process = subprocess.Popen(
-                    command,
-                    stdin=subprocess.PIPE,
-                    stdout=subprocess.PIPE,
-                    stderr=log,
-                    text=True,
-                    env=environment,
-                    cwd=ROOT,
-                )
-        except OSError as error:
-            raise UserError(f"{python}: {error.strerror}") from None
-        self.first = self._answer()
+        super().__init__(name, command, folder / f"{side}.{kind}.log", threads, "{")
+        self.first: dict[str, Any] = self.answer()
         self.first["seconds"] = time.monotonic() - began
         self.rounds: list[dict[str, Any]] = []
 
     def measure(self, steps: int) -> dict[str, Any]:
         """Trains for so many steps."""
-        assert self.process.stdin is not None
         self.process.send_signal(signal.SIGCONT)
-        self.process.stdin.write(f"{steps}\n")
-        self.process.stdin.flush()
-        answer = self._answer()
+        answer = self.ask(str(steps))
         self.process.send_signal(signal.SIGSTOP)  # So that none of its threads takes a core.
         return {"steps": steps, **answer}
-
-    def _answer(self) -> dict[str, Any]:
-        assert self.process.stdout is not None
-        for line in self.process.stdout:
-            if line.startswith("{"):  # libraries may print of their own accord
-                return json.loads(line)
-        self.process.wait()
-        last = (self.log.read_text().strip().splitlines() or ["no message"])[-1]
-        raise UserError(f"{self.name} failed: {last}")
-
-    def close(self) -> None:
-        """Ends the process."""
-        self.process.kill()
-        self.process.communicate()
 
 
 def prepare(work: Work, folder: pathlib.Path) -> experiment.Experiment:
@@ -166,8 +133,7 @@ def prepare(work: Work, folder: pathlib.Path) -> experiment.Experiment:
 
 def limit(run: experiment.Experiment) -> dict[str, Any]:
     """Operations of a step, and the least seconds it can take in each precision."""
-    spec = run.source.pipeline(run.trainer.images_per_step, seed=0).element_spec
-    work = machine_limit.flops_of_step(run.trainer, spec)
+    work = machine_limit.flops_of_step(run.trainer, spec_of(run))
     seconds = {}
     for dtype in ("float32", "bfloat16"):
         of_dtype = {Product(op, dtype): count for (op, _), count in work.items()}
@@ -182,13 +148,13 @@ def _colour_pairs(folder: pathlib.Path, side: int) -> pathlib.Path:
     for name in "AB":
         (folder / name).mkdir(parents=True)
     for i, x in enumerate(np.asarray(batch["x"])):
-        image = Image.fromarray(np.uint8(np.round(127.5 * (x + 1)))).resize((side, side))
+        image = Image.fromarray(images.to_uint8(x)).resize((side, side))
         image.save(folder / "A" / f"{i}.png")
         image.convert("L").convert("RGB").save(folder / "B" / f"{i}.png")
     return folder
 
 
-def agree(processes: list[Process], folder: pathlib.Path) -> dict[str, float]:
+def agree(processes: list[Peer], folder: pathlib.Path) -> dict[str, float]:
     """The largest difference of each contender's outputs at the start from the first one's.
 
     Raises:
@@ -217,14 +183,14 @@ def compare(work: Work, names: list[str], options: BenchOptions) -> dict[str, An
         folder = pathlib.Path(where)
         run = prepare(work, folder)
         limits = limit(run)
-        processes: list[Process] = []
+        processes: list[Peer] = []
         left_out: dict[str, str] = {}
         for name in names:
             python = sys.executable
             if name.startswith("torch"):
                 python = str(options.torch_python)
             try:
-                process = Process(name, python, folder, options.threads)
+                process = Peer(name, python, folder, options.threads)
             except UserError as error:
                 left_out[name] = textwrap.shorten(str(error), 120)
                 print(error, file=sys.stderr, flush=True)

@@ -21,24 +21,22 @@ calls, or of those of 1.5 s, after 20 that don't count; ratios are those of one 
 drifting machine cancels out. Look at CPU time where other processes share the cores.
 """
 
-import json
 import math
 import os
 import pathlib
 import statistics
-import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from typing import Any
 
 import keras
 import numpy as np
 from absl import flags
 
 from benchmarks import _runtimes_graph
+from benchmarks._process import Process
 from experiments import experiment
 from gan.architectures.resnet import resnet
 from gan.compression.files import export
@@ -48,7 +46,6 @@ from gan.sampling import latents
 from scripts import cli
 
 FLAGS = flags.FLAGS
-ROOT = pathlib.Path(__file__).parents[1]
 WORKER = pathlib.Path(__file__).with_name("_runtimes_worker.py")
 REFERENCE = "litert float32"
 
@@ -76,54 +73,18 @@ class RuntimesOptions:
     threads: tuple[int, ...] = (1, 2)
 
 
-class Worker:
+class Worker(Process):
     """A runtime's process; see benchmarks/_runtimes_worker.py."""
 
     def __init__(self, python: str, side: str, folder: str, threads: int) -> None:
-        self.side = side
-        environment = os.environ | {
-            "OMP_NUM_THREADS": str(threads),
-            "PYTHONPATH": str(ROOT),
-            "TF_CPP_MIN_LOG_LEVEL": "2",
-        }
-        self.log = pathlib.Path(folder, f"{side}.log")
         command = [python, str(WORKER), side, folder, str(threads)]
-        try:
-            with self.log.open("w") as log:
-                self.process = subprocess.Popen(
-                    command,
-                    stdin=subprocess.PIPE,
-                    stdout=subprocess.PIPE,
-                    stderr=log,
-                    text=True,
-                    env=environment,
-                    cwd=ROOT,
-                )
-        except OSError as error:
-            raise UserError(f"{python}: {error.strerror}") from None
-        self.models: list[str] = self._answer()
+        super().__init__(side, command, pathlib.Path(folder, f"{side}.log"), threads, "[")
+        self.models: list[str] = self.answer()
 
     def measure(self, model: str, calls: int) -> tuple[float, float]:
         """Milliseconds of a call: median on the wall, mean of CPU."""
-        assert self.process.stdin is not None
-        self.process.stdin.write(f"{model} {calls}\n")
-        self.process.stdin.flush()
-        wall, cpu = self._answer()
+        wall, cpu = self.ask(f"{model} {calls}")
         return wall, cpu
-
-    def _answer(self) -> Any:
-        assert self.process.stdout is not None
-        for line in self.process.stdout:
-            if line.startswith("["):  # libraries may print of their own accord
-                return json.loads(line)
-        self.process.wait()
-        last = (self.log.read_text().strip().splitlines() or ["no message"])[-1]
-        raise UserError(f"{self.side} failed: {last}")
-
-    def close(self) -> None:
-        """Ends the process."""
-        self.process.kill()
-        self.process.communicate()
 
 
 @contextmanager

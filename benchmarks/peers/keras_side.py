@@ -20,8 +20,6 @@ from benchmarks.peers.worker import Contender, Slice, timed
 from experiments import experiment
 from experiments.benchmarking import Clock
 
-KINDS = ("fit", "fit_steps", "fit_jit", "fit_bfloat16", "loop")
-
 
 class Keras(Contender):
     """A Keras model."""

@@ -2,10 +2,10 @@
 
 import os
 import pathlib
-import platform
 import statistics
 from typing import Any
 
+from experiments import provenance
 from gan.errors import UserError
 
 REFERENCE = "tapestry fit"
@@ -14,13 +14,7 @@ BEGIN, END = "<!-- bench: begin -->", "<!-- bench: end -->"
 
 def machine(threads: int) -> dict[str, Any]:
     """What was measured on."""
-    lines = pathlib.Path("/proc/cpuinfo").read_text().splitlines()
-    models = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
-    return {
-        "cpu": (models or [platform.processor()])[0],
-        "threads": threads,
-        "load": os.getloadavg()[0],
-    }
+    return provenance.machine() | {"threads": threads, "load": os.getloadavg()[0]}
 
 
 def share(work: dict[str, Any], name: str) -> float:

@@ -18,8 +18,6 @@ from callbacks.progress_bar import ProgressBar
 from experiments import experiment
 from experiments.benchmarking import Clock
 
-KINDS = ("fit", "bfloat16", "xla", "bare")
-
 
 class Tapestry(Contender):
     """A trainer."""

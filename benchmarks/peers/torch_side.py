@@ -14,8 +14,6 @@ import torch
 from benchmarks.peers.torch_steps import TRAININGS
 from benchmarks.peers.worker import Contender, Slice, timed
 
-KINDS = ("eager", "fast", "compile", "bfloat16")
-
 
 class Torch(Contender):
     """A training loop in PyTorch."""
