@@ -45,19 +45,20 @@ class ImagePool:
         total = fakes.shape[0] * context.num_replicas_in_sync
         swaps, slots = tf.unstack(tf.random.stateless_uniform((2, total), seed))
         slots = tf.cast(slots * self.size, tf.int32)
-        pool, count, shown = tf.identity(self.images), tf.identity(self.count), []
+        # Fakes of a step that overflowed under mixed precision must not come back later.
+        finite = tf.reduce_all(tf.math.is_finite(everyone))
+        count, shown = tf.identity(self.count), []
         for i in range(total):
             full = count >= self.size
             take = tf.logical_and(full, swaps[i] < 0.5)
             slot = tf.where(full, slots[i], count)
-            older = tf.gather(pool, slot)  # XLA would compile pool[slot] again for every slot.
+            older = tf.gather(self.images, slot)
             shown.append(tf.where(take, older, everyone[i]))
-            stored = tf.where(tf.logical_or(take, tf.logical_not(full)), everyone[i], older)
-            pool = tf.tensor_scatter_nd_update(pool, [[slot]], [stored])
+            stores = tf.logical_and(finite, tf.logical_or(take, tf.logical_not(full)))
+            stored = tf.where(stores, everyone[i], older)
+            # One slot, in place: the pool can be large.
+            self.images.scatter_update(tf.IndexedSlices(stored[None], slot[None]))
             count = tf.minimum(count + 1, self.size)
-        # Fakes of a step that overflowed under mixed precision must not come back later.
-        finite = tf.reduce_all(tf.math.is_finite(everyone))
-        self.images.assign(tf.where(finite, pool, self.images))
         self.count.assign(tf.where(finite, count, self.count))
         start = context.replica_id_in_sync_group * fakes.shape[0]
         return tf.gather(tf.stack(shown), start + tf.range(fakes.shape[0]))

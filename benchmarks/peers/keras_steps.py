@@ -262,7 +262,7 @@ class CycleGAN(Training):
         full = count >= size
         slot = tf.where(full, tf.cast(place * size, tf.int32), tf.cast(count, tf.int32))
         take = full & (swap < 0.5)
-        older = pool[slot]
+        older = tf.gather(pool, slot)  # Without reading the rest of it.
         shown = tf.where(take, older, fakes[0])
         stored = tf.where(take | ~full, fakes[0], older)
         pool.scatter_nd_update([[slot]], [stored])

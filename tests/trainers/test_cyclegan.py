@@ -86,6 +86,20 @@ def test_a_pool_of_none_shows_what_it_is_given():
     )
 
 
+@pytest.mark.parametrize("jit", [False, True])
+def test_fakes_that_overflowed_do_not_stay(jit):
+    fakes = np.random.default_rng(2).normal(size=(6, 2, 2)).astype(np.float32)
+    pools = [ImagePool(5, (2,), name) for name in "ab"]
+    first, second = (tf.function(pool.exchange, jit_compile=jit) for pool in pools)
+    for i, batch in enumerate(fakes):
+        seed = tf.constant([7, i])
+        first(tf.constant([[np.nan, 1.0], [2.0, 3.0]]), seed)
+        shown, expected = first(batch, seed), second(batch, seed)
+        np.testing.assert_array_equal(shown, expected)
+        for ours, theirs in zip(*(pool.variables for pool in pools), strict=True):
+            np.testing.assert_array_equal(ours, theirs)
+
+
 def test_replicas_share_one_pool_over_the_global_batch():
     strategy = make_strategy("mirrored")
     fakes = np.random.default_rng(1).normal(size=(12, 2)).astype(np.float32)
