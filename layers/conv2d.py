@@ -65,10 +65,19 @@ class Conv2D(KernelLayer):
     def call(self, inputs: tf.Tensor, training: bool = False) -> tf.Tensor:
         """(B, H, W, inputs) -> (B, h, w, filters), in the compute dtype."""
         # In training only: an exported file knows what to make of the plain op.
-        if not training or self.groups > 1 or not few_channels.pays(inputs.shape, self.strides):
-            return super().call(inputs, training=training)
-        kernel = tf.cast(self.effective_kernel(training), self.compute_dtype)
-        return self.finish(few_channels.conv2d(inputs, kernel, self.strides, self.padding))
+        if training and self.groups == 1:
+            kernel = tf.cast(self.effective_kernel(training), self.compute_dtype)
+            return self.finish(self._by_fast_ops(inputs, kernel))
+        return super().call(inputs, training=training)
+
+    def _by_fast_ops(self, inputs: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
+        if few_channels.pays(inputs.shape, self.strides):
+            return few_channels.conv2d(inputs, kernel, self.strides, self.padding)
+        if self.padding == "same" and few_channels.pays_to(
+            inputs.shape, kernel.shape, self.strides
+        ):
+            return few_channels.conv2d_to_few(inputs, kernel)
+        return self.apply_kernel(inputs, kernel)
 
     def apply_kernel(self, inputs: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
         """Convolves."""

@@ -49,6 +49,42 @@ def test_both_maps_are_tensorflows(k, s, padding):
     assert_close(ours, derivatives(transposed, y, kernel), 1e-5)
 
 
+@pytest.mark.parametrize("sides", [(3, 3), (4, 4), (5, 5), (7, 7), (3, 6)])
+@pytest.mark.parametrize("channels", [1, 3])
+def test_to_few_channels_is_tensorflows(sides, channels):
+    rng = np.random.default_rng(0)
+    x = tf.constant(rng.normal(size=(2, 10, 14, 9)), tf.float32)
+    kernel = tf.constant(rng.normal(size=(*sides, 9, channels)), tf.float32)
+    assert few_channels.pays_to(x.shape, kernel.shape, 1)
+    ours = derivatives(few_channels.conv2d_to_few, x, kernel)
+    theirs = derivatives(lambda x, w: tf.nn.conv2d(x, w, 1, "SAME"), x, kernel)
+    assert_close(ours, theirs, 1e-5)
+
+
+@pytest.mark.parametrize("jit", [False, True])
+@pytest.mark.parametrize(("dtype", "tolerance"), EXACT)
+def test_to_few_channels_in_a_graph_in_every_precision(dtype, tolerance, jit):
+    rng = np.random.default_rng(0)
+    x, kernel = rng.normal(size=(3, 6, 6, 16)), rng.normal(size=(3, 3, 16, 3)) / 12
+
+    def both(convolve: Any) -> Any:
+        def function(x: tf.Tensor, kernel: tf.Tensor) -> Any:
+            with tf.GradientTape() as tape:
+                tape.watch([x, kernel])
+                y = convolve(x, kernel)
+                total = tf.reduce_sum(tf.cast(y, tf.float32) ** 2)
+            return [y, *tape.gradient(total, [x, kernel])]
+
+        return tf.function(function, jit_compile=jit)
+
+    given = tf.constant(x, dtype), tf.constant(kernel, dtype)
+    assert_close(
+        both(few_channels.conv2d_to_few)(*given),
+        both(lambda x, w: tf.nn.conv2d(x, w, 1, "SAME"))(*given),
+        tolerance,
+    )
+
+
 @pytest.mark.parametrize("jit", [False, True])
 @pytest.mark.parametrize(("dtype", "tolerance"), EXACT)
 def test_in_a_graph_in_every_precision(dtype, tolerance, jit):
@@ -89,6 +125,7 @@ LAYERS = {
     "from, oblong": lambda **options: Conv2D(6, (3, 6), strides=2, **options),
     "to": lambda **options: Conv2DTranspose(2, 4, **options),
     "to, valid": lambda **options: Conv2DTranspose(2, 5, padding="valid", **options),
+    "to, stride 1": lambda **options: Conv2D(2, 3, **options),
 }
 
 
@@ -96,14 +133,15 @@ LAYERS = {
 @pytest.mark.parametrize("options", [{}, {"spectral_norm": True}, {"equalized": True}])
 def test_layers_draw_the_same_in_training_and_after(name, options):
     layer = LAYERS[name](activation="tanh", **options)
-    x = tf.constant(np.random.default_rng(0).normal(size=(2, 6, 8, 3)), tf.float32)
+    channels = 12 if name == "to, stride 1" else 3
+    x = tf.constant(np.random.default_rng(0).normal(size=(2, 6, 8, channels)), tf.float32)
     layer.build(x.shape)
     for _ in range(30 if layer.spectral_norm else 1):  # until sigma stands still
         trained = layer(x, training=True)
     np.testing.assert_allclose(trained, layer(x), atol=1e-4 if layer.spectral_norm else 1e-6)
 
 
-def test_only_in_training_on_cpus_with_few_channels_and_strides(monkeypatch):
+def test_only_in_training_on_cpus_with_few_channels(monkeypatch):
     def ops(layer: Any, training: bool, channels: int = 3) -> list[str]:
         x = tf.TensorSpec((2, 8, 8, channels))
         call = tf.function(lambda x: layer(x, training=training)).get_concrete_function(x)
@@ -113,8 +151,12 @@ def test_only_in_training_on_cpus_with_few_channels_and_strides(monkeypatch):
     assert "DepthToSpace" in ops(few, True)
     assert "DepthToSpace" not in ops(few, False) + ops(many, True)
     assert "DepthToSpace" not in ops(Conv2DTranspose(3, 3, strides=1), True)
+    assert "DepthToSpace" in ops(Conv2D(3, 3), True, 12)
+    assert "DepthToSpace" not in ops(Conv2D(3, 3), False, 12) + ops(Conv2D(3, 3), True)
+    assert "DepthToSpace" not in ops(Conv2D(3, 1), True, 12) + ops(Conv2D(9, 3), True, 12)
+    assert "DepthToSpace" not in ops(Conv2D(3, 3, padding="valid"), True, 12)
     monkeypatch.setattr(few_channels, "_has_gpu", lambda: True)
-    assert "DepthToSpace" not in ops(Conv2DTranspose(3, 4), True)
+    assert "DepthToSpace" not in ops(Conv2DTranspose(3, 4), True) + ops(Conv2D(3, 3), True, 12)
 
 
 def test_twenty_steps_with_a_lazy_penalty_are_tensorflows(monkeypatch):
