@@ -9,7 +9,7 @@ PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3; do \
 # Fewer workers than cores would leave cores idle; more would starve TensorFlow's own threads.
 WORKERS ?= 2
 
-.PHONY: help demo web test slow lint bench setup lock clean
+.PHONY: help demo web test slow lint bench guard setup lock clean
 
 help:
 	@echo "make demo   train a GAN on embedded images, compress it, generate from the int8 file"
@@ -18,6 +18,7 @@ help:
 	@echo "make slow   the tests that take minutes"
 	@echo "make lint   formatter, linter and type checker alone"
 	@echo "make bench  Tapestry beside plain Keras and PyTorch, an hour or two: docs/performance.md"
+	@echo "make guard  whether training here is slower than on main, by turns"
 	@echo "make lock   resolve requirements.lock anew from setup.cfg"
 	@echo "make clean  remove .venv and what tools left"
 	@echo "The scripts: . $(BIN)/activate, then python -m scripts.train --help"
@@ -67,6 +68,9 @@ BENCH_FLAGS ?=
 bench: setup $(TORCH)/ready
 	@$(BIN)/python -m benchmarks.bench --torch_python=$(TORCH)/bin/python \
 		--out=docs/performance --page=docs/performance.md $(BENCH_FLAGS)
+
+guard: setup
+	@$(BIN)/python -m benchmarks.guard $(GUARD_FLAGS)
 
 $(TORCH)/ready: benchmarks/requirements-torch.txt
 	@$(PYTHON) -m venv $(TORCH)

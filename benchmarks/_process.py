@@ -20,7 +20,13 @@ class Process:
     """
 
     def __init__(
-        self, name: str, command: Sequence[str], log: pathlib.Path, threads: int, opens: str
+        self,
+        name: str,
+        command: Sequence[str],
+        log: pathlib.Path,
+        threads: int,
+        opens: str,
+        root: pathlib.Path = ROOT,
     ) -> None:
         """Starts it.
 
@@ -30,6 +36,7 @@ class Process:
             log: file for its standard error.
             threads: threads of OpenMP.
             opens: what an answer begins with, "[" or "{".
+            root: the checkout that it imports.
 
         Raises:
             UserError: there is no such interpreter.
@@ -37,7 +44,7 @@ class Process:
         self.name, self.log, self._opens = name, log, opens
         environment = os.environ | {
             "OMP_NUM_THREADS": str(threads),
-            "PYTHONPATH": str(ROOT),
+            "PYTHONPATH": str(root),
             "TF_CPP_MIN_LOG_LEVEL": "2",
         }
         try:
@@ -49,7 +56,7 @@ class Process:
                     stderr=file,
                     text=True,
                     env=environment,
-                    cwd=ROOT,
+                    cwd=root,
                 )
         except OSError as error:
             raise UserError(f"{command[0]}: {error.strerror}") from None

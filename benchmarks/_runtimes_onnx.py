@@ -20,8 +20,8 @@ Call = Callable[[np.ndarray], np.ndarray]
 Graph = tuple[list[dict[str, Any]], dict[str, np.ndarray]]
 
 
-def to_onnx(graph: Graph, latent_dim: int) -> Any:
-    """An ONNX model z (1, latent_dim) -> image (1, C, H, W)."""
+def to_onnx(graph: Graph, batch: int, latent_dim: int) -> Any:
+    """An ONNX model z (batch, latent_dim) -> image (batch, C, H, W)."""
     nodes, arrays = graph
     constants = {
         "sizes": np.array([1, 1, 2, 2], np.float32),
@@ -43,7 +43,7 @@ def to_onnx(graph: Graph, latent_dim: int) -> Any:
                 kind, before = {"conv": "Conv"}.get(op, "ConvTranspose"), before + weights
                 attributes = {"pads": [node["pad"]] * 4, "strides": [node["stride"]] * 2}
             case "reshape":
-                constants[f"shape{i}"] = np.array([1, *node["shape"]])
+                constants[f"shape{i}"] = np.array([batch, *node["shape"]])
                 kind, before = "Reshape", [*before, f"shape{i}"]
             case "affine":
                 for name in ("scale", "bias"):
@@ -75,7 +75,7 @@ def to_onnx(graph: Graph, latent_dim: int) -> Any:
         helper.make_graph(
             made,
             "generator",
-            [helper.make_tensor_value_info("z", TensorProto.FLOAT, [1, latent_dim])],
+            [helper.make_tensor_value_info("z", TensorProto.FLOAT, [batch, latent_dim])],
             [helper.make_tensor_value_info("image", TensorProto.FLOAT, None)],
             tensors,
         ),
@@ -88,10 +88,10 @@ def to_onnx(graph: Graph, latent_dim: int) -> Any:
 
 
 class Rows(CalibrationDataReader):
-    """The z of calibration.npy, one by one."""
+    """The batches of calibration.npy, one by one."""
 
     def __init__(self, folder: pathlib.Path) -> None:
-        self.rows: Iterator[np.ndarray] = iter(np.load(folder / "calibration.npy")[:, None])
+        self.rows: Iterator[np.ndarray] = iter(np.load(folder / "calibration.npy"))
 
     def get_next(self) -> dict[str, np.ndarray] | None:
         """The next inputs, or None."""
@@ -101,7 +101,7 @@ class Rows(CalibrationDataReader):
 
 def models(folder: pathlib.Path, threads: int) -> dict[str, Call]:
     """Float32 and int8; `_conv` without transposed convolutions, where there are any."""
-    latent_dim = int(np.load(folder / "z.npy").shape[1])
+    _, batch, latent_dim = np.load(folder / "z.npy").shape
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
     made: dict[str, Call] = {}
@@ -110,7 +110,7 @@ def models(folder: pathlib.Path, threads: int) -> dict[str, Call]:
         with np.load(folder / f"weights{suffix}.npz") as archive:
             graph = json.loads(path.read_text()), dict(archive)
         files = {n: folder / f"{n}{suffix}.onnx" for n in ("float32", "int8")}
-        onnx.save(to_onnx(graph, latent_dim), files["float32"])
+        onnx.save(to_onnx(graph, batch, latent_dim), files["float32"])
         prepared = folder / "prepared.onnx"
         quant_pre_process(files["float32"], prepared)
         quantize_static(

@@ -70,7 +70,7 @@ class Generator(torch.nn.Module):
                 case "dense":
                     x = functional.linear(x, *weights)
                 case "reshape":
-                    x = x.reshape(1, *node["shape"]).contiguous(memory_format=self.layout)
+                    x = x.reshape(-1, *node["shape"]).contiguous(memory_format=self.layout)
                 case "conv":
                     x = functional.conv2d(x, *weights, padding=node["pad"])
                 case "transposed":

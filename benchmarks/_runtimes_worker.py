@@ -20,7 +20,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-# z, float32 (1, latent_dim) -> image, float32, any layout of (1, H, W, C).
+# z, float32 (B, latent_dim) -> images, float32, any layout of (B, H, W, C).
 Call = Callable[[np.ndarray], np.ndarray]
 WARM_UP = 20
 SECONDS = 1.5  # a turn ends after them, but not before 5 calls
@@ -34,8 +34,7 @@ def pin(threads: int) -> None:
 
 def serve(side: str, folder: pathlib.Path, models: dict[str, Call]) -> None:
     """Answers until stdin ends."""
-    z = np.load(folder / "z.npy")
-    rows = [z[i : i + 1] for i in range(len(z))]
+    rows = list(np.load(folder / "z.npy"))
     for name, call in models.items():
         np.save(folder / f"{side}.{name}.npy", np.concatenate([np.array(call(r)) for r in rows]))
     print(json.dumps(list(models)), flush=True)

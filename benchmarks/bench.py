@@ -17,24 +17,20 @@ import dataclasses
 import json
 import os
 import pathlib
-import signal
 import sys
 import tempfile
 import textwrap
-import time
 from contextlib import ExitStack
 from typing import Any
 
 import numpy as np
 from absl import flags
-from PIL import Image
 
-from benchmarks._process import Process
-from benchmarks.peers import graph, report
+from benchmarks.peers import report
+from benchmarks.peers.peer import Peer, prepare, take_turns
 from benchmarks.peers.works import WORKS, Work
 from experiments import experiment, machine_limit
 from experiments.benchmarking import spec_of
-from gan import images
 from gan.errors import UserError
 from gan.flops import Product
 from scripts import cli
@@ -45,7 +41,6 @@ CONTENDERS = (
     "keras fit", "keras fit_steps", "keras fit_jit", "keras fit_bfloat16", "keras loop",
     "torch eager", "torch fast", "torch compile", "torch bfloat16",
 )  # fmt: skip
-WARM_UP = 4  # steps
 TOLERANCE = 2e-3  # of outputs; spectral norms begin at estimates of their own
 
 
@@ -76,61 +71,6 @@ class BenchOptions:
     page: str | os.PathLike[str] | None = None
 
 
-class Peer(Process):
-    """A contender's process; see benchmarks/peers/worker.py.
-
-    Attributes:
-        first: what it said of itself, and `seconds` until it had made its first call.
-        rounds: its measurements: steps, wall, cpu, losses, ahead, peak_bytes.
-    """
-
-    def __init__(self, name: str, python: str, folder: pathlib.Path, threads: int) -> None:
-        side, kind = name.split()
-        command = [python, "-m", "benchmarks.peers.worker", side, kind, str(folder), str(threads)]
-        began = time.monotonic()
-        super().__init__(name, command, folder / f"{side}.{kind}.log", threads, "{")
-        self.first: dict[str, Any] = self.answer()
-        self.first["seconds"] = time.monotonic() - began
-        self.rounds: list[dict[str, Any]] = []
-
-    def measure(self, steps: int) -> dict[str, Any]:
-        """Trains for so many steps."""
-        self.process.send_signal(signal.SIGCONT)
-        answer = self.ask(str(steps))
-        self.process.send_signal(signal.SIGSTOP)  # So that none of its threads takes a core.
-        return {"steps": steps, **answer}
-
-
-def prepare(work: Work, folder: pathlib.Path) -> experiment.Experiment:
-    """Writes what the contenders read: work.json, data.npz, inputs.npz and the networks."""
-    values = work.values
-    if work.colour_pairs:
-        values |= {"dataset": f"unpaired:{_colour_pairs(folder / 'domains', 64)}"}
-    run = experiment.build(values)
-    described = {"values": values, "steps_per_call": work.steps_per_call}
-    (folder / "work.json").write_text(json.dumps(described, indent=1))
-    kept: dict[str, list[np.ndarray]] = {}
-    seen = 0
-    for batch in run.source.pipeline(run.trainer.images_per_step, seed=0):
-        for name in ("a", "b") if "a" in batch else ("x",):
-            kept.setdefault(name, []).append(np.asarray(batch[name], np.float32))
-        seen += run.trainer.images_per_step
-        if seen >= min(max(run.source.spec.size, 512), 8192):
-            break
-    data = {name: np.concatenate(parts) for name, parts in kept.items()}
-    np.savez(folder / "data.npz", allow_pickle=False, **data)
-    inputs, rng = {}, np.random.default_rng(0)
-    for name, network in run.trainer.networks.items():
-        shape = network.inputs[0].shape[1:]
-        rows = next(iter(data.values()))[:16]
-        is_data = rows.shape[1:] == shape and name != "generator"
-        inputs[name] = rows if is_data else rng.standard_normal((16, *shape), np.float32)
-        graph.save(network, folder / name)
-        network.save_weights(folder / f"{name}.weights.h5")
-    np.savez(folder / "inputs.npz", allow_pickle=False, **inputs)
-    return run
-
-
 def limit(run: experiment.Experiment) -> dict[str, Any]:
     """Operations of a step, and the least seconds it can take in each precision."""
     work = machine_limit.flops_of_step(run.trainer, spec_of(run))
@@ -139,19 +79,6 @@ def limit(run: experiment.Experiment) -> dict[str, Any]:
         of_dtype = {Product(op, dtype): count for (op, _), count in work.items()}
         seconds[dtype] = machine_limit.limit(of_dtype, machine_limit.rates(dtype)).wall
     return {"flops": sum(work.values()), "seconds": seconds}
-
-
-def _colour_pairs(folder: pathlib.Path, side: int) -> pathlib.Path:
-    """The embedded emoji in colour and in grey, as folders A and B."""
-    source = experiment.load_source({"dataset": "emoji_small"})
-    (batch,) = source.pipeline(source.spec.size, seed=0).take(1)
-    for name in "AB":
-        (folder / name).mkdir(parents=True)
-    for i, x in enumerate(np.asarray(batch["x"])):
-        image = Image.fromarray(images.to_uint8(x)).resize((side, side))
-        image.save(folder / "A" / f"{i}.png")
-        image.convert("L").convert("RGB").save(folder / "B" / f"{i}.png")
-    return folder
 
 
 def agree(processes: list[Peer], folder: pathlib.Path) -> dict[str, float]:
@@ -196,22 +123,14 @@ def compare(work: Work, names: list[str], options: BenchOptions) -> dict[str, An
                 print(error, file=sys.stderr, flush=True)
                 continue
             stack.callback(process.close)
-            call = process.first["steps_per_call"]
-            # The first time compiles what a lazy penalty leaves out.
-            calls = max(1, WARM_UP // call)
-            trials = [process.measure(calls * call) for _ in range(2)]
-            seconds = trials[-1]["wall"] / calls
+            seconds = process.warm_up(options.seconds)
             if seconds > options.patience:
-                left_out[name] = f"{seconds / call:.1f} s a step"
+                left_out[name] = f"{seconds / process.first['steps_per_call']:.1f} s a step"
                 process.close()
                 continue
-            process.first["warm_up"] = call + sum(t["steps"] + t["ahead"] for t in trials)
-            process.first["steps"] = call * max(1, round(options.seconds / seconds))
             processes.append(process)
         differences = agree(processes, folder)
-        for i in range(options.rounds):
-            for process in processes if i % 2 == 0 else processes[::-1]:
-                process.rounds.append(process.measure(process.first["steps"]))
+        take_turns(processes, options.rounds)
     return {
         "title": work.title,
         "images_per_step": run.trainer.images_per_step,
@@ -248,9 +167,10 @@ def main(options: BenchOptions) -> int:
     out.mkdir(parents=True, exist_ok=True)
     saved = out / "bench.json"
     before = json.loads(saved.read_text())["works"] if saved.is_file() else {}
-    results: dict[str, Any] = {"machine": report.machine(options.threads), "works": before}
+    results: dict[str, Any] = {"works": before}
     for key in options.works or WORKS:
-        results["works"][key] = compare(WORKS[key], names, options)
+        about = {"machine": report.machine(options.threads)}
+        results["works"][key] = about | compare(WORKS[key], names, options)
         print(report.table(results["works"][key]), flush=True)
         results["works"] = {k: results["works"][k] for k in WORKS if k in results["works"]}
         saved.write_text(json.dumps(results, indent=1))

@@ -1,4 +1,4 @@
-"""Latency of one generator in LiteRT, ONNX Runtime and PyTorch, on the CPU at batch 1.
+"""Latency of one generator in LiteRT, ONNX Runtime and PyTorch, on the CPU.
 
     .venv/bin/python -m benchmarks.runtimes --workdir=RUN --torch_python=PYTHON
 
@@ -61,6 +61,7 @@ class RuntimesOptions:
         rounds: times each model is measured.
         calls: generator calls in a measurement.
         calibration: how many z int8 is calibrated on.
+        batches: images of a call, tables of their own.
         threads: numbers of CPU threads, one table for each.
     """
 
@@ -70,6 +71,7 @@ class RuntimesOptions:
     rounds: int = 7
     calls: int = 200
     calibration: int = 200
+    batches: tuple[int, ...] = (1,)
     threads: tuple[int, ...] = (1, 2)
 
 
@@ -111,17 +113,20 @@ def load_generator() -> keras.Model:
     return resnet(spec, width=FLAGS.width).generator
 
 
-def prepare(generator: keras.Model, folder: str) -> np.ndarray:
+def prepare(generator: keras.Model, batch: int, folder: str) -> np.ndarray:
     """Writes what the runtimes read; returns Keras' images (N, H, W, C) of z.npy."""
     where = pathlib.Path(folder)
-    z = latents(32, generator.inputs[0].shape[-1], 0)
-    np.save(where / "z.npy", z)
+    z = latents(batch * math.ceil(32 / batch), generator.inputs[0].shape[-1], 0)
+    np.save(where / "z.npy", z.reshape(-1, batch, z.shape[-1]))
     _runtimes_graph.save(generator, where)
+    count = math.ceil(FLAGS.calibration / batch)
     for precision in ("float32", "int8"):
-        content = export.to_tflite(generator, precision=precision, calibration=FLAGS.calibration)
+        content = export.to_tflite(
+            generator, precision=precision, batch_size=batch, calibration=count
+        )
         (where / f"{precision}.tflite").write_bytes(content)
-    rows = export.representative(generator, count=FLAGS.calibration)()
-    np.save(where / "calibration.npy", np.concatenate([row["z"] for row in rows]))
+    rows = export.representative(generator, count=count, batch_size=batch)()
+    np.save(where / "calibration.npy", np.stack([row["z"] for row in rows]))
     return np.asarray(generator(z, training=False))
 
 
@@ -140,7 +145,7 @@ def agreement(name: str, images: np.ndarray, expected: np.ndarray) -> str:
     return f"{difference:.1g}"
 
 
-def compare(folder: str, threads: int, expected: np.ndarray) -> None:
+def compare(folder: str, batch: int, threads: int, expected: np.ndarray) -> None:
     """Measures all models with this number of threads and prints the table."""
     load = os.getloadavg()[0]
     with workers(folder, threads) as by_name:
@@ -155,7 +160,7 @@ def compare(folder: str, threads: int, expected: np.ndarray) -> None:
         for i in range(FLAGS.rounds):
             order = names if i % 2 == 0 else names[::-1]
             rounds.append({n: by_name[n].measure(n.split()[1], FLAGS.calls) for n in order})
-    print(f"\n{threads} thread{'s' * (threads > 1)}, load average {load:.2f} before")
+    print(f"\nBatch {batch}, {threads} thread{'s' * (threads > 1)}, load average {load:.2f} before")
     head = ("ms", "from", "to", "CPU ms", "ratio", "from", "to", "CPU ratio", "against Keras")
     print(f"{'':22}" + "".join(f"{word:>10}" for word in head[:-1]) + f"{head[-1]:>16}")
     for name in names:
@@ -173,24 +178,30 @@ def compare(folder: str, threads: int, expected: np.ndarray) -> None:
 def main(_: RuntimesOptions) -> int:
     """Exports, measures in turns, and prints."""
     threads = list(FLAGS.threads)
-    if min(FLAGS.rounds, FLAGS.calls, FLAGS.calibration, *threads) < 1:
-        raise UserError("expected --rounds, --calls, --calibration and --threads of at least 1.")
+    if min(FLAGS.rounds, FLAGS.calls, FLAGS.calibration, *FLAGS.batches, *threads) < 1:
+        raise UserError(
+            "expected --rounds, --calls, --calibration, --batches and --threads of at least 1."
+        )
     if max(threads) > len(os.sched_getaffinity(0)):
         raise UserError(
             f"--threads={max(threads)}: this process may use "
             f"{len(os.sched_getaffinity(0))} of the cores; expected no more threads than that."
         )
-    with tempfile.TemporaryDirectory() as folder:
-        generator = load_generator()
-        expected = prepare(generator, folder)
-        print(f"{generator.count_params():,} parameters, images of {expected.shape[1:]}.")
-        for count in threads:
-            compare(folder, count, expected)
-        sizes = sorted(
-            p for p in pathlib.Path(folder).iterdir() if p.suffix in (".onnx", ".tflite")
-        )
-        print("\n" + "\n".join(f"{p.stat().st_size:12,} bytes  {p.name}" for p in sizes))
+    generator = load_generator()
+    print(f"{generator.count_params():,} parameters, images of {generator.outputs[0].shape[1:]}.")
+    for batch in FLAGS.batches:
+        with tempfile.TemporaryDirectory() as folder:
+            expected = prepare(generator, batch, folder)
+            for count in threads:
+                compare(folder, batch, count, expected)
+            report_sizes(folder)
     return 0
+
+
+def report_sizes(folder: str) -> None:
+    """Prints the files' sizes."""
+    paths = sorted(p for p in pathlib.Path(folder).iterdir() if p.suffix in (".onnx", ".tflite"))
+    print("\n" + "\n".join(f"{p.stat().st_size:12,} bytes  {p.name}" for p in paths))
 
 
 if __name__ == "__main__":

@@ -9,7 +9,6 @@ from experiments import provenance
 from gan.errors import UserError
 
 REFERENCE = "tapestry fit"
-BEGIN, END = "<!-- bench: begin -->", "<!-- bench: end -->"
 
 
 def machine(threads: int) -> dict[str, Any]:
@@ -43,8 +42,10 @@ def rate(work: dict[str, Any], name: str) -> float:
 
 def table(work: dict[str, Any]) -> str:
     """A work's contenders as Markdown."""
+    about = work["machine"]
     lines = [
-        f"{work['title']}: {work['limit']['flops'] / 1e9:.2f} GFLOP a step.",
+        f"{work['title']}: {work['limit']['flops'] / 1e9:.2f} GFLOP a step. On {about['cpu']}, "
+        f"{about['threads']} threads.",
         "",
         "| | images/s | of the limit | Tapestry is | by CPU time | first step | peak memory |",
         "|---|---|---|---|---|---|---|",
@@ -66,25 +67,24 @@ def table(work: dict[str, Any]) -> str:
 
 
 def page(results: dict[str, Any]) -> str:
-    """All tables, and the machine."""
-    about = results["machine"]
-    head = f"Measured on {about['cpu']}, {about['threads']} threads.\n"
-    return "\n".join([head, *(table(work) for work in results["works"].values())])
+    """All tables."""
+    return "\n".join(table(work) for work in results["works"].values())
 
 
-def insert(path: pathlib.Path, text: str) -> None:
-    """Replaces what stands between the page's marks.
+def insert(path: pathlib.Path, text: str, name: str = "bench") -> None:
+    """Replaces what stands between the page's marks of a name.
 
     Raises:
         UserError: there is no such page, or it has no marks.
     """
     if not path.is_file():
         raise UserError(f"--page={str(path)!r}: there is no such file.")
-    before, mark, rest = path.read_text().partition(BEGIN)
-    _, end, after = rest.partition(END)
-    if not mark or not end:
-        raise UserError(f"--page={str(path)!r}: expected the lines {BEGIN} and {END} in it.")
-    path.write_text(f"{before}{BEGIN}\n\n{text}\n{END}{after}")
+    marks = f"<!-- {name}: begin -->", f"<!-- {name}: end -->"
+    before, begin, rest = path.read_text().partition(marks[0])
+    _, end, after = rest.partition(marks[1])
+    if not begin or not end:
+        raise UserError(f"--page={str(path)!r}: expected the lines {' and '.join(marks)} in it.")
+    path.write_text(f"{before}{begin}\n\n{text}\n{end}{after}")
 
 
 def plot_losses(works: dict[str, Any], path: pathlib.Path) -> None:

@@ -17,6 +17,7 @@ from callbacks.metrics_log import MetricsLog
 from callbacks.progress_bar import ProgressBar
 from experiments import experiment
 from experiments.benchmarking import Clock
+from trainers.distribution import make_strategy
 
 
 class Tapestry(Contender):
@@ -24,7 +25,8 @@ class Tapestry(Contender):
 
     def __init__(self, kind: str, folder: pathlib.Path, work: dict[str, Any]) -> None:
         options = {"bfloat16": {"precision": "mixed_bfloat16"}, "xla": {"xla": "true"}}
-        run = experiment.build(work["values"] | options.get(kind, {}))
+        strategy = make_strategy("mirrored" if work.get("replicas", 1) > 1 else "one")
+        run = experiment.build(work["values"] | options.get(kind, {}), strategy)
         self.kind, self.trainer, self.source = kind, run.trainer, run.source
         self.steps_per_call = work["steps_per_call"]
         for name, network in self.trainer.networks.items():
@@ -87,4 +89,8 @@ def make(kind: str, folder: pathlib.Path, work: dict[str, Any], threads: int) ->
     """A contender."""
     tf.config.threading.set_intra_op_parallelism_threads(threads)
     tf.config.threading.set_inter_op_parallelism_threads(threads)
+    if (replicas := work.get("replicas", 1)) > 1:
+        (cpu,) = tf.config.list_physical_devices("CPU")
+        logical = [tf.config.LogicalDeviceConfiguration()] * replicas
+        tf.config.set_logical_device_configuration(cpu, logical)
     return Tapestry(kind, folder, work)
