@@ -26,7 +26,6 @@ REPLICAS = 2
 FLOPS_PER_SECOND = 0.4 * 156e12
 _LAZY = {"penalty": "r1", "penalty_every": "16"}
 MODELS = {
-    "DCGAN 28 px, width 0.5": {"dataset": "fashion_mnist_small", "width": "0.5"},
     "SNGAN ResNet 32 px": {"dataset": "emoji_small", "architecture": "resnet"},
     "StyleGAN2 256 px": {
         "dataset": "emoji_small",

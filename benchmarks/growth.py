@@ -4,11 +4,13 @@
 
 One recipe, a DCGAN of half width on 32 x 32 images in colour, batch 64, R1 every 4th step; one
 option at a time takes other values. Each training is a process of its own, which takes turns with
-one of the recipe as it is, so that a ratio is one of times in the same round. Checkpoints are
-written by this process. Some 12 minutes. Writes growth.json and growth.png to --out, and puts the
+one of the recipe as it is, so that a ratio is one of times in the same round; the recipe beside
+itself says how far such ratios are off. Checkpoints are written by this process. Some 12 minutes.
+Writes growth.json, where axes that were measured before stay, and growth.png to --out, and puts the
 table into --page.
 """
 
+import dataclasses
 import json
 import os
 import pathlib
@@ -42,7 +44,7 @@ RECIPE = {
     "r1_gamma": "1",
     "penalty_every": "4",
 }
-STEPS_PER_CALL = 20
+STEPS_PER_CALL = 16  # a multiple of the lazy penalties' intervals
 
 
 @dataclass(frozen=True)
@@ -64,11 +66,11 @@ class Axis:
 
 AXES = (
     Axis("batch_size", (16, 32, 64, 128, 256), 64),
-    Axis("width", (0.25, 0.5, 1, 2), 0.5),
-    Axis("image_size", (16, 32, 64, 128), 32),
+    Axis("width", (0.25, 0.5, 1), 0.5),
+    Axis("image_size", (16, 32, 64), 32),
     Axis("n_critic", (1, 2, 5), 1),
     Axis("penalty_every", (1, 4, 16), 4),
-    Axis("steps_per_loop", (1, 4, 20, 100), STEPS_PER_CALL, flags=False),
+    Axis("steps_per_loop", (1, 4, 16, 64), STEPS_PER_CALL, flags=False),
     Axis("replicas", (1, 2, 4), 1, flags=False),
     Axis("threads", (1, 2), 2, flags=False),
 )
@@ -88,7 +90,7 @@ class GrowthOptions:
 
     axes: tuple[str, ...] = ()
     rounds: int = 5
-    seconds: float = 1.5
+    seconds: float = 1.0
     out: str | os.PathLike[str] = "runs/growth"
     page: str | os.PathLike[str] | None = None
 
@@ -157,7 +159,7 @@ def begin(axis: Axis | None, value: float, folder: pathlib.Path) -> tuple[Peer, 
     return Peer("tapestry fit", sys.executable, folder, threads), run
 
 
-def measure(axis: Axis, value: float, base: Peer, options: GrowthOptions) -> Point:
+def measure(axis: Axis | None, value: float, base: Peer, options: GrowthOptions) -> Point:
     """One training, in turns with the recipe as it is."""
     with tempfile.TemporaryDirectory() as where:
         folder = pathlib.Path(where)
@@ -243,6 +245,13 @@ def plot(points: Mapping[str, list[Point]], path: pathlib.Path) -> None:
     figure.savefig(path, dpi=90)
 
 
+def write(points: Mapping[str, list[Point]], path: pathlib.Path) -> None:
+    """Writes the measurements as JSON."""
+    kept = {name: [vars(p) for p in row] for name, row in points.items()}
+    record = {"machine": report.machine(2), "recipe": RECIPE, "points": kept}
+    path.write_text(json.dumps(record, indent=1))
+
+
 def main(options: GrowthOptions) -> int:
     """Measures, prints, writes the files."""
     names = tuple(axis.name for axis in AXES)
@@ -254,25 +263,33 @@ def main(options: GrowthOptions) -> int:
         raise UserError(f"this process may use {cores} of the cores; expected 2.")
     out = pathlib.Path(options.out)
     out.mkdir(parents=True, exist_ok=True)
+    saved = out / "growth.json"
     points: dict[str, list[Point]] = {}
+    if saved.is_file():
+        before = json.loads(saved.read_text())["points"]
+        points = {name: [Point(**p) for p in row] for name, row in before.items()}
     with tempfile.TemporaryDirectory() as where:
         base, _ = begin(None, 0, pathlib.Path(where))
         try:
             base.warm_up(options.seconds)
+            usual = measure(None, 0, base, options)
             for axis in AXES:
                 if axis.name in (options.axes or names):
-                    points[axis.name] = [measure(axis, v, base, options) for v in axis.values]
+                    points[axis.name] = [
+                        dataclasses.replace(usual, value=value)
+                        if value == axis.usual
+                        else measure(axis, value, base, options)
+                        for value in axis.values
+                    ]
                     print(table({axis.name: points[axis.name]}), flush=True)
+                    write(points, saved)
         finally:
             base.close()
-    kept = {name: [vars(p) for p in row] for name, row in points.items()}
-    saved = {"machine": report.machine(2), "recipe": RECIPE, "points": kept}
-    (out / "growth.json").write_text(json.dumps(saved, indent=1))
     plot(points, out / "growth.png")
     if options.page:
-        head = f"Measured on {saved['machine']['cpu']}, 2 threads.\n\n"
+        head = f"Measured on {report.machine(2)['cpu']}, 2 threads.\n\n"
         report.insert(pathlib.Path(options.page), head + table(points), "growth")
-    print(f"Written to {out / 'growth.json'} and growth.png")
+    print(f"Written to {saved} and growth.png")
     return 0
 
 

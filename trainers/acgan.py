@@ -81,7 +81,7 @@ class ACGAN(GAN):
         """One update of D and the classifier on real and generated images: L_S and L_C."""
         real, fake, label = batch["x"], tf.stop_gradient(fake), batch["label"]
         codes = self.spec.class_codes
-        with self.tape() as tape:
+        with self.tape(once=True) as tape:
             real_logits, real_classes = self.discriminate(real, batch, by=self.critic)
             fake_logits, fake_classes = self.discriminate(fake, batch, by=self.critic)
             self.augmentation.observe(real_logits)

@@ -144,7 +144,7 @@ class GAN(Trainer):
         """n_critic updates of D, then one of G on D's last fakes (Goodfellow 2014, algorithm 1)."""
         for critic in range(self.n_critic):
             share = {k: part(v, critic, self.n_critic) for k, v in batch.items()}
-            with self.tape() as tape:
+            with self.tape(once=True) as tape:
                 fake = self.generate(share, critic)
             logs = self.update_discriminator(share, fake, critic)
         return logs | self.update_generator(share, fake, tape)
@@ -152,7 +152,7 @@ class GAN(Trainer):
     def update_discriminator(self, batch: Batch, fake: tf.Tensor, critic: int = 0) -> Logs:
         """One update of D on real and generated images, penalties included."""
         real, fake = self.packed(batch["x"]), self.packed(tf.stop_gradient(fake))
-        with self.tape() as tape:
+        with self.tape(once=True) as tape:
             # D's loss on logits, real before fake.
             real_logits = self.discriminate(real, batch, packed=True)
             fake_logits = self.discriminate(fake, batch, packed=True)
@@ -172,7 +172,7 @@ class GAN(Trainer):
         }
 
     def update_generator(self, batch: Batch, fake: tf.Tensor, tape: tf.GradientTape) -> Logs:
-        """One update of G against the updated D; `tape` has recorded `fake`."""
+        """One update of G against the updated D; `tape` has recorded `fake`, for one loss."""
         with tape:
             loss = self.generator_loss(fake, batch)
             terms = self.penalize_generator(batch, self.n_critic - 1)

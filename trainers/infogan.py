@@ -98,11 +98,11 @@ class InfoGAN(GAN):
     def train_step(self, batch: Batch) -> Logs:
         """One update of D and Q, then one of G: V(D, G) - lambda L_I(G, Q), equation 6."""
         x, q = batch["x"], self.training("q")
-        with self.tape() as tape:
+        with self.tape(once=True) as tape:
             z = self.draw(batch)
             fake = self.training("generator")(z)
         fixed = tf.stop_gradient(fake)
-        with self.tape() as critic_tape:
+        with self.tape(once=True) as critic_tape:
             # D: the game of reals against fakes, with the penalties.
             features, fake_logits = self.discriminate(fixed, batch, by=self.critic)
             real_logits = self.discriminate(x, batch)

@@ -36,6 +36,11 @@ class Minimized(NamedTuple):
 _measured: ContextVar[list[Minimized] | None] = ContextVar("measured", default=None)
 
 
+def measuring() -> bool:
+    """Whether routes are being measured, for which each tape is asked many times."""
+    return _measured.get() is not None
+
+
 def recorded(loss: tf.Tensor, group: str, tape: tf.GradientTape) -> bool:
     """Whether routes are being measured: `minimize` then leaves its arguments here, and no more."""
     minimized = _measured.get()

@@ -136,3 +136,24 @@ def test_what_cannot_work_is_named():
     trainer = toy_gan(generator_penalty=("path_length",))
     with pytest.raises(UserError, match="has no layer 'w'"):
         trainer.fit(ToySource(), total_kimg=0.008)
+
+
+@pytest.mark.parametrize("trainer", [GAN, InfoGAN])
+def test_lazy_penalties_are_traced_for_one_gradient(trainer):
+    """For gradients of gradients TensorFlow would trace them several times, in such a function."""
+    source = ToySource((4, 4, 1))
+    made = trainer(
+        networks,
+        source.spec,
+        batch_size=4,
+        penalty=("r1",),
+        penalty_every=2,
+        generator_penalty=("path_length",),
+        generator_penalty_every=2,
+        **({} if trainer is GAN else {"categories": (), "continuous": 1}),
+    )
+    (batch,) = source.pipeline(4, seed=0).take(1)
+    graph = made.one_step.get_concrete_function(batch).graph.as_graph_def()
+    names = [function.signature.name for function in graph.library.function]
+    assert any("cond" in name for name in names)
+    assert not any("cflow_gradient_wrapper" in name for name in names)

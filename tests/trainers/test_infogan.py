@@ -83,6 +83,7 @@ def step(trainer, group=""):
             apply(loss, name, tape)
 
     trainer.minimize = minimize
+    trainer.tape = lambda once: tf.GradientTape(persistent=True)  # It is asked for each network.
     logs = trainer.train_step(batch_of(trainer))
     return found, logs
 
