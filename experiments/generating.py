@@ -1,4 +1,4 @@
-"""Draws samples of a generator, or translations by a translator, as arrays and as a grid in a PNG.
+"""Draws samples of a generator, or translations by a translator, as arrays and into files.
 
 The generator is that of a run, or of a .keras or .tflite file. A translator's grid shows images of
 the run's data or of a folder, each with its translation to the right.
@@ -11,15 +11,16 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from experiments import experiment
+from experiments import experiment, sample_files
+from experiments.drawing import MOST, Drawing, seeds_of
 from experiments.settings import GenerateOptions
-from gan import data, files, generators, images, registry
+from gan import data, generators, registry
 from gan.errors import UserError
 from gan.interface import Image, Label
 from gan.sampling import Sampler
 from gan.sizes import Size
 
-_MOST_PIXELS = 2**28
+COUNT, SCALE = 64, 2
 
 
 @dataclass(frozen=True)
@@ -37,30 +38,52 @@ class Drawn:
     inputs: np.ndarray | None = None
 
 
-def generate(options: GenerateOptions) -> Drawn:
-    """Draws samples, and writes a grid of them to `options.out`.
+def generate(options: GenerateOptions) -> Drawing:
+    """Draws samples, and writes what `options.out` says.
 
     Raises:
         UserError: options do not go together, there is no such generator, it makes no images, or
-            the PNG file cannot be written.
+            the file cannot be written.
     """
     check(options)
-    if not options.out:
-        raise UserError("--out is missing: the PNG to write, such as --out=grid.png.")
-    if not os.fspath(options.out).endswith(".png"):
-        raise UserError(f"--out={options.out!r}: expected a file that ends in .png.")
-    files.check_output("out", options.out)
-    drawn = draw(options)
-    columns = options.columns or math.ceil(math.sqrt(options.count))
-    if drawn.labels is not None and not options.columns:
-        columns = math.ceil(options.count / len(np.unique(drawn.labels)))
-    samples = drawn.samples
-    save(samples if drawn.inputs is None else side_by_side(drawn.inputs, samples), columns, options)
-    return drawn
+    out = options.out
+    if not out:
+        raise UserError("--out is missing: what to write, such as --out=grid.png.")
+    kind = sample_files.kind(out)
+    sample_files.check(out)
+    drawing, steps = prepare(options), options.interpolate
+    if (steps or kind in sample_files.FILMS) and drawing.z is None:
+        raise UserError("a translator draws from images, and there is no way between its samples.")
+    if kind in sample_files.FILMS:
+        drawing = drawing.path(steps or sample_files.FRAMES, closed=True)
+        sample_files.save_film(out, drawing, options.scale or SCALE)
+        return drawing
+    if steps:
+        drawing = drawing.path(steps, closed=False)
+    if kind == ".npz":
+        sample_files.save_archive(out, drawing)
+    elif not kind:
+        sample_files.save_folder(out, drawing, options.scale or 1)
+    else:
+        samples, columns = drawing.samples(), steps or _columns(options, drawing)
+        if drawing.inputs is not None:
+            samples = side_by_side(drawing.inputs, samples)
+        sample_files.save_grid(out, samples, columns, options.scale or SCALE)
+    return drawing
 
 
 def draw(options: GenerateOptions) -> Drawn:
     """Draws samples without writing them.
+
+    Raises:
+        UserError: see `generate`.
+    """
+    drawing = prepare(options)
+    return Drawn(drawing.samples(), drawing.labels, drawing.inputs)
+
+
+def prepare(options: GenerateOptions) -> Drawing:
+    """What is to be drawn, one sample for each seed or --count of them.
 
     Raises:
         UserError: see `generate`.
@@ -77,32 +100,54 @@ def draw(options: GenerateOptions) -> Drawn:
     sampler: Sampler = run.trainer.sampler() if run else generators.load(str(options.model))
     if options.truncation is not None:
         sampler = sampler.truncated(options.truncation)
+    seeds, count = seeds_of(options.seeds or ()), options.count or COUNT
     if sampler.interface.image:
         if options.classes:
             raise UserError(f"--classes={','.join(options.classes)}: a translator has no classes.")
+        if seeds:
+            raise UserError(f"--seeds={','.join(options.seeds or ())}: a translator has no z.")
         inputs = to_translate(run, sampler.interface.image, options)
-        return Drawn(sampler(inputs), inputs=inputs)
+        return Drawing(sampler, _numbers(len(inputs)), inputs=inputs)
     if options.images:
         what = f"--workdir={options.workdir!r}" if run else f"--model={options.model!r}"
         raise UserError(f"--images={options.images!r}: {what} draws from z and takes no pictures.")
-    label = labels(options.classes, sampler.interface.label, options.count)
+    label = labels(options.classes, sampler.interface.label, count, seeds)
     if not isinstance(sampler.interface.output, Image):
         raise UserError("This generator draws points, not images; scripts.evaluate judges them.")
-    return Drawn(sampler(sampler.latents(options.count, options.seed), label), label)
+    if seeds:
+        z = np.concatenate([sampler.latents(1, seed) for seed in seeds])
+        return Drawing(sampler, tuple(f"seed{seed:06d}" for seed in seeds), z, label)
+    return Drawing(sampler, _numbers(count), sampler.latents(count, options.seed), label)
 
 
 def check(options: GenerateOptions) -> None:
     """Raises UserError for options that do not go together or are out of range."""
     if bool(options.workdir) == bool(options.model):
         raise UserError("Say which generator: either --workdir=RUN or --model=FILE.")
-    for name, most in (("count", 100_000), ("scale", 100)):
-        value = getattr(options, name)
-        if not 1 <= value <= most:
-            raise UserError(f"--{name}={value}: expected 1 to {most:,}.")
-    if options.columns is not None and not 1 <= options.columns <= options.count:
+    seeds = seeds_of(options.seeds or ())
+    if seeds and options.count not in (None, len(seeds)):
+        raise UserError(f"--count={options.count}: --seeds names {len(seeds)}; leave --count out.")
+    count = len(seeds) or (COUNT if options.count is None else options.count)
+    for name, value, least, most in (
+        ("count", count, 1, MOST),
+        ("scale", 1 if options.scale is None else options.scale, 1, 100),
+        ("interpolate", 2 if options.interpolate is None else options.interpolate, 2, 10_000),
+    ):
+        if not least <= value <= most:
+            raise UserError(f"--{name}={value}: expected {least} to {most:,}.")
+    steps = options.interpolate or (
+        sample_files.FRAMES if os.fspath(options.out or "").endswith(sample_files.FILMS) else 1
+    )
+    if count * steps > MOST:
+        raise UserError(
+            f"--count={count}: {count * steps:,} pictures on its ways; expected at most {MOST:,}."
+        )
+    if options.interpolate and count < 2:
+        raise UserError(f"--interpolate={options.interpolate}: expected two samples or more.")
+    if options.columns is not None and not 1 <= options.columns <= count:
         raise UserError(
             f"--columns={options.columns}: expected at least 1 and at most "
-            f"--count={options.count}, or none for a square."
+            f"--count={count}, or none for a square."
         )
     if not 0 <= options.seed < 2**31:
         raise UserError(f"--seed={options.seed}: expected 0 to {2**31 - 1}.")
@@ -110,13 +155,30 @@ def check(options: GenerateOptions) -> None:
         raise UserError(f"--checkpoint={options.checkpoint} is for a run, not for --model.")
 
 
-def labels(classes: Sequence[str] | None, label: Label | None, count: int) -> np.ndarray | None:
+def _numbers(count: int) -> tuple[str, ...]:
+    return tuple(f"{i:06d}" for i in range(count))
+
+
+def _columns(options: GenerateOptions, drawing: Drawing) -> int:
+    """Samples in a row of the grid."""
+    if options.columns:
+        return options.columns
+    if drawing.labels is not None:
+        return math.ceil(len(drawing) / len(np.unique(drawing.labels)))
+    return math.ceil(math.sqrt(len(drawing)))
+
+
+def labels(
+    classes: Sequence[str] | None, label: Label | None, count: int, seeds: Sequence[int] = ()
+) -> np.ndarray | None:
     """One label per sample, class after class in even shares; None for an unconditional generator.
 
     Args:
         classes: their names, or their numbers from 0; where all names are numbers, names only.
         label: the generator's input, None if it has none.
         count: of the samples.
+        seeds: of each sample, if it has its own: the classes then come in turn with the seeds, so
+            that a sample does not depend on the other ones.
 
     Raises:
         UserError: the generator has no such classes.
@@ -126,6 +188,8 @@ def labels(classes: Sequence[str] | None, label: Label | None, count: int) -> np
             raise UserError(f"--classes={','.join(classes)}: this generator is not conditional.")
         return None
     chosen = [_number(text, label) for text in classes or ()] or list(range(label.num_classes))
+    if seeds:
+        return np.asarray([chosen[seed % len(chosen)] for seed in seeds], np.int32)
     return np.sort(np.resize(np.asarray(chosen, np.int32), count), kind="stable")
 
 
@@ -180,29 +244,12 @@ def to_translate(
         UserError: there is neither.
     """
     if options.images:
-        return pictures(image, os.fspath(options.images), options.count)
+        return pictures(image, os.fspath(options.images), options.count or COUNT)
     if run is None:
         raise UserError(
             f"--model={options.model!r} translates pictures: give some by --images=DIR."
         )
     spec = run.source.spec
-    return np.asarray(next(iter(run.source.ordered(options.count)))[spec.domain_of(image.domain)])
-
-
-def save(samples: np.ndarray, columns: int, options: GenerateOptions) -> None:
-    """Writes the grid.
-
-    Raises:
-        UserError: the grid would have too many pixels, or cannot be written.
-    """
-    out = options.out
-    assert out
-    height, width = samples.shape[1:3]
-    pixels = len(samples) * (height + 2) * (width + 2) * options.scale**2
-    if pixels > _MOST_PIXELS:
-        raise UserError(
-            f"--count={options.count} --scale={options.scale}: a picture of {pixels:,} pixels; "
-            f"expected at most {_MOST_PIXELS:,}."
-        )
-    with files.reported("out", out):
-        images.save_png(out, images.grid(samples, columns), scale=options.scale)
+    return np.asarray(
+        next(iter(run.source.ordered(options.count or COUNT)))[spec.domain_of(image.domain)]
+    )

@@ -184,14 +184,18 @@ class GenerateOptions:
         dataset: where the run's data is now, such as folder:DIR, if it was moved.
         trust_code: run the code that the run's flags name by import path.
         images: folder of pictures for a translator to translate; none is the run's data.
-        out: PNG file to write.
-        count: number of samples to draw.
+        out: what to write: a grid (.png), a film of a walk from sample to sample (.gif, .webp), all
+            samples in one archive (.npz), or a folder to fill with a PNG of each.
+        count: number of samples to draw; none is 64, or one for each of --seeds.
+        seeds: a seed for each sample, such as 0-99 or 3,7,20-29; none draws all from --seed.
+        interpolate: pictures of the way from each sample to the next, both included: a row of the
+            grid; of a film, frames. None draws samples alone, and films of 30 frames a way.
         columns: number of samples in a row; none makes the grid square, or one row per class.
         classes: classes to draw, comma-separated, by name or by number from 0; none is all.
         seed: seed of the latents.
         truncation: largest |z_i| to draw, larger ones are as if drawn again (BigGAN), or psi of a
             generator with a w (stylegan2); none truncates no z, and leaves psi as it is.
-        scale: factor by which the picture is enlarged.
+        scale: factor by which pictures are enlarged; none is 2, and 1 in a folder.
     """
 
     workdir: str | os.PathLike[str] | None = None
@@ -201,12 +205,14 @@ class GenerateOptions:
     trust_code: bool = False
     images: str | os.PathLike[str] | None = None
     out: str | os.PathLike[str] | None = None
-    count: int = 64
+    count: int | None = None
+    seeds: tuple[str, ...] | None = None
+    interpolate: int | None = None
     columns: int | None = None
     classes: tuple[str, ...] | None = None
     seed: int = 0
     truncation: float | None = None
-    scale: int = 2
+    scale: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -31,15 +31,21 @@ def write_whole(path: str | os.PathLike[str], data: bytes) -> None:
         path: where to; what is there already stays until the new content is on the disk.
         data: the content.
     """
+    with writing(path) as temporary:
+        temporary.write_bytes(data)
+
+
+@contextlib.contextmanager
+def writing(path: str | os.PathLike[str]) -> Iterator[Path]:
+    """A file to write inside, which takes the place of `path` at the end, whole; or not at all."""
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     # Beside it: a replace is atomic within one file system only. Two processes do not share it.
     temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
     try:
-        with open(temporary, "wb") as file:
-            file.write(data)
-            file.flush()
-            # Without it, a crash may leave the new name on content that never reached the disk.
+        yield temporary
+        # Without it, a crash may leave the new name on content that never reached the disk.
+        with open(temporary, "rb+") as file:
             os.fsync(file.fileno())
         os.replace(temporary, path)
     except BaseException:

@@ -45,6 +45,14 @@ def grid(images: np.ndarray, columns: int, pad: int = 2) -> np.ndarray:
     return canvas
 
 
+def picture(image: np.ndarray, scale: int = 1) -> Image.Image:
+    """uint8 (H, W, C), C of 1 to 4, as Pillow has it; see `save_png`."""
+    if image.shape[-1] == 2:
+        image = np.concatenate([image, np.zeros_like(image[..., :1])], axis=-1)
+    image = image.repeat(scale, axis=0).repeat(scale, axis=1)
+    return Image.fromarray(image[..., 0] if image.shape[-1] == 1 else image)
+
+
 def save_png(path: str | os.PathLike[str], image: np.ndarray, scale: int = 1) -> None:
     """Writes uint8 (H, W, C), C of 1 to 4, as PNG; whole or not at all.
 
@@ -53,9 +61,6 @@ def save_png(path: str | os.PathLike[str], image: np.ndarray, scale: int = 1) ->
         image: uint8 (H, W, C); two channels are shown as red and green.
         scale: each pixel becomes scale x scale, without smoothing.
     """
-    if image.shape[-1] == 2:
-        image = np.concatenate([image, np.zeros_like(image[..., :1])], axis=-1)
-    image = image.repeat(scale, axis=0).repeat(scale, axis=1)
     png = io.BytesIO()
-    Image.fromarray(image[..., 0] if image.shape[-1] == 1 else image).save(png, "PNG")
+    picture(image, scale).save(png, "PNG")
     write_whole(path, png.getvalue())

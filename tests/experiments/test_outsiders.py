@@ -285,18 +285,18 @@ def test_they_draw(here):
     made = generate(
         GenerateOptions(workdir="coded", trust_code=True, count=6, out="cats.png", classes=("0",))
     )
-    assert made.samples.shape == (6, 16, 16, 3) and made.labels.tolist() == [0] * 6
+    assert made.samples().shape == (6, 16, 16, 3) and made.labels.tolist() == [0] * 6
     file = draw(GenerateOptions(model="coded/generator.keras", count=6, classes=("0",)))
-    np.testing.assert_allclose(file.samples, made.samples, atol=1e-5)
+    np.testing.assert_allclose(file.samples, made.samples(), atol=1e-5)
     interface = generators.load("coded/generator.keras").interface
     assert interface.label.class_names == ("cats", "dogs") and interface.latent.dim == 4
     assert interface.about["run"] == "coded"
     translated = generate(
         GenerateOptions(workdir="one_way", trust_code=True, count=4, out="translated.png")
     )
-    assert translated.inputs.shape == translated.samples.shape == (4, 28, 28, 1)
+    assert translated.inputs.shape == translated.samples().shape == (4, 28, 28, 1)
     np.testing.assert_allclose(
-        one_way.trainer.inference()(translated.inputs), translated.samples, atol=1e-5
+        one_way.trainer.inference()(translated.inputs), translated.samples(), atol=1e-5
     )
 
 
