@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from experiments import curves
+from experiments import curves, verdicts
 from experiments.runs import Curve, Group, Result, grouped, read, statistics
 from experiments.settings import CompareOptions
 from gan import files, plots, registry
@@ -78,7 +78,19 @@ def compare(
         more = f" and {len(unnamed) - 8} more flags" if len(unnamed) > 8 else ""
         lines += [f"The groups differ in {', '.join(unnamed[:8])}{more}.", ""]
     if panels:
-        lines += curve_tables(panels, chosen, titles, options.against, lines_below)
+        said = {
+            metric: [
+                line
+                for mark in dict.fromkeys(labels)  # of one protocol
+                for line in verdicts.lines(
+                    [g for g, m in zip(groups, labels) if m == mark and g.curve(metric)],
+                    metric,
+                    chosen[metric],
+                )
+            ]
+            for metric in panels
+        }
+        lines += curve_tables(panels, chosen, titles, options.against, lines_below, said)
     lines += evaluation_tables(groups, chosen, footnotes)
     notes = [*(note for run in runs for note in run.notes), *remarks(groups, chosen)]
     plot = None
@@ -177,14 +189,17 @@ def curve_tables(
     titles: Mapping[str, str],
     against: str,
     notes: Sequence[str],
+    said: Mapping[str, Sequence[str]],
 ) -> list[str]:
-    """One table per metric, and how the protocols of its rows differ."""
+    """One table per metric, verdicts below it, and how the protocols of its rows differ."""
     unit = "kimg" if against == "images" else "seconds"
     lines = ["During training (metrics.jsonl), ± one standard error over seeds", ""]
     for metric, of_groups in panels.items():
         head = ["", "seeds", "last", f"at {unit}", "best", f"at {unit}"]
         body = [curve_row(name, keys[metric], curve, against) for name, curve in of_groups.items()]
         lines += [titles[metric], *aligned([head, *body]), ""]
+        if said[metric]:
+            lines += [*said[metric], ""]
     if notes:
         lines += [NOT_ALIKE, *notes, ""]
     return lines
