@@ -14,10 +14,11 @@ from callbacks.lr_decay import LearningRateDecay
 from callbacks.metrics_log import MetricsLog
 from callbacks.nan_guard import NaNGuard
 from callbacks.progress_bar import ProgressBar
+from callbacks.run_card import RunCard
 from callbacks.tensorboard_scalars import TensorBoardScalars
-from experiments import experiment, parts, run_flags
+from experiments import experiment, parts, provenance, run_flags
 from experiments.settings import RunOptions
-from gan import origin
+from gan import __version__, origin
 from gan.errors import UserError
 from gan.metrics.evaluation import Evaluator
 from trainers.checkpoints import Checkpoints
@@ -80,9 +81,40 @@ def callbacks_of(
             callbacks.append(
                 ImageGrid(run.source, workdir, image_every_kimg=options.image_every_kimg)
             )
+        callbacks.append(RunCard(workdir, run.values, card(run)))
         callbacks.append(ProgressBar())
     callbacks.append(Checkpoint(checkpoints, checkpoint_every_kimg=options.checkpoint_every_kimg))
     return callbacks
+
+
+def card(run: experiment.Experiment) -> dict[str, str]:
+    """What a run is, as Markdown: title -> text."""
+    spec, made = run.source.spec, provenance.made()
+    data = {
+        "name": spec.name,
+        "examples": f"{spec.size:,}",
+        "shape": " x ".join(map(str, spec.shape)),
+        "domains": ", ".join(spec.domains),
+        "classes": ", ".join(map(str, spec.class_names)) or str(spec.num_classes or "none"),
+    }
+    networks = {
+        name: f"{network.count_params():,} parameters"
+        for name, network in run.trainer.networks.items()
+    }
+    return {
+        "command": f"    {made['command']}",
+        "data": _table(data),
+        "networks": _table(networks),
+        "made with": _table({"tapestry": __version__, **made["versions"], **made["machine"]}),
+    }
+
+
+def _table(rows: Mapping[str, Any]) -> str:
+    """A Markdown table of two columns."""
+    cells = (
+        f"| {name} | {str(value).replace('|', chr(92) + '|')} |" for name, value in rows.items()
+    )
+    return "\n".join(["| | |", "|---|---|", *cells])
 
 
 def named_callbacks(values: Mapping[str, Any]) -> list[keras.callbacks.Callback]:
