@@ -5,11 +5,12 @@ import resource
 import statistics
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from experiments import experiment, machine_limit, training
@@ -20,12 +21,15 @@ from experiments.slowness import has_bfloat16, warn_of_slowness
 from gan import files
 from gan.errors import UserError
 from gan.flops import Flops
+from gan.sampling import KerasSampler, balanced_labels
+from trainers.base import Trainer
 from trainers.distribution import distribute
 
 # A round lasts about so many seconds, and a number of steps that the usual intervals of lazy
 # penalties divide.
 _SECONDS, _MULTIPLE = 3.0, 16
 _NEVER = 1e6  # kimg
+_DRAWN = 64  # samples of a call
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,6 +95,7 @@ class Measured:
         flops: operations of a step.
         rates: the machine's highest rates, of the dtypes in `flops`, float32 and bfloat16.
         memory: bytes, the most that the process held before the rates were measured.
+        sample: seconds of a sample, drawn or translated by `inference`, the median of the rounds.
     """
 
     images: int
@@ -99,6 +104,7 @@ class Measured:
     flops: Flops
     rates: Rates
     memory: int
+    sample: Seconds
 
     @property
     def step(self) -> Seconds:
@@ -192,13 +198,18 @@ def measure(started: Started, options: BenchmarkOptions) -> Measured:
     dtypes = list(dict.fromkeys([*usual, *(product.dtype for product in flops)]))
     rounds: list[Timed] = []
     rates: list[Rates] = []
+    samples: list[Seconds] = []
     memory = 0
+    draw: Callable[[], Seconds] | None = None
     for _ in range(options.rounds):
         rounds.append(time_steps(run, steps, steps_per_loop=started.options.steps_per_loop))
         memory = memory or peak_memory()
+        draw = draw or _draws(trainer)
+        samples.append(draw())
         rates += [machine_limit.rates(dtype, repeats=2) for dtype in dtypes]
     best = machine_limit.best(*rates)
-    return Measured(trainer.images_per_step, steps, rounds, flops, best, memory)
+    sample = Seconds(*map(statistics.median, zip(*samples)))
+    return Measured(trainer.images_per_step, steps, rounds, flops, best, memory, sample)
 
 
 def time_steps(
@@ -265,6 +276,24 @@ def peak_memory() -> int:
     """The most bytes that this process has held in memory so far."""
     most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return most if sys.platform == "darwin" else most * 1024
+
+
+def _draws(trainer: Trainer) -> Callable[[], Seconds]:
+    """What draws for about a second, and returns a sample's time."""
+    sampler, count = KerasSampler(trainer.inference(), _DRAWN), _DRAWN
+    if sampler.interface.image:
+        given: tuple[Any, ...] = (np.zeros((count, *sampler.interface.image.shape), np.float32),)
+    else:
+        label = balanced_labels(count, sampler.num_classes) if sampler.num_classes else None
+        given = sampler.latents(count, 0), label
+    sampler(*given)  # traces it
+    calls = max(1, round(1.0 / machine_limit.stopwatch(lambda: sampler(*given)).wall))
+
+    def draw() -> Seconds:
+        spent = machine_limit.stopwatch(lambda: [sampler(*given) for _ in range(calls)])
+        return Seconds(*(seconds / calls / count for seconds in spent))
+
+    return draw
 
 
 def _steps_of_round(started: Started) -> int:

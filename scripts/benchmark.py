@@ -91,6 +91,7 @@ def speed(measured: Measured) -> str:
         ("", _row("", "by the clock", "by CPU time")),
         ("Images a second", _row("", *(measured.images / s for s in step), form=",.0f")),
         ("", _row(f"least and most of {len(measured.rounds)} rounds", *spread)),
+        ("Samples a second", _row("", *(1 / s for s in measured.sample), form=",.0f")),
         ("A step", _row("ms", *(1e3 * s for s in step), form=".2f")),
         *(
             ("GFLOP/s" if i == 0 else "", _row(_product(*product), *(r / 1e9 for r in rate)))
@@ -126,8 +127,21 @@ def places(profiled: Profile, measured: Measured) -> str:
         *_table("type of op", top),
         "",
         *_table("part of the step", profiled.by_part),
+        "",
+        _products_alone(profiled, measured),
     ]
     return "\n".join(lines)
+
+
+def _products_alone(profiled: Profile, measured: Measured) -> str:
+    """How near to the limit a step could come without changing its products."""
+    products = sum(s for op, s in profiled.by_op.items() if "MatMul" in op or "Conv" in op)
+    share = products / sum(profiled.by_op.values())
+    reached = measured.limit.cpu / measured.step.cpu / share if share else 0.0
+    return (
+        f"Products take {share:.1%} of the ops' time. If all else took none, a step would reach "
+        f"{reached:.0%} of the limit."
+    )
 
 
 def callbacks(costs: Iterable[Cost], measured: Measured) -> str:

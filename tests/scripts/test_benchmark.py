@@ -19,6 +19,7 @@ MEASURED = Measured(
     flops={Product("Conv2D", "float32"): 0.25e9, Product("MatMul", "float32"): 0.75e9},
     rates=RATES,
     memory=5 * 10**8,
+    sample=Seconds(1 / 2000, 1 / 1000),
 )
 
 
@@ -30,6 +31,7 @@ def cells(text: str) -> dict[str, list[str]]:
 def test_speed_and_the_share_of_the_limit():
     rows = cells(benchmark.speed(MEASURED))
     assert rows["Images a second"] == ["3,200", "1,600"]
+    assert rows["Samples a second"] == ["2,000", "1,000"]
     assert rows["A step"] == ["ms", "20.00", "40.00"]
     assert rows["The limit"][-2:] == ["10.00", "20.00"]
     assert rows["Reached"] == ["50%", "50%"]
@@ -51,3 +53,11 @@ def test_the_times_that_are_not_shown_are_summed_up():
     (others,) = (line.split() for line in lines if "other types" in line)
     assert others[0] == "5" and float(others[3]) == 15 + 14 + 13 + 12 + 11
     assert any(line.split() == ["generator", f"{500 * total:.3f}", "50.0%"] for line in lines)
+
+
+def test_products_alone_say_what_a_step_could_reach():
+    by_op = {"FusedMatMul": 0.02, "Conv2DBackpropInput": 0.01, "Sub": 0.01}
+    profile = Profile(4, Seconds(0.04, 0.04), 0.0, 0.0, by_op, {"generator": 0.04})
+    last = benchmark.places(profile, MEASURED).splitlines()[-1]
+    # A step of 40 ms, a limit of 20: half, of three quarters.
+    assert last.startswith("Products take 75.0% of the ops' time.") and "reach 67% of" in last
