@@ -53,6 +53,7 @@ class RunCard(keras.callbacks.Callback):
     ) -> None:
         super().__init__()
         self._workdir, self._texts = os.path.abspath(workdir), dict(texts)
+        self._name = os.fspath(workdir)
         self._flags = {
             name: value if isinstance(value, (bool, int, float)) else options.write(value)
             for name, value in flags.items()
@@ -66,7 +67,7 @@ class RunCard(keras.callbacks.Callback):
             for title, text in self._texts.items():
                 tf.summary.text(f"run/{title}", text)
             # Each run is a trial of its own, also one that repeats another.
-            hparams.hparams(self._flags, trial_id=self._workdir, start_time_secs=time.time())
+            hparams.hparams(self._flags, trial_id=self._name, start_time_secs=time.time())
             layout = custom_scalar.pb(_layout()).SerializeToString()
             tf.summary.experimental.write_raw_pb(layout, step=0)
         self._writer.flush()

@@ -81,10 +81,21 @@ def callbacks_of(
             callbacks.append(
                 ImageGrid(run.source, workdir, image_every_kimg=options.image_every_kimg)
             )
-        callbacks.append(RunCard(workdir, run.values, card(run)))
+        callbacks.append(RunCard(workdir, of_training(run.values), card(run)))
         callbacks.append(ProgressBar())
     callbacks.append(Checkpoint(checkpoints, checkpoint_every_kimg=options.checkpoint_every_kimg))
     return callbacks
+
+
+def of_training(values: Mapping[str, Any]) -> dict[str, Any]:
+    """The options that say how a run trains, and how long: not what it writes, and when."""
+    free = {
+        name
+        for part in parts.find(values, run_flags.ROOTS)
+        for name, option in part.options.items()
+        if option.free
+    }
+    return {n: v for n, v in values.items() if n not in free or n == "total_kimg"}
 
 
 def card(run: experiment.Experiment) -> dict[str, str]:

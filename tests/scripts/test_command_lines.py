@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from tensorboard.plugins.hparams import plugin_data_pb2
 
 from gan import data
 from gan.metrics.evaluation import Evaluator
@@ -546,7 +547,12 @@ def test_a_metric_of_ones_own_is_treated_like_ours(whole_way):
     board.Reload()
     about = board.SummaryMetadata("eval/reach").summary_description
     assert about == "higher is better, in sd"
-    assert "loss/generator" in board.Tags()["tensors"]
+    assert {"loss/generator", "run/command", "run/data"} <= set(board.Tags()["tensors"])
+    content = board.SummaryMetadata("_hparams_/session_start_info").plugin_data.content
+    start = plugin_data_pb2.HParamsPluginData.FromString(content).session_start_info
+    flags = start.hparams
+    assert flags["trainer"].string_value and flags["batch_size"].number_value == 20
+    assert "log_every_kimg" not in flags and start.group_name == str(run.relative_to(folder))
     _, out, _ = outcome(whole_way, "own metric")
     (table,) = (t for t in out.split("\n\n") if t.startswith("reach (sd, higher is better)"))
     assert f" {values[10]:.6f} " in table and f" {max(values.values()):.6f} " in table
