@@ -6,6 +6,7 @@ needs: `import layers; keras.saving.load_model("generator.keras")`.
 
 from layers import functions
 from layers.batch_norm_per_image import BatchNormPerImage
+from layers.batch_normalization import BatchNormalization
 from layers.conditional_batch_norm import ConditionalBatchNorm
 from layers.conv2d import Conv2D
 from layers.conv2d_transpose import Conv2DTranspose
@@ -27,6 +28,7 @@ from layers.truncation import Truncation
 
 __all__ = [
     "BatchNormPerImage",
+    "BatchNormalization",
     "ConditionalBatchNorm",
     "Conv2D",
     "Conv2DTranspose",

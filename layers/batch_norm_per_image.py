@@ -5,9 +5,11 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from layers.batch_normalization import BatchNormalization
+
 
 @keras.saving.register_keras_serializable(package="tapestry")
-class BatchNormPerImage(keras.layers.BatchNormalization):
+class BatchNormPerImage(BatchNormalization):
     """Batch norm in training; at inference, instance norm with the same gamma and beta.
 
     What batch norm in training mode does to a batch of one image, which is how pix2pix is tested by

@@ -5,6 +5,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from layers.batch_normalization import BatchNormalization
 from layers.spectral_norm import initial_u, spectral_sigma
 
 
@@ -50,7 +51,7 @@ class ConditionalBatchNorm(keras.layers.Layer):
             )
         self.momentum = momentum
         self.epsilon = epsilon
-        self.normalization = keras.layers.BatchNormalization(
+        self.normalization = BatchNormalization(
             momentum=momentum,
             epsilon=epsilon,
             center=False,

@@ -12,6 +12,7 @@ import tensorflow as tf
 
 from gan.data import Source
 from gan.errors import CodeError
+from layers import xla
 from trainers import averages, checks, scheduling, scopes
 from trainers import precision as mixed
 from trainers.fitting import Fitting
@@ -218,7 +219,7 @@ class Trainer(Fitting):
         def step(batch: Batch) -> Logs:
             # If reading fails, no part of the step may run: parts that do not depend on the data (a
             # generator's BN statistics, the counts) would run all the same.
-            with tf.control_dependencies(list(batch.values())):
+            with tf.control_dependencies(list(batch.values())), xla.compiles(self.xla):
                 return self._replica_step(batch)
 
         step = tf.function(step, jit_compile=True, autograph=False) if self.xla else step

@@ -32,6 +32,8 @@ def _counterpart(layer: keras.layers.Layer) -> keras.layers.Layer:
         return keras.layers.Activation(_activation(layer.activation), **named)
     if isinstance(layer, layers.InstanceNorm):
         return keras.layers.GroupNormalization(groups=-1, epsilon=layer.epsilon, **named)
+    if type(layer) is layers.BatchNormalization:
+        return keras.layers.BatchNormalization.from_config(layer.get_config())
     if isinstance(layer, layers.NearestUpsampling):
         return keras.layers.UpSampling2D(layer.factor, **named)
     made = None

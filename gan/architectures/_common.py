@@ -7,7 +7,7 @@ import keras
 from gan.data.spec import NO_CLASS, Spec
 from gan.errors import UserError
 from gan.interface import Image, Interface, Label, Latent, declare, made
-from layers import Dense, functions
+from layers import BatchNormalization, Dense, functions
 
 
 class Networks(NamedTuple):
@@ -94,16 +94,19 @@ def translator(spec: Spec, x: keras.KerasTensor, output: keras.KerasTensor) -> k
 
 
 def batch_norm(
-    x: keras.KerasTensor, layer: Any = None, *, momentum: float = 0.9
+    x: keras.KerasTensor,
+    layer: type[BatchNormalization] = BatchNormalization,
+    *,
+    momentum: float = 0.9,
 ) -> keras.KerasTensor:
     """DCGAN's batch normalisation: epsilon 1e-5, and statistics that forget in about 10 steps.
 
     Args:
         x: what is normalised.
-        layer: the class; None is Keras' own.
+        layer: the class.
         momentum: of the statistics.
     """
-    return (layer or keras.layers.BatchNormalization)(momentum=momentum, epsilon=1e-5)(x)
+    return layer(momentum=momentum, epsilon=1e-5)(x)
 
 
 def label_input(spec: Spec) -> keras.KerasTensor:

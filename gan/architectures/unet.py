@@ -12,6 +12,7 @@ from gan.data.spec import Spec
 from gan.errors import UserError
 from gan.options import Free
 from layers import (
+    BatchNormalization,
     BatchNormPerImage,
     Conv2D,
     Conv2DTranspose,
@@ -115,7 +116,7 @@ def _generator(
     def normed(h: Any) -> Any:
         if norm == "instance":
             return InstanceNorm()(h)
-        return common.batch_norm(h, BatchNormPerImage if per_image else None)
+        return common.batch_norm(h, BatchNormPerImage if per_image else BatchNormalization)
 
     x = keras.Input(shape=spec.shape, name="x")
     encoded, h = [], x

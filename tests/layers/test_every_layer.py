@@ -13,6 +13,9 @@ from layers import functions
 PATH = layers.__path__
 IMAGE = (4, 4, 8)
 LAYERS = {
+    "batch_normalization": lambda: layers.BatchNormalization(
+        momentum=0.8, epsilon=1e-4, scale=False
+    ),
     "batch_norm_per_image": lambda: layers.BatchNormPerImage(momentum=0.8, epsilon=1e-4),
     "conv2d": lambda: layers.Conv2D(
         6,

@@ -6,6 +6,7 @@ import pytest
 import tensorflow as tf
 
 from layers import (
+    BatchNormalization,
     BatchNormPerImage,
     InstanceNorm,
     Maxout,
@@ -90,7 +91,7 @@ def test_instance_norm(images):
 
 
 def test_batch_norm_per_image_is_batch_norm_in_training_and_instance_norm_after(images):
-    plain, ours = keras.layers.BatchNormalization(), BatchNormPerImage()
+    plain, ours = BatchNormalization(), BatchNormPerImage()
     for layer in (plain, ours):
         layer.build(images.shape)
         layer.gamma.assign(np.linspace(0.5, 2.0, images.shape[-1]))
