@@ -107,7 +107,46 @@ def test_batch_norm_per_image_is_batch_norm_in_training_and_instance_norm_after(
 @pytest.mark.parametrize("factor", [2, 3])
 def test_nearest_upsampling_repeats_pixels(images, factor):
     expected = images.repeat(factor, axis=1).repeat(factor, axis=2)
-    np.testing.assert_array_equal(NearestUpsampling(factor)(images), expected)
+    for training in (False, True):
+        y = NearestUpsampling(factor)(images, training=training)
+        np.testing.assert_array_equal(y, expected)
+
+
+@pytest.mark.parametrize("jit", [False, True])
+@pytest.mark.parametrize("dtype", ["float32", "float16", "bfloat16"])
+@pytest.mark.parametrize("factor", [2, 3])
+def test_nearest_upsampling_trains_as_it_infers_to_second_order(factor, dtype, jit):
+    layer = NearestUpsampling(factor, dtype=dtype)
+    rng = np.random.default_rng(0)
+    # Small multiples of 1/4: sums of them are exact in every precision.
+    x = tf.constant(rng.integers(-8, 8, (2, 3, 4, 5)) / 4, dtype)
+    weights = tf.constant(rng.integers(-8, 8, (2, 3 * factor, 4 * factor, 5)) / 4, dtype)
+
+    def orders(training: bool) -> list[tf.Tensor]:
+        with tf.GradientTape() as outer:
+            outer.watch([x, weights])
+            with tf.GradientTape() as inner:
+                inner.watch(x)
+                y = layer(x, training=training)
+                loss = tf.reduce_sum(tf.cast(y * weights, tf.float32))
+            first = inner.gradient(loss, x)
+            penalty = tf.reduce_sum(tf.cast(first, tf.float32) ** 2)
+        return [y, first, outer.gradient(penalty, weights)]
+
+    compiled = tf.function(orders, jit_compile=jit)
+    for trained, inferred in zip(compiled(True), compiled(False), strict=True):
+        assert trained.dtype == dtype
+        np.testing.assert_allclose(
+            tf.cast(trained, tf.float32), tf.cast(inferred, tf.float32), rtol=0.02, atol=1e-6
+        )
+
+
+def test_nearest_upsampling_of_sides_that_are_not_known_yet(images):
+    layer = NearestUpsampling(2)
+    grow = tf.function(lambda x: layer(x, training=True))
+    made = grow.get_concrete_function(tf.TensorSpec((None, None, None, 8)))
+    assert made.output_shapes.as_list() == [None, None, None, 8]
+    np.testing.assert_array_equal(made(tf.constant(images)), layer(images))
 
 
 def test_nearest_upsampling_refuses_factor_one():
