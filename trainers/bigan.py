@@ -5,26 +5,22 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from gan.data import Source, Spec
+from gan.data import Spec
 from gan.errors import UserError
 from layers import Dense, functions
 from trainers.base import Batch
 from trainers.gan import GAN, accuracy
 from trainers.networks import check_plain, features_of
-from trainers.reconstruction import reconstruction
+from trainers.reconstruction import EncodingGAN
 from trainers.state import Architecture, Logs
-from trainers.views import Layout, Views
 
 
-class BiGAN(GAN):
+class BiGAN(EncodingGAN):
     """E, G and a joint D, arXiv:1605.09782 and (ALI) arXiv:1606.00704.
 
     D tells pairs (x, E(x)) from (G(z), z). E and G make these alike, and so invert each other.
     Penalties see a pair as one vector, so that R1's gradient is that by x and by z.
     """
-
-    groups = {"encoder": ("encoder",), **GAN.groups}
-    averaged: tuple[str, ...] = ("generator", "encoder")
 
     def __init__(
         self,
@@ -129,16 +125,6 @@ class BiGAN(GAN):
         image, z = x[:, :-z_dim], x[:, -z_dim:]
         image = self.augmented(tf.reshape(image, (-1, *self.spec.shape)), alike)
         return self.training("discriminator")([image, z])
-
-    def views(self, source: Source, layout: Layout) -> Views:
-        """Adds `reconstruction`: x beside G(E(x))."""
-        generator, encoder = self.inference("generator"), self.inference("encoder")
-
-        def rebuild(x: Any) -> Any:
-            return generator(encoder(x)[:, : self.latent_dim])
-
-        views = super().views(source, layout)
-        return {**views, "reconstruction": reconstruction(self, source, layout, rebuild)}
 
 
 def pair(x: tf.Tensor, z: tf.Tensor) -> tf.Tensor:

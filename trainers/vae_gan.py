@@ -6,21 +6,16 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from gan.data import Source
 from layers import Dense
 from trainers.base import Batch
 from trainers.gan import GAN
 from trainers.networks import check_plain, features_of, with_features
-from trainers.reconstruction import reconstruction
+from trainers.reconstruction import EncodingGAN
 from trainers.state import Logs
-from trainers.views import Layout, Views
 
 
-class VAEGAN(GAN):
+class VAEGAN(EncodingGAN):
     """E, G and D, arXiv:1512.09300: G is the decoder, E a network like D that ends in q(z|x)."""
-
-    groups = {"encoder": ("encoder",), **GAN.groups}
-    averaged: tuple[str, ...] = ("generator", "encoder")
 
     def __init__(self, *data: Any, gamma: float = 1e-2, **options: Any) -> None:
         """See `GAN` for the other options.
@@ -83,13 +78,3 @@ class VAEGAN(GAN):
         own = {"encoder/kl": kl, "encoder/distance": distance, "generator/adversarial": game}
         logs = {f"loss/{name}": value for name, value in {**losses, **own}.items()}
         return {**logs, **penalties, **terms}
-
-    def views(self, source: Source, layout: Layout) -> Views:
-        """Adds `reconstruction`: x beside G(E(x)), by the mean of q."""
-        e, g = self.inference("encoder"), self.inference("generator")
-
-        def rebuild(x: Any) -> Any:
-            return g(e(x)[:, : self.latent_dim])
-
-        views = super().views(source, layout)
-        return {**views, "reconstruction": reconstruction(self, source, layout, rebuild)}
