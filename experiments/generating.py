@@ -6,19 +6,17 @@ the run's data or of a folder, each with its translation to the right.
 
 import math
 import os
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from experiments import experiment, sample_files
-from experiments.drawing import MOST, Drawing, seeds_of
+from experiments import experiment, exploring, sample_files
+from experiments.drawing import FRAMES, MOST, Drawing, labels, numbers, pictures, seeds_of
 from experiments.settings import GenerateOptions
-from gan import data, generators, registry
+from gan import generators
 from gan.errors import UserError
-from gan.interface import Image, Label
+from gan.interface import Image
 from gan.sampling import Sampler
-from gan.sizes import Size
 
 COUNT, SCALE = 64, 2
 
@@ -51,11 +49,13 @@ def generate(options: GenerateOptions) -> Drawing:
         raise UserError("--out is missing: what to write, such as --out=grid.png.")
     kind = sample_files.kind(out)
     sample_files.check(out)
-    drawing, steps = prepare(options), options.interpolate
-    if (steps or kind in sample_files.FILMS) and drawing.z is None:
+    drawing, film = prepare(options), kind in sample_files.FILMS
+    steps = None if options.directions else options.interpolate
+    if (steps or film) and drawing.z is None:
         raise UserError("a translator draws from images, and there is no way between its samples.")
-    if kind in sample_files.FILMS:
-        drawing = drawing.path(steps or sample_files.FRAMES, closed=True)
+    if film:
+        if not options.directions:
+            drawing = drawing.path(steps or FRAMES, closed=True)
         sample_files.save_film(out, drawing, options.scale or SCALE)
         return drawing
     if steps:
@@ -66,8 +66,10 @@ def generate(options: GenerateOptions) -> Drawing:
         sample_files.save_folder(out, drawing, options.scale or 1)
     else:
         samples, columns = drawing.samples(), steps or _columns(options, drawing)
-        if drawing.inputs is not None:
-            samples = side_by_side(drawing.inputs, samples)
+        if drawing.beside is not None:
+            samples = side_by_side(drawing.beside, samples)
+        if drawing.corner:
+            samples = np.concatenate([np.ones_like(samples[:1]), samples])
         sample_files.save_grid(out, samples, columns, options.scale or SCALE)
     return drawing
 
@@ -100,6 +102,9 @@ def prepare(options: GenerateOptions) -> Drawing:
     sampler: Sampler = run.trainer.sampler() if run else generators.load(str(options.model))
     if options.truncation is not None:
         sampler = sampler.truncated(options.truncation)
+    if exploring.asked(options):
+        film = sample_files.kind(options.out or "") in sample_files.FILMS
+        return exploring.explore(options, sampler, run, film=film)
     seeds, count = seeds_of(options.seeds or ()), options.count or COUNT
     if sampler.interface.image:
         if options.classes:
@@ -107,7 +112,7 @@ def prepare(options: GenerateOptions) -> Drawing:
         if seeds:
             raise UserError(f"--seeds={','.join(options.seeds or ())}: a translator has no z.")
         inputs = to_translate(run, sampler.interface.image, options)
-        return Drawing(sampler, _numbers(len(inputs)), inputs=inputs)
+        return Drawing(sampler, numbers(len(inputs)), inputs=inputs, beside=inputs)
     if options.images:
         what = f"--workdir={options.workdir!r}" if run else f"--model={options.model!r}"
         raise UserError(f"--images={options.images!r}: {what} draws from z and takes no pictures.")
@@ -117,13 +122,14 @@ def prepare(options: GenerateOptions) -> Drawing:
     if seeds:
         z = np.concatenate([sampler.latents(1, seed) for seed in seeds])
         return Drawing(sampler, tuple(f"seed{seed:06d}" for seed in seeds), z, label)
-    return Drawing(sampler, _numbers(count), sampler.latents(count, options.seed), label)
+    return Drawing(sampler, numbers(count), sampler.latents(count, options.seed), label)
 
 
 def check(options: GenerateOptions) -> None:
     """Raises UserError for options that do not go together or are out of range."""
     if bool(options.workdir) == bool(options.model):
         raise UserError("Say which generator: either --workdir=RUN or --model=FILE.")
+    exploring.asked(options)
     seeds = seeds_of(options.seeds or ())
     if seeds and options.count not in (None, len(seeds)):
         raise UserError(f"--count={options.count}: --seeds names {len(seeds)}; leave --count out.")
@@ -131,18 +137,19 @@ def check(options: GenerateOptions) -> None:
     for name, value, least, most in (
         ("count", count, 1, MOST),
         ("scale", 1 if options.scale is None else options.scale, 1, 100),
+        ("project_steps", options.project_steps, 0, 100_000),
         ("interpolate", 2 if options.interpolate is None else options.interpolate, 2, 10_000),
     ):
         if not least <= value <= most:
             raise UserError(f"--{name}={value}: expected {least} to {most:,}.")
     steps = options.interpolate or (
-        sample_files.FRAMES if os.fspath(options.out or "").endswith(sample_files.FILMS) else 1
+        FRAMES if os.fspath(options.out or "").endswith(sample_files.FILMS) else 1
     )
     if count * steps > MOST:
         raise UserError(
             f"--count={count}: {count * steps:,} pictures on its ways; expected at most {MOST:,}."
         )
-    if options.interpolate and count < 2:
+    if options.interpolate and count < 2 and not options.directions:
         raise UserError(f"--interpolate={options.interpolate}: expected two samples or more.")
     if options.columns is not None and not 1 <= options.columns <= count:
         raise UserError(
@@ -155,57 +162,13 @@ def check(options: GenerateOptions) -> None:
         raise UserError(f"--checkpoint={options.checkpoint} is for a run, not for --model.")
 
 
-def _numbers(count: int) -> tuple[str, ...]:
-    return tuple(f"{i:06d}" for i in range(count))
-
-
 def _columns(options: GenerateOptions, drawing: Drawing) -> int:
     """Samples in a row of the grid."""
-    if options.columns:
-        return options.columns
+    if columns := drawing.columns or options.columns:
+        return columns
     if drawing.labels is not None:
         return math.ceil(len(drawing) / len(np.unique(drawing.labels)))
     return math.ceil(math.sqrt(len(drawing)))
-
-
-def labels(
-    classes: Sequence[str] | None, label: Label | None, count: int, seeds: Sequence[int] = ()
-) -> np.ndarray | None:
-    """One label per sample, class after class in even shares; None for an unconditional generator.
-
-    Args:
-        classes: their names, or their numbers from 0; where all names are numbers, names only.
-        label: the generator's input, None if it has none.
-        count: of the samples.
-        seeds: of each sample, if it has its own: the classes then come in turn with the seeds, so
-            that a sample does not depend on the other ones.
-
-    Raises:
-        UserError: the generator has no such classes.
-    """
-    if label is None:
-        if classes:
-            raise UserError(f"--classes={','.join(classes)}: this generator is not conditional.")
-        return None
-    chosen = [_number(text, label) for text in classes or ()] or list(range(label.num_classes))
-    if seeds:
-        return np.asarray([chosen[seed % len(chosen)] for seed in seeds], np.int32)
-    return np.sort(np.resize(np.asarray(chosen, np.int32), count), kind="stable")
-
-
-def _number(text: str, label: Label) -> int:
-    """The number of a class."""
-    names = label.class_names
-    if text in names:
-        return names.index(text)
-    digits = text.isascii() and text.isdigit() and len(text) < 10
-    by_name_only = bool(names) and all(name.isdigit() for name in names)
-    if digits and not by_name_only and int(text) < label.num_classes:
-        return int(text)
-    if names:
-        numbers = "" if by_name_only else f" Or its number, 0 to {len(names) - 1}."
-        raise UserError(registry.unknown("--classes:", text, names) + numbers)
-    raise UserError(f"--classes={text!r}: expected 0 to {label.num_classes - 1}.")
 
 
 def side_by_side(inputs: np.ndarray, outputs: np.ndarray) -> np.ndarray:
@@ -213,26 +176,6 @@ def side_by_side(inputs: np.ndarray, outputs: np.ndarray) -> np.ndarray:
     if inputs.shape[-1] == 1:
         inputs = np.repeat(inputs, outputs.shape[-1], axis=-1)
     return np.concatenate([inputs, outputs], axis=2)
-
-
-def pictures(image: Image, folder: str, count: int) -> np.ndarray:
-    """The first pictures of a folder, cut and resized to the shape that a translator takes.
-
-    Raises:
-        UserError: there is no such folder, or it holds no pictures.
-    """
-    height, width, channels = image.shape
-    try:
-        source = data.load(
-            f"folder:{folder}",
-            image_size=Size.of(height, width),
-            center_crop=True,
-            channels=channels,
-        )
-    except UserError as error:
-        reason = str(error).replace(f"folder:{folder}: ", "")
-        raise UserError(f"--images={folder!r}: {reason}") from None
-    return np.asarray(next(iter(source.ordered(count)))[source.spec.domains[0]])
 
 
 def to_translate(

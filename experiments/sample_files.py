@@ -16,7 +16,6 @@ from gan.errors import UserError
 
 FILMS = (".gif", ".webp")
 SUFFIXES = (".png", ".npz", *FILMS)
-FRAMES = 30  # of the way from a sample to the next, unless --interpolate says otherwise
 MILLISECONDS = 40  # of a frame
 _MOST_PIXELS = 2**28
 
@@ -83,7 +82,7 @@ def save_archive(out: str | os.PathLike[str], drawing: Drawing) -> None:
     """Writes a .npz as evaluators of others read it.
 
     `arr_0` is uint8 (N, H, W, C), grey images as three equal channels; `arr_1` int64 (N,), the
-    classes, where there are any. Samples go to the file as they are made.
+    classes, where there are any; then the drawing's own. Samples go to the file as they are made.
 
     Raises:
         UserError: it cannot be written.
@@ -103,9 +102,12 @@ def save_archive(out: str | os.PathLike[str], drawing: Drawing) -> None:
                 if channels == 1:
                     pixels = np.repeat(pixels, 3, axis=-1)
                 file.write(pixels.tobytes())
+        more = dict(drawing.extra)
         if drawing.labels is not None:
-            with archive.open("arr_1.npy", "w") as file:
-                np.lib.format.write_array(file, drawing.labels.astype(np.int64))
+            more["arr_1"] = drawing.labels.astype(np.int64)
+        for name, array in more.items():
+            with archive.open(f"{name}.npy", "w") as file:
+                np.lib.format.write_array(file, array)
 
 
 def save_film(out: str | os.PathLike[str], drawing: Drawing, scale: int) -> None:

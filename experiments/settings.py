@@ -184,9 +184,18 @@ class GenerateOptions:
         dataset: where the run's data is now, such as folder:DIR, if it was moved.
         trust_code: run the code that the run's flags name by import path.
         images: folder of pictures for a translator to translate; none is the run's data.
+        class_grid: the same z in each class, a row per class.
+        style_mixing: coarse layers of the images at the left, fine ones of those at the top
+            (stylegan2).
+        directions: sefa or ganspace: one image moved along each direction that the method finds.
+        project: picture, or folder of some, whose nearest samples to find, shown beside them.
+        project_steps: of Adam; 0 takes the encoder's answer (vae_gan, bigan), or the nearest of
+            1,024 random images.
+        latents: .npz that --project wrote: its samples again, to go between, for example.
         out: what to write: a grid (.png), a film of a walk from sample to sample (.gif, .webp), all
             samples in one archive (.npz), or a folder to fill with a PNG of each.
-        count: number of samples to draw; none is 64, or one for each of --seeds.
+        count: number of samples to draw, of directions, or of pictures at most; none is 64, one for
+            each of --seeds, or what suits the kind of drawing.
         seeds: a seed for each sample, such as 0-99 or 3,7,20-29; none draws all from --seed.
         interpolate: pictures of the way from each sample to the next, both included: a row of the
             grid; of a film, frames. None draws samples alone, and films of 30 frames a way.
@@ -204,6 +213,12 @@ class GenerateOptions:
     dataset: str | None = None
     trust_code: bool = False
     images: str | os.PathLike[str] | None = None
+    class_grid: bool = False
+    style_mixing: bool = False
+    directions: str | None = None
+    project: str | os.PathLike[str] | None = None
+    project_steps: int = 500
+    latents: str | os.PathLike[str] | None = None
     out: str | os.PathLike[str] | None = None
     count: int | None = None
     seeds: tuple[str, ...] | None = None
@@ -290,15 +305,19 @@ class CompressOptions:
 
 @dataclass(frozen=True, kw_only=True)
 class WebOptions:
-    """Which generator to serve, and on which port.
+    """Which generator to serve, and where.
 
     Attributes:
         model: .tflite file of a generator, as scripts.compress exports it.
         port: port of the page's address; 0 takes a free one.
+        host: name or address to listen on; 0.0.0.0 serves phones in the same network too.
+        export: folder to write the page to, for any web server, instead of serving it.
     """
 
     model: str | os.PathLike[str] | None = None
     port: int = 8000
+    host: str = "127.0.0.1"
+    export: str | os.PathLike[str] | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

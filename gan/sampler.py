@@ -39,6 +39,12 @@ class Sampler:
         raise NotImplementedError
 
     @property
+    def curved(self) -> bool:
+        """Whether the way between two latents is a circle's, as in N(0, I), or a line."""
+        latent = self.interface.latent
+        return latent is not None and latent.distribution == "normal"
+
+    @property
     def latent_dim(self) -> int:
         """Length of z; 0 where there is none."""
         return self.interface.latent.dim if self.interface.latent else 0

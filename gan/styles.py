@@ -33,9 +33,8 @@ class Styles:
         mapping = keras.Model(model.inputs, self._truncation.input)
         synthesis = keras.Model([mixing.output, *(x.output for x in styles)], model.output)
         self._mapping = tf.function(lambda inputs: mapping(inputs, training=False), autograph=False)
-        self._synthesis = tf.function(
-            lambda parts: synthesis(parts, training=False), autograph=False
-        )
+        self._synthesis = synthesis
+        self._images = tf.function(self.synthesis, autograph=False)
 
     @property
     def count(self) -> int:
@@ -50,19 +49,27 @@ class Styles:
         """
         return np.asarray(self._mapping([tf.constant(x) for x in inputs]))
 
-    def images(self, w: np.ndarray, psi: float | np.ndarray = 1.0) -> np.ndarray:
+    def images(self, w: np.ndarray, psi: float | np.ndarray | None = 1.0) -> np.ndarray:
         """float32 (N, H, W, channels) in [-1, 1].
 
         Args:
             w: float32 (N, C), or (N, count, C) with a w for each layer.
-            psi: w is moved to mean + psi (w - mean); one number, or one for each image (N,).
+            psi: w is moved to mean + psi (w - mean); one number, one for each image (N,), or
+                None for the generator's own.
         """
-        mean = self._truncation.mean.numpy()
-        psi = np.reshape(np.asarray(psi, np.float32), (-1, 1, 1))
         w = w if w.ndim == 3 else np.repeat(w[:, None], self.count, axis=1)
+        if psi is None:
+            return np.asarray(self._images(tf.constant(w)))
+        psi = np.reshape(np.asarray(psi, np.float32), (-1, 1, 1))
+        return np.asarray(self._images(tf.constant(w), tf.constant(psi)))
+
+    def synthesis(self, w: tf.Tensor, psi: tf.Tensor | None = None) -> tf.Tensor:
+        """As `images` of w (N, count, C), with a gradient; no psi is the generator's own."""
+        mean, own = (tf.convert_to_tensor(v) for v in (self._truncation.mean, self._truncation.psi))
+        psi = own if psi is None else psi
         w = mean + psi * (w - mean)
         parts = [w[:, 0], *(w[:, i] for i in self._indices)]
-        return np.asarray(self._synthesis([tf.constant(part) for part in parts]))
+        return self._synthesis(parts, training=False)
 
     def mixed(self, coarse: np.ndarray, fine: np.ndarray, start: int) -> np.ndarray:
         """A w for each layer, (N, count, C): `coarse` (N, C) before layer `start`, then `fine`."""

@@ -22,6 +22,7 @@ def main(options: GenerateOptions) -> int:
     elif options.seeds is None:
         what += f", seed {options.seed}"
     print(f"{printable(str(options.out))}: {what}")
+    print(*drawing.told, sep="\n", end="\n" if drawing.told else "")
     return 0
 
 

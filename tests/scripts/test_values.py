@@ -7,7 +7,7 @@ import pytest
 from absl import flags
 from PIL import Image as Picture
 
-from experiments import experiment, generating
+from experiments import drawing, experiment
 from gan import options
 from gan.errors import UserError
 from gan.interface import Image, Label
@@ -90,9 +90,9 @@ def rss():
 @pytest.mark.parametrize("text", ["²", "\u0661", "+1", "-1", "3", "1" * 30, ""])
 def test_a_class_is_a_number_below_their_count(text):
     label = Label(3)
-    assert generating.labels(["0", "2"], label, 4).tolist() == [0, 0, 2, 2]
+    assert drawing.labels(["0", "2"], label, 4).tolist() == [0, 0, 2, 2]
     with pytest.raises(UserError, match="expected 0 to 2"):
-        generating.labels([text], label, 4)
+        drawing.labels([text], label, 4)
 
 
 @pytest.mark.parametrize(
@@ -110,13 +110,13 @@ def test_a_class_has_a_name(names, text, number):
     label = Label(3, names)
     if number is None:
         with pytest.raises(UserError, match=f"--classes: '{text}' is not known. .*Valid: "):
-            generating.labels([text], label, 2)
+            drawing.labels([text], label, 2)
     else:
-        assert generating.labels([text], label, 2).tolist() == [number] * 2
+        assert drawing.labels([text], label, 2).tolist() == [number] * 2
 
 
 def test_pictures_to_translate_are_cut_to_the_shape_that_is_taken(tmp_path):
     pixels = np.random.default_rng(0).integers(0, 256, (8, 8, 3), np.uint8)
     Picture.fromarray(pixels).save(tmp_path / "a.png")
-    drawn = generating.pictures(Image((4, 8, 3), "a"), str(tmp_path), 1)
+    drawn = drawing.pictures(Image((4, 8, 3), "a"), str(tmp_path), 1)
     np.testing.assert_allclose(drawn[0], pixels[2:6] / 127.5 - 1, atol=1e-6)
