@@ -1,4 +1,4 @@
-"""A local server of a page that draws the samples of an exported generator.
+"""A page that draws the samples of an exported generator, by a server or as a folder.
 
 The page (demo/web) runs the .tflite file in the browser, with LiteRT.js.
 """
@@ -6,60 +6,19 @@ The page (demo/web) runs the .tflite file in the browser, with LiteRT.js.
 import functools
 import gzip
 import hashlib
-import json
+import ipaddress
 import os
+from collections.abc import Callable, Mapping
 from http import HTTPStatus
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
-from gan.compression.device.runner import LiteRTSampler
+from experiments import page
 from gan.errors import UserError
-from gan.interface import Image
 
-PAGE = Path(__file__).parent.parent / "demo" / "web"
 HOST = "127.0.0.1"
 NAMES = (HOST, "localhost", "[::1]")
-
-
-def describe(path: str | os.PathLike[str]) -> dict[str, Any]:
-    """The content of model.json, by which the page knows a file.
-
-    Args:
-        path: a `.tflite` generator of grey or RGB images with the static batch 1.
-
-    Returns:
-        name, bytes, latent_dim, num_classes (0: unconditional), class_names (empty if unknown) and
-        shape (H, W, C).
-
-    Raises:
-        FileNotFoundError: there is no such file.
-        UserError: the file is no generator, or one that the page cannot show.
-    """
-    sampler = LiteRTSampler(path)
-    interface = sampler.interface
-    if interface.latent is None:
-        raise UserError(
-            f"{os.fspath(path)!r} translates images; the page shows generators, which draw from z."
-        )
-    if not isinstance(interface.output, Image) or sampler.shape[-1] not in (1, 3):
-        raise UserError(
-            f"{os.fspath(path)!r}: a sample's shape is {sampler.shape}; the page shows grey and "
-            "RGB images, (H, W, 1) or (H, W, 3)."
-        )
-    if sampler.batch_size != 1:
-        raise UserError(
-            f"{os.fspath(path)!r}: its static batch is {sampler.batch_size}; the page draws one "
-            "image a call, so export it with batch 1."
-        )
-    return {
-        "name": sampler.path.name,
-        "bytes": sampler.path.stat().st_size,
-        "latent_dim": sampler.latent_dim,
-        "num_classes": sampler.num_classes,
-        "class_names": interface.label.class_names if interface.label else (),
-        "shape": sampler.shape,
-    }
 
 
 def accepts_gzip(header: str) -> bool:
@@ -84,9 +43,11 @@ def read(file: Path, changed_ns: int, packed: bool) -> bytes:
 
 
 class Handler(SimpleHTTPRequestHandler):
-    """Serves the page's folder, and the content in `memory` by path."""
+    """Serves the page's folder, and the content that is made in `memory` by path."""
 
-    memory: dict[str, bytes] = {}
+    memory: Mapping[str, Callable[[], bytes]] = {}
+    names: tuple[str, ...] = NAMES
+    by_address = False  # whether requests to any of the machine's addresses are answered
     protocol_version = "HTTP/1.1"
     # Browsers refuse modules and wasm of another type, and the system's own table may lack these.
     extensions_map = {
@@ -101,7 +62,7 @@ class Handler(SimpleHTTPRequestHandler):
     }
 
     def __init__(self, *args: Any) -> None:
-        super().__init__(*args, directory=os.fspath(PAGE))
+        super().__init__(*args, directory=os.fspath(page.PAGE))
 
     def end_headers(self) -> None:
         """Adds the headers that every answer has."""
@@ -125,11 +86,7 @@ class Handler(SimpleHTTPRequestHandler):
         self._answer(body=False)
 
     def _answer(self, body: bool = True) -> None:
-        # Another site's name can be made to point here (DNS rebinding), but its requests show it.
-        # The port may be any, since it may be forwarded.
-        if self.headers.get("Host", "").rpartition(":")[0] not in NAMES and (
-            self.headers.get("Host") not in NAMES
-        ):
+        if not self._is_meant(self.headers.get("Host", "")):
             self.send_error(HTTPStatus.MISDIRECTED_REQUEST, "This server is for this machine only")
             return
         answer = self._content(packed=accepts_gzip(self.headers.get("Accept-Encoding", "")))
@@ -151,12 +108,29 @@ class Handler(SimpleHTTPRequestHandler):
         if body and not same:
             self.wfile.write(content)
 
+    def _is_meant(self, host: str) -> bool:
+        """Whether a request came by a name of this machine.
+
+        Another site's name can be made to point here (DNS rebinding), but its requests show it; an
+        address is nobody's name. The port may be any, since it may be forwarded.
+        """
+        for name in (host, host.rpartition(":")[0]):
+            if name in self.names:
+                return True
+            try:
+                ipaddress.ip_address(name.strip("[]"))
+            except ValueError:
+                continue
+            if self.by_address:
+                return True
+        return False
+
     def _content(self, packed: bool) -> tuple[bytes, str, str] | None:
         """Content, its encoding and type; None if there is no such file. Folders are not shown."""
         path = self.path.partition("?")[0]
         kind, encoding = self.guess_type(path), "gzip" if packed else ""
         if path in self.memory:
-            content = self.memory[path]
+            content = self.memory[path]()
             return gzip.compress(content, mtime=0) if packed else content, encoding, kind
         file = Path(self.translate_path(path))
         if path.endswith("/"):
@@ -169,32 +143,30 @@ class Handler(SimpleHTTPRequestHandler):
         """Logs nothing: errors show on the page."""
 
 
-def make_server(path: str | os.PathLike[str], port: int = 0) -> ThreadingHTTPServer:
+def make_server(
+    path: str | os.PathLike[str], port: int = 0, host: str = HOST
+) -> ThreadingHTTPServer:
     """A server of the page and one file, bound to its port but not yet serving.
 
     Args:
         path: a `.tflite` generator; it is read now, so that a later export cannot change it.
-        port: port on 127.0.0.1; 0 takes a free one, which `server_address` gives.
+        port: of the host; 0 takes a free one, which `server_address` gives.
+        host: name or IPv4 address to listen on. 127.0.0.1 is for this machine alone, 0.0.0.0 for
+            all that reach it, a phone in the same network for one.
 
     Raises:
         FileNotFoundError: there is no such file.
-        UserError: the page cannot show the file, its npm packages are missing, or the port is
-            taken.
+        UserError: the page cannot show the file, its npm packages are missing, or the host or port
+            cannot be used.
     """
-    memory = {
-        "/model.json": json.dumps(describe(path)).encode(),
-        "/model.tflite": Path(path).read_bytes(),
-    }
+    memory = {f"/{name}": make for name, make in page.contents(path).items()}
     # Last, since a mistake in the arguments is to be reported first.
-    if not (PAGE / "node_modules" / "@litertjs" / "core" / "wasm").is_dir():
-        raise UserError(
-            "LiteRT.js is not installed: run npm ci --prefix demo/web, or make web, which does it."
-        )
-    handler = type("ModelHandler", (Handler,), {"memory": memory})
+    page.check_packages()
+    own = {"memory": memory, "names": (*NAMES, host), "by_address": host not in NAMES}
     try:
-        return ThreadingHTTPServer((HOST, port), handler)
+        return ThreadingHTTPServer((host, port), type("ModelHandler", (Handler,), own))
     except OSError as error:
         raise UserError(
-            f"--port={port}: {HOST}:{port} cannot be used ({error.strerror}); "
-            "give another, or --port=0 for a free one."
+            f"--host={host} --port={port}: {host}:{port} cannot be used "
+            f"({error.strerror or error}); give others, or --port=0 for a free one."
         ) from error

@@ -2,7 +2,8 @@
 
 const SIGNATURE = "generate";
 
-async function fetched(url) {
+/** A file beside the page; rejects with an Error that says what is missing. */
+export async function fetched(url) {
   const response = await fetch(url);
   if (!response.ok) {
     throw new Error(`${url} is not there (HTTP ${response.status}). Start the page with: make web`);

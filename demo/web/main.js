@@ -1,13 +1,10 @@
 // The page: a grid of samples that follows the controls.
 
-import { loadGenerator, pixels } from "./generator.js";
-import { directions, moved, normals } from "./random.js";
+import { fetched, loadGenerator, pixels } from "./generator.js";
+import { moved, normals } from "./random.js";
 
 const COLUMNS = 8;
 const COUNT = COLUMNS * COLUMNS;
-const SLIDERS = 4;
-// Of the sliders' directions: they stay what they are when the samples are shuffled.
-const DIRECTIONS_SEED = 4;
 const FRAME_MS = 12; // drawing lets the browser paint this often
 const TIMED = 256; // the median is over this many images, the latest ones
 
@@ -35,13 +32,15 @@ function addCells([height, width]) {
   });
 }
 
-function addSliders(count) {
-  return Array.from({ length: count }, (_, k) => {
+function addSliders(shares) {
+  return shares.map((share, k) => {
     const row = document.createElement("label");
     row.textContent = `Direction ${k + 1}`;
+    row.title = `${(100 * share).toFixed(0)}% of what samples differ by`;
     const slider = document.createElement("input");
     Object.assign(slider, { type: "range", min: -1, max: 1, step: 0.01, value: 0 });
     const value = document.createElement("output");
+    value.textContent = "0.00";
     row.append(value, slider);
     $("sliders").append(row);
     return { slider, value };
@@ -61,12 +60,15 @@ function showFacts({ name, bytes: size, shape, latent_dim, num_classes }) {
   $("shape").textContent = shape.slice(0, 2).join(" × ") + (shape[2] === 3 ? " RGB" : " grey");
   $("latent").textContent = `${latent_dim} dimensions`;
   $("classes").textContent = num_classes || "none";
+  const wasm = performance.getEntriesByType("resource").filter(({ name }) => /\.wasm$/.test(name));
+  const sent = wasm.reduce((sum, { encodedBodySize }) => sum + encodedBodySize, 0);
+  $("runtime").textContent += `, ${bytes(sent)}`;
 }
 
 function start({ info, generate }) {
   const cells = addCells(info.shape);
-  const sliders = addSliders(Math.min(SLIDERS, info.latent_dim));
-  const ways = directions(DIRECTIONS_SEED, sliders.length, info.latent_dim);
+  let sliders = []; // one for each of `ways`, once they are known
+  let ways = [];
   const times = [];
   let latents; // of all samples, one after the other
   let stale = 0; // samples yet to draw
@@ -122,6 +124,14 @@ function start({ info, generate }) {
     draw();
   }
 
+  async function explore() {
+    const { vectors, shares } = await (await fetched("directions.json")).json();
+    ways = vectors;
+    sliders = addSliders(shares);
+    $("looking").hidden = true;
+    $("reset").hidden = false;
+  }
+
   $("seed").addEventListener("input", reseed);
   $("shuffle").addEventListener("click", () => {
     $("seed").value = Math.floor(Math.random() * 1e6);
@@ -136,14 +146,15 @@ function start({ info, generate }) {
   document.body.className = "";
   $("message").hidden = true;
   reseed();
-  return () => drawing;
+  const explored = explore().catch((error) => ($("looking").textContent = error.message));
+  return { drawn: () => drawing, explored };
 }
 
 // For scripts and tests: await tapestry.ready, then tapestry.generate(z, label); tapestry.drawn()
-// resolves once the grid shows what the controls say.
+// resolves once the grid shows what the controls say, tapestry.explored once there are sliders.
 window.tapestry = { normals };
 window.tapestry.ready = loadGenerator().then((generator) => {
-  Object.assign(window.tapestry, generator, { drawn: start(generator) });
+  Object.assign(window.tapestry, generator, start(generator));
   return window.tapestry.drawn();
 });
 window.tapestry.ready.catch(fail);

@@ -27,16 +27,6 @@ export function normals(seed, count) {
   return values;
 }
 
-/** `count` unit vectors of `length` numbers each, in random directions. */
-export function directions(seed, count, length) {
-  const all = normals(seed, count * length);
-  return Array.from({ length: count }, (_, k) => {
-    const vector = all.slice(k * length, (k + 1) * length);
-    const norm = Math.hypot(...vector);
-    return vector.map((v) => v / norm);
-  });
-}
-
 /** z moved by the sum of amounts[k] * ways[k], then set back to its own length.
  *
  * Almost all of N(0, I) lies near one sphere: a z moved off it would leave what the generator was

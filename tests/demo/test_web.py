@@ -1,8 +1,10 @@
 """The page in a real browser, against the Python interpreter on the same file."""
 
 import contextlib
+import functools
 import gzip
 import http.client
+import http.server
 import json
 import os
 import shutil
@@ -19,12 +21,15 @@ import numpy as np
 import pytest
 from chromium import browser
 
+from experiments import page as web_page
 from experiments import serving as web
 from gan.architectures.dcgan import dcgan
 from gan.compression.device.runner import LiteRTSampler
 from gan.compression.files.export import to_tflite
 from gan.data.spec import Spec
+from gan.directions import ganspace
 from gan.errors import UserError
+from gan.latent_spaces import latent_space
 from gan.sampling import KerasSampler, balanced_labels, latents
 
 LATENT = 16
@@ -41,7 +46,7 @@ FILES = {
 
 @pytest.fixture(scope="module")
 def packages():
-    if not (web.PAGE / "node_modules").is_dir():
+    if not (web_page.PAGE / "node_modules").is_dir():
         pytest.skip("demo/web/node_modules is not there: npm ci --prefix demo/web")
 
 
@@ -147,12 +152,10 @@ def normals(seed, count):
     return np.stack([radius * np.cos(angle), radius * np.sin(angle)], axis=1).ravel()
 
 
-def page_z(seed, amounts=(0, 0, 0, 0)):
-    """z of the page's 64 samples, its sliders at `amounts`: float (64, LATENT)."""
+def page_z(seed, amounts=(0, 0, 0, 0), ways=((0,) * LATENT,) * 4):
+    """z of the page's 64 samples, its sliders at `amounts` of `ways`: float (64, LATENT)."""
     z = normals(seed, 64 * LATENT).reshape(64, LATENT)
-    ways = normals(4, 4 * LATENT).reshape(4, LATENT)
-    ways /= np.linalg.norm(ways, axis=1, keepdims=True)
-    there = z + np.sqrt(LATENT) * np.asarray(amounts) @ ways
+    there = z + np.sqrt(LATENT) * np.asarray(amounts) @ np.asarray(ways)
     return there * np.linalg.norm(z, axis=1, keepdims=True) / np.linalg.norm(there, axis=1)[:, None]
 
 
@@ -184,15 +187,22 @@ def test_draws_what_python_draws(page, tab):
 
 @pytest.mark.parametrize("page", ["int8", "rgb_int8"], indirect=True)
 def test_grid_shows_the_seed_and_follows_the_sliders(page, tab):
-    _, sampler = page
+    address, sampler = page
     channels = sampler.shape[-1]
+    with urllib.request.urlopen(f"{address}/directions.json") as answer:
+        found = json.load(answer)
+    ways = ganspace(latent_space(sampler), 4, samples=1024)
+    np.testing.assert_allclose(found["vectors"], ways.vectors, atol=1e-5)
+    tab.evaluate("tapestry.explored")
+    titles = tab.evaluate("[...document.querySelectorAll('#sliders label')].map((l) => l.title)")
+    assert titles == [f"{100 * s:.0f}% of what samples differ by" for s in found["shares"]]
     shown = canvases(tab, channels)
     assert_alike(shown, uint8(sampler(page_z(0))))
     set_value(tab, "#seed", "77", "input")
     assert_alike(canvases(tab, channels), uint8(sampler(page_z(77))))
     set_value(tab, "#sliders label:nth-child(3) input", "-0.75", "input")
     moved = canvases(tab, channels)
-    assert_alike(moved, uint8(sampler(page_z(77, (0, 0, -0.75, 0)))))
+    assert_alike(moved, uint8(sampler(page_z(77, (0, 0, -0.75, 0), ways.vectors))))
     tab.evaluate("(document.getElementById('reset').click(), tapestry.drawn())")
     assert_alike(canvases(tab, channels), uint8(sampler(page_z(77))))
     tab.evaluate("(document.getElementById('shuffle').click(), tapestry.drawn())")
@@ -253,7 +263,7 @@ def test_the_page_says_what_went_wrong(tab, files, content, message):
         memory = server.RequestHandlerClass.memory
         del memory["/model.tflite"]
         if content is not None:
-            memory["/model.tflite"] = content
+            memory["/model.tflite"] = lambda: content
         tab.open(address)
         tab.evaluate("tapestry.ready.catch(() => null)")
         assert message in tab.evaluate("document.getElementById('message').innerText")
@@ -293,7 +303,7 @@ def plain(files, tmp_path, monkeypatch):
     (tmp_path / "node_modules/@litertjs/core/wasm").mkdir(parents=True)
     (tmp_path / "main.js").write_text("// " + "compressible " * 1000)
     (tmp_path / "index.html").write_text("<!doctype html>")
-    monkeypatch.setattr(web, "PAGE", tmp_path)
+    monkeypatch.setattr(web_page, "PAGE", tmp_path)
     with serving(files / "int8.tflite") as (address, _):
         host = address.removeprefix("http://")
 
@@ -320,12 +330,58 @@ def test_only_this_machines_names_are_answered(plain):
     for name in (
         f"evil.example:{port}",
         "evil.example",
+        "192.0.2.1",
         f"localhost.evil.example:{port}",
         "",
         "::1",
     ):
         for method in ("GET", "HEAD"):
             assert ask("/model.tflite", method, Host=name).status == 421, name
+
+
+def test_on_all_addresses_any_of_them_is_answered_and_no_other_name(plain, files):
+    with web.make_server(files / "int8.tflite", host="0.0.0.0") as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        port = server.server_address[1]
+        try:
+            for name, status in (
+                ("192.0.2.1", 200),
+                (f"192.0.2.1:{port}", 200),
+                ("[2001:db8::1]:80", 200),
+                (f"localhost:{port}", 200),
+                ("evil.example", 421),
+                ("192.0.2.1.evil.example", 421),
+            ):
+                connection = http.client.HTTPConnection(web.HOST, port)
+                connection.request("GET", "/model.json", headers={"Host": name})
+                assert connection.getresponse().status == status, name
+                connection.close()
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+def test_a_folder_of_the_page_is_served_by_any_server(tab, files, tmp_path):
+    out, path = tmp_path / "site", files / "int8.tflite"
+    command = [sys.executable, "-m", "scripts.web", f"--model={path}", f"--export={out}"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert done.stdout == f"{out}: the page; serve it by any web server.\n"
+    assert (out / "model.tflite").read_bytes() == path.read_bytes()
+    handler = functools.partial(http.server.SimpleHTTPRequestHandler, directory=out)
+    with http.server.ThreadingHTTPServer((web.HOST, 0), handler) as server:
+        threading.Thread(target=server.serve_forever).start()
+        try:
+            tab.open(f"http://{web.HOST}:{server.server_address[1]}/")
+            tab.evaluate("tapestry.ready")
+            tab.evaluate("tapestry.explored")
+            assert_alike(canvases(tab, 1), uint8(LiteRTSampler(path)(page_z(0))))
+            assert tab.evaluate("document.querySelectorAll('#sliders input').length") == 4
+            assert " MB" in tab.evaluate("document.getElementById('runtime').textContent")
+        finally:
+            server.shutdown()
+    again = subprocess.run(command, capture_output=True, text=True)
+    assert again.returncode and f"--export='{out}' is not empty: expected a new" in again.stderr
 
 
 @pytest.mark.parametrize("path", ["/main.js", "/", "/model.json", "/model.tflite"])
@@ -398,8 +454,8 @@ def points():
 
 def test_mistakes(files, tmp_path, monkeypatch):
     # Whatever is installed: what was typed is looked at first.
-    for page in (web.PAGE, tmp_path / "without_packages"):
-        monkeypatch.setattr(web, "PAGE", page)
+    for page in (web_page.PAGE, tmp_path / "without_packages"):
+        monkeypatch.setattr(web_page, "PAGE", page)
         with pytest.raises(FileNotFoundError, match="no such file"):
             web.make_server(tmp_path / "none.tflite")
     for make, message in ((translator, "translates images"), (points, r"shape is \(2,\)")):
