@@ -14,7 +14,7 @@ _writers: "weakref.WeakValueDictionary[str, Any]" = weakref.WeakValueDictionary(
 
 
 def summary_writer(workdir: str | os.PathLike[str]) -> tf.summary.SummaryWriter:
-    """The writer of `workdir/tensorboard`; keep a reference to it, and call `flush` at the end."""
+    """The writer of a run's events; keep a reference to it, and call `flush` at the end."""
     directory = str(Workdir(os.path.abspath(workdir)).tensorboard)
     writer = _writers.get(directory)
     if writer is None:

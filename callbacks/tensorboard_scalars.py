@@ -12,7 +12,7 @@ from trainers.workdir.log import LogEvent
 class TensorBoardScalars:
     """A sink of `MetricsLog`: `MetricsLog(workdir, sinks=[TensorBoardScalars(workdir)])`.
 
-    Writes to `workdir/tensorboard`, against images seen, so that runs with different batch sizes
+    Writes to the run's folder, against images seen, so that runs with different batch sizes
     can be compared. The tags are the keys of metrics.jsonl; a metric's description says whether
     higher or lower is better, its unit and its feature net.
 

@@ -27,7 +27,7 @@ def png(path: Path) -> np.ndarray:
 
 
 def tensorboard_images(workdir: Path) -> dict[str, list[tuple[int, np.ndarray]]]:
-    events = EventAccumulator(str(workdir / "tensorboard"), size_guidance={"tensors": 0})
+    events = EventAccumulator(str(workdir), size_guidance={"tensors": 0})
     events.Reload()
     found = {}
     for tag in events.Tags()["tensors"]:

@@ -48,7 +48,7 @@ def numbers(workdir: Path) -> list[dict[str, Any]]:
 
 
 def scalars(workdir: Path) -> dict[str, list[tuple[int, float]]]:
-    events = EventAccumulator(str(workdir / "tensorboard"), size_guidance={"tensors": 0})
+    events = EventAccumulator(str(workdir), size_guidance={"tensors": 0})
     events.Reload()
     return {
         tag: [

@@ -219,7 +219,7 @@ def test_tensorboard_shows_the_sparsity_while_it_rises(make_gan, source, tmp_pat
 
 def shown(workdir):
     """Of each tag in the event file, {images: value}."""
-    events = EventAccumulator(str(workdir / "tensorboard"), size_guidance={"tensors": 0})
+    events = EventAccumulator(str(workdir), size_guidance={"tensors": 0})
     events.Reload()
     return {
         tag: {e.step: float(tensor_util.make_ndarray(e.tensor_proto)) for e in events.Tensors(tag)}

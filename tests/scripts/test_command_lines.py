@@ -397,7 +397,7 @@ def test_a_run_leaves_its_files(whole_way):
     run = folder / "images"
     assert "--conditional=true" in (run / "flags.txt").read_text()
     assert list((run / "samples").glob("fake_*.png"))
-    assert list((run / "tensorboard").glob("**/events*"))
+    assert list(run.glob("**/events*"))
     events = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
     assert {
         "step",
@@ -543,7 +543,7 @@ def test_a_metric_of_ones_own_is_treated_like_ours(whole_way):
     best = Checkpoints(run).best()
     assert best == {"step": max(values, key=values.get), "metric": "reach",
                     "value": max(values.values())}  # fmt: skip
-    board = EventAccumulator(str(run / "tensorboard"), size_guidance={"tensors": 0})
+    board = EventAccumulator(str(run), size_guidance={"tensors": 0})
     board.Reload()
     about = board.SummaryMetadata("eval/reach").summary_description
     assert about == "higher is better, in sd"

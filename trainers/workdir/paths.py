@@ -15,7 +15,7 @@ class Workdir:
         evaluations: results of scripts.evaluate.
         checkpoints: folder of its checkpoints.
         samples: folder of its pictures.
-        tensorboard: folder of TensorBoard's events.
+        tensorboard: folder of TensorBoard's events: the run's own, so that it has its name there.
         code: folder of the user's modules that it was trained with.
         collapses: log of the collapse alarms, one line per alarm.
         lock: lock of the process that trains in the folder.
@@ -31,7 +31,7 @@ class Workdir:
         self.evaluations = folder / "evaluation.json"
         self.checkpoints = folder / "checkpoints"
         self.samples = folder / "samples"
-        self.tensorboard = folder / "tensorboard"
+        self.tensorboard = folder
         self.code = folder / "code"
         self.collapses = folder / "collapses.jsonl"
         self.lock = folder / "lock"
