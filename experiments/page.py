@@ -7,6 +7,7 @@ model.tflite, model.json, which describes it, and directions.json, what the slid
 import functools
 import json
 import os
+import shlex
 import shutil
 import threading
 from collections.abc import Callable
@@ -108,8 +109,14 @@ def check_packages() -> None:
     """Raises UserError where the page's npm packages are missing."""
     if not (PAGE / "node_modules" / "@litertjs" / "core" / "wasm").is_dir():
         raise UserError(
-            "LiteRT.js is not installed: run npm ci --prefix demo/web, or make web, which does it."
+            f"LiteRT.js is not installed: run npm ci --prefix {_from_here(PAGE)}, once."
         )
+
+
+def _from_here(folder: Path) -> str:
+    """A folder as the shell can find it, which is a shorter path inside a checkout."""
+    here = Path.cwd()
+    return shlex.quote(str(folder.relative_to(here) if folder.is_relative_to(here) else folder))
 
 
 def export(path: str | os.PathLike[str], out: str | os.PathLike[str]) -> None:

@@ -2,9 +2,6 @@
 
 import functools
 import inspect
-import os
-import shlex
-import shutil
 import sys
 import textwrap
 import traceback
@@ -17,7 +14,8 @@ from absl import app, flags, logging
 from experiments import parts
 from gan import options, registry
 from gan.errors import CodeError, UserError, from_graph, printable
-from scripts import _process, _values
+from scripts import _process, _recipes, _typed, _values
+from scripts._typed import command as command
 
 FLAGS = flags.FLAGS
 T = TypeVar("T")
@@ -38,6 +36,7 @@ def run(
         try:
             wants_help = any(a in ("--help", "-h", "-help", "--helpfull") for a in argv[1:])
             argv = [a for a in argv if a not in ("--help", "-h", "-help", "--helpfull")]
+            argv = _recipes.found(argv)
             FLAGS(argv, known_only=True)
             parse(argv)
             FLAGS.unparse_flags()
@@ -95,7 +94,7 @@ def message(error: Exception) -> str:
     if isinstance(error, flags.IllegalFlagValueError):  # flag --seed=x: expected a whole number
         lines = [str(error).removeprefix("flag ").rstrip(".") + "."]
     first, *more = (printable(" ".join(line.split())) for line in lines)
-    return "\n".join([f"error: {first}", *(f"  {line}" for line in more)])
+    return _typed.as_typed("\n".join([f"error: {first}", *(f"  {line}" for line in more)]))
 
 
 def _fail(error: Exception) -> None:
@@ -103,20 +102,6 @@ def _fail(error: Exception) -> None:
         traceback.print_exception(error)
     print(message(error), file=sys.stderr)
     _process.end(2)
-
-
-def command(module: str, **values: object) -> str:
-    """A command line with flags, for users to paste into the shell that started this script."""
-    words = [_python(), "-m", module, *(f"--{n}={options.write(v)}" for n, v in values.items())]
-    return shlex.join(words)
-
-
-def _python() -> str:
-    """This interpreter as the shell can call it, with or without an active virtual environment."""
-    if shutil.which("python") == sys.executable:
-        return "python"
-    relative = os.path.relpath(sys.executable)
-    return sys.executable if relative.startswith("..") else relative
 
 
 def _reject(rest: Sequence[str]) -> None:
@@ -225,7 +210,7 @@ def sections() -> Mapping[str, list[str]]:
 def help_text(main: Callable[..., Any]) -> str:
     """The script's --help: its work, its flags with their values, and the names they take."""
     module = sys.modules[main.__module__]
-    lines = [inspect.getdoc(module) or "", ""]
+    lines = [_typed.as_typed(inspect.getdoc(module) or ""), ""]
     for section, names in sections().items():
         lines.append(f"{section}:")
         for name in names:
@@ -240,7 +225,8 @@ def help_text(main: Callable[..., Any]) -> str:
                 spelling = ":".join([name, *(a.upper() for a in registry.arguments(part))])
                 lines += _entry(spelling, registry.about(kind, name))
             lines.append("")
-    lines.append("Also: --flagfile=FILE reads flags from a file; --verbosity sets the log level.")
+    lines.append("Also: --flagfile=FILE reads flags from a file, or from a recipe by its name;")
+    lines.append("--verbosity sets the log level.")
     return "\n".join(lines)
 
 

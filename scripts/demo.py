@@ -5,7 +5,6 @@ make demo runs it. Steps that are done are not repeated; a run that was stopped 
 
 import contextlib
 import os
-import shlex
 import signal
 import subprocess
 import sys
@@ -21,7 +20,6 @@ from trainers.workdir.flags import check_version
 from trainers.workdir.lock import locked
 from trainers.workdir.paths import Workdir
 
-RECIPE = Path(__file__).parent.parent / "recipes" / "demo.flags"
 COUNT = 80  # samples of the int8 file: 8 of each class
 
 
@@ -80,7 +78,7 @@ def run_missing(out: Path, demo: DemoOptions) -> int:
         step(
             "Training a GAN on Fashion-MNIST",
             "train",
-            flagfile=RECIPE,
+            flagfile="recipes/demo.flags",
             workdir=run,
             total_kimg=demo.total_kimg,
             eval_samples=demo.eval_samples,
@@ -107,8 +105,9 @@ def run_missing(out: Path, demo: DemoOptions) -> int:
     print(f"Samples of the int8 file   {grid}")
     print(f"Variants for the same z    {made.comparison}")
     print(f"What each cost             {made.page}")
-    page = shlex.quote(f"MODEL={made.file('pruned_int8')}")
-    print(f"In the browser             make web {page}")
+    print(
+        f"In the browser             {cli.command('scripts.web', model=made.file('pruned_int8'))}"
+    )
     print(f"Watch the training         {cli.command('tensorboard.main', logdir=run)}")
     if fresh:
         print(f"Took {time.monotonic() - start:.0f} s.")
