@@ -9,9 +9,14 @@ PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3; do \
 # Fewer workers than cores would leave cores idle; more would starve TensorFlow's own threads.
 WORKERS ?= 2
 
-.PHONY: help demo web test slow lint bench guard setup lock clean
+# CUDA=1 sets up with NVIDIA's libraries, for a GPU on Linux.
+CUDA ?=
+WITH := $(if $(CUDA),-cuda)
+
+.PHONY: help setup demo web test slow lint bench guard lock licences clean
 
 help:
+	@echo "make setup  make .venv alone; CUDA=1 adds NVIDIA's libraries, for a GPU on Linux"
 	@echo "make demo   train a GAN on embedded images, compress it, generate from the int8 file"
 	@echo "make web    show a generator in the browser: the demo's, or MODEL=FILE.tflite"
 	@echo "make test   lint, types and the fast tests"
@@ -19,19 +24,21 @@ help:
 	@echo "make lint   formatter, linter and type checker alone"
 	@echo "make bench  Tapestry beside plain Keras and PyTorch, an hour or two: docs/performance.md"
 	@echo "make guard  whether training here is slower than on main, by turns"
-	@echo "make lock   resolve requirements.lock anew from setup.cfg"
+	@echo "make lock   resolve requirements.lock and requirements-cuda.lock anew from setup.cfg"
+	@echo "make licences   list the licences of all that these name: docs/licences.md"
 	@echo "make clean  remove .venv and what tools left"
 	@echo "The scripts: . $(BIN)/activate, then python -m scripts.train --help"
 
-setup: $(VENV)/ready
+setup: $(VENV)/ready$(WITH)
 
-$(VENV)/ready: requirements.lock setup.cfg pyproject.toml
+$(VENV)/ready$(WITH): requirements$(WITH).lock setup.cfg pyproject.toml
+	@test -z "$(CUDA)" || test "$$(uname -s)" = Linux || { echo "error: CUDA=1 is for Linux." >&2; exit 2; }
 	@test -n "$(PYTHON)" || { echo "error: Python 3.11 to 3.13 with venv is needed; set PYTHON=/path/to/it." >&2; exit 2; }
-	@echo "Setting up $(VENV) with $(PYTHON): some 2 GB, a few minutes, once."
+	@echo "Setting up $(VENV) with $(PYTHON): some $(if $(CUDA),7,2) GB, a few minutes, once."
 	@$(PYTHON) -m venv $(VENV)
-	@$(BIN)/python -m pip install --quiet --require-hashes -r requirements.lock
+	@$(BIN)/python -m pip install --quiet --require-hashes -r requirements$(WITH).lock
 	@$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
-	@touch $@
+	@touch $(VENV)/ready $@
 
 demo: setup
 	@$(BIN)/python -m scripts.demo
@@ -77,10 +84,18 @@ $(TORCH)/ready: benchmarks/requirements-torch.txt
 	@$(TORCH)/bin/python -m pip install --quiet -r benchmarks/requirements-torch.txt
 	@touch $@
 
+COMPILE := build/uv/bin/uv pip compile setup.cfg requirements-build.in --extra test --extra bench \
+	--extra litert --extra svg --universal --python-version 3.11 --generate-hashes --no-header \
+	--no-annotate --quiet
+
+# The second is the first and NVIDIA's libraries.
 lock:
 	@$(PYTHON) -m venv build/uv && build/uv/bin/python -m pip install --quiet uv
-	build/uv/bin/uv pip compile setup.cfg requirements-build.in --extra test --extra bench --extra litert --extra svg --universal \
-		--python-version 3.11 --generate-hashes --no-header --no-annotate --quiet -o requirements.lock
+	$(COMPILE) -o requirements.lock
+	$(COMPILE) --extra cuda --constraint requirements.lock -o requirements-cuda.lock
+
+licences: setup
+	@$(BIN)/python -m tools.list_licences
 
 clean:
 	rm -rf $(VENV) build *.egg-info .pytest_cache .mypy_cache .ruff_cache
