@@ -19,6 +19,11 @@ from gan.interface import Interface, declare, interface_of, with_about
 from gan.sampling import KerasSampler, Sampler
 
 INTERFACE = "interface.json"  # Ours, in a .keras file.
+# In the file too: plain Keras alone says "Could not locate 'tapestry>...'", and no more.
+OPENING = (
+    "Made by Tapestry: open it with gan.generators.load(FILE), or import layers, which registers "
+    "its layers, before keras.saving.load_model(FILE)."
+)
 # The most values in one layer's output for one image: 1 GiB of float32.
 _MAX_VALUES = 1 << 28
 _WEIGHTS = "model.weights.h5"
@@ -50,7 +55,9 @@ def load(path: str | os.PathLike[str], *, flag: str = "model") -> Sampler:
 def save(
     model: keras.Model, path: str | os.PathLike[str], about: Mapping[str, Any] | None = None
 ) -> None:
-    """Writes a `.keras` file that says what its network takes and makes; whole or not at all.
+    """Writes a `.keras` file that says what its network takes and makes, and how to open it.
+
+    It is there whole or not at all.
 
     Args:
         model: a generator or translator.
@@ -67,7 +74,8 @@ def save(
     try:
         model.save(temporary)
         with zipfile.ZipFile(temporary, "a") as archive:
-            archive.writestr(INTERFACE, to_json(interface.record()))
+            archive.writestr(INTERFACE, to_json({"open_with": OPENING, **interface.record()}))
+            archive.comment = OPENING.encode()  # unzip -l shows it.
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)

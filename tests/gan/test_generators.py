@@ -1,5 +1,7 @@
 import json
 import random
+import subprocess
+import sys
 import zipfile
 
 import keras
@@ -35,6 +37,36 @@ def test_a_file_draws_what_its_model_draws(tmp_path, suffix):
     assert (sampler.latent_dim, sampler.num_classes, sampler.shape) == (6, 0, (4, 4, 1))
     z = latents(3, 6, 0)
     np.testing.assert_allclose(sampler(z), np.asarray(model(z)), atol=1e-5)
+
+
+def test_a_keras_file_says_how_plain_keras_opens_it(tmp_path):
+    """In a process that knows nothing of ours, as its two ways say."""
+    model = save(tmp_path / "g.keras")
+    generators.save(model, tmp_path / "g.keras")
+    with zipfile.ZipFile(tmp_path / "g.keras") as archive:
+        said = json.loads(archive.read(generators.INTERFACE))["open_with"]
+        assert archive.comment.decode() == said
+    code = "import sys, keras, numpy as np; FILE = sys.argv[1]; {}; {}; np.save(sys.argv[2], {})"
+    z = latents(3, 6, 0)
+    np.save(tmp_path / "z.npy", z)
+    drawn = "np.asarray(g(np.load('z.npy')))"
+    plain = "g = keras.saving.load_model(FILE)"
+    assert "import layers" in said and "keras.saving.load_model(FILE)" in said
+
+    def opened(first, then):
+        words = [code.format(first, then, drawn), "g.keras", "x.npy"]
+        return subprocess.run(
+            [sys.executable, "-c", *words],
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
+    assert "tapestry>" in opened("pass", plain).stderr
+    done = opened("import layers", plain)
+    assert done.returncode == 0, done.stderr
+    np.testing.assert_allclose(np.load(tmp_path / "x.npy"), np.asarray(model(z)), atol=1e-5)
 
 
 def test_mistakes_quote_the_flag(tmp_path):
