@@ -12,7 +12,7 @@ from trainers.workdir.judged import Judged
 
 
 class ProgressBar(keras.callbacks.Callback):
-    """Prints images seen, images per second, time left and every loss.
+    """Prints images seen, images per second, time left, every loss and the last evaluation.
 
     On a terminal it updates one line. To a file or a pipe it prints a plain line every `seconds`,
     and one at the end.
@@ -32,7 +32,7 @@ class ProgressBar(keras.callbacks.Callback):
         self._seconds = seconds
         self._file = file or sys.stderr
         self._bar: Any = None
-        self._postfix = ""
+        self._losses = self._judged = ""
 
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
         """Starts at the images seen so far; the bar itself appears after the first steps."""
@@ -45,15 +45,19 @@ class ProgressBar(keras.callbacks.Callback):
     def on_train_batch_begin(self, batch: int, logs: dict[str, Any] | None = None) -> None:
         """Prints, before the first steps, that they take long because they are traced."""
         if not self._traced:
-            print("Tracing the training step.", file=self._file, flush=True)
+            print(
+                "Tracing the training step: seconds, or minutes for large networks.",
+                file=self._file,
+                flush=True,
+            )
 
     def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
         """Updates the bar, or prints a line when due."""
-        self._postfix = _losses(logs or {})
+        self._losses = _losses(logs or {})
         if not self._traced:
             self._trace_ended()
         if self._bar is not None:
-            self._bar.set_postfix_str(self._postfix, refresh=False)
+            self._bar.set_postfix_str(self._values(), refresh=False)
             self._bar.update(self.model.images - self._bar.n)
         elif time.monotonic() - self._printed >= self._seconds:
             # The rate since the line before.
@@ -77,16 +81,10 @@ class ProgressBar(keras.callbacks.Callback):
             )
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        """Prints an evaluation's metrics above the bar.
-
-        Those that decide which checkpoint is best and those that measure coverage are printed; if
-        there are none of either kind, all.
-        """
-        judged = Judged.now(self.model, logs or {})
-        telling = {name for name, key in judged.keys.items() if key.decides or key.covers}
-        if names := [n for n in judged.metrics if n in telling] or list(judged.metrics):
-            line = f"{self.model.images / 1000:.3f} kimg: " + ", ".join(map(judged.text, names))
-            tqdm.write(line, file=self._file)
+        """Prints an evaluation's metrics above the bar, which shows the last ones too."""
+        if line := Judged.now(self.model, logs or {}).line():
+            self._judged = line
+            tqdm.write(f"{self.model.images / 1000:.3f} kimg: {line}", file=self._file)
 
     def on_train_end(self, logs: dict[str, Any] | None = None) -> None:
         """Closes the bar, or prints the last line."""
@@ -96,6 +94,10 @@ class ProgressBar(keras.callbacks.Callback):
         elif self._last_line != self.model.images and self._traced:
             self._print(since=self._began, images=self._start)
 
+    def _values(self) -> str:
+        """The losses and the last evaluation."""
+        return ", ".join(filter(None, [self._losses, self._judged]))
+
     def _print(self, since: float, images: int) -> None:
         """Prints a plain line; its rate is that since a time at which `images` were seen."""
         now, seen = time.monotonic(), self.model.images
@@ -104,7 +106,7 @@ class ProgressBar(keras.callbacks.Callback):
         share = f" ({seen / self._total:.0%})" if self._total else ""
         digits = 1 if self._total >= 10_000 else 3
         progress = f"{seen / 1000:.{digits}f}/{self._total / 1000:.{digits}f} kimg{share}"
-        line = f"{progress}, {rate:.0f} img/s, {left} left, {self._postfix}"
+        line = f"{progress}, {rate:.0f} img/s, {left} left, {self._values()}"
         print(line, file=self._file, flush=True)
         self._printed, self._shown, self._last_line = now, seen, seen
 

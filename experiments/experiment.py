@@ -154,11 +154,15 @@ def restore(
 
 def summary(experiment: Experiment) -> str:
     """An experiment as text: its options, its data and the size of each network."""
-    spec, trainer = experiment.source.spec, experiment.trainer
-    lines = [
-        f"--{name}={options.write(value)}" for name, value in sorted(experiment.values.items())
-    ]
-    lines.append(f"data: {spec.name}, {spec.size:,} examples of shape {spec.shape}")
-    for name, network in trainer.networks.items():
+    values = sorted(experiment.values.items())
+    flags = (f"--{name}={options.write(value)}" for name, value in values)
+    return "\n".join([*flags, sizes(experiment)])
+
+
+def sizes(experiment: Experiment) -> str:
+    """The size of an experiment's data, and of each network, in a line each."""
+    spec = experiment.source.spec
+    lines = [f"data: {spec.name}, {spec.size:,} examples of shape {spec.shape}"]
+    for name, network in experiment.trainer.networks.items():
         lines.append(f"{name}: {network.count_params():,} parameters")
     return "\n".join(lines)

@@ -9,26 +9,20 @@ _ROOT = os.path.dirname(os.path.dirname(os.path.realpath(__file__)))
 if sys.argv[0] == "-m" and os.path.realpath(sys.path[0]) == os.path.realpath(os.getcwd()) != _ROOT:
     del sys.path[0]
 
-from scripts import _process  # noqa: E402
+from gan.quiet import VARIABLE, quiet  # noqa: E402
+from scripts import _process, _terminal  # noqa: E402
 
 
 def _import_quietly() -> None:
-    """Imports TensorFlow without its C++ start-up messages, which no setting silences.
+    """Imports TensorFlow without its C++ start-up messages.
 
     They would bury our one-line errors. An import that fails still raises.
     """
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    stderr, null = os.dup(2), os.open(os.devnull, os.O_WRONLY)
-    os.dup2(null, 2)
-    try:
+    os.environ.setdefault(VARIABLE, "3")
+    with _terminal.waiting("Starting TensorFlow"), quiet():
         import tensorflow as tf
 
         tf.config.list_physical_devices()
-
-    finally:
-        os.dup2(stderr, 2)
-        os.close(stderr)
-        os.close(null)
 
 
 if sys.argv[0] == "-m":  # The process runs a script.

@@ -15,6 +15,7 @@ from experiments import parts
 from gan import options, registry
 from gan.errors import CodeError, UserError, from_graph, printable
 from scripts import _process, _recipes, _typed, _values
+from scripts._terminal import waiting as waiting
 from scripts._typed import command as command
 
 FLAGS = flags.FLAGS
@@ -223,10 +224,11 @@ def help_text(main: Callable[..., Any]) -> str:
             lines.append(f"Names for --{named[0]} (or an import path, package.module:attribute):")
             for name, part in registry.entries(kind).items():
                 spelling = ":".join([name, *(a.upper() for a in registry.arguments(part))])
-                lines += _entry(spelling, registry.about(kind, name))
+                about = registry.about(kind, name)
+                lines += _entry(spelling, textwrap.shorten(about, 70, placeholder=" ..."))
             lines.append("")
     lines.append("Also: --flagfile=FILE reads flags from a file, or from a recipe by its name;")
-    lines.append("--verbosity sets the log level.")
+    lines.append("--verbosity sets the log level; TF_CPP_MIN_LOG_LEVEL=0 TensorFlow's own.")
     return "\n".join(lines)
 
 

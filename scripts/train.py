@@ -4,19 +4,24 @@ The same command with the same workdir resumes a run. The flags below are those 
 are named, so that --trainer=cyclegan --help shows cyclegan's.
 """
 
+import math
 import sys
 from collections.abc import Sequence
 
 from absl import flags
+from tqdm import tqdm
 
-from experiments import training
+from experiments import experiment, training
 from experiments.run_flags import ROOTS
 from experiments.training import Training
 from gan.interface import Image
 from scripts import cli
 from trainers import routes
 from trainers.distribution import is_chief
+from trainers.logs import evaluated
 from trainers.progress import whole_images
+from trainers.workdir.judged import Judged
+from trainers.workdir.log import read_log
 from trainers.workdir.paths import Workdir
 
 FLAGS = flags.FLAGS
@@ -33,7 +38,13 @@ def main() -> int:
     if FLAGS.dry_run:
         print(training.dry_run(values))
         return 0
-    done = training.train(values, print_start)
+    with cli.waiting("Building data and networks") as built:
+
+        def started(run: Training) -> None:
+            built()
+            print_start(run)
+
+        done = training.train(values, started)
     trainer = done.trainer
     if done.trained and not done.lacking:
         return 0
@@ -62,6 +73,7 @@ def print_start(run: Training) -> None:
     if run.trained:
         lacking = ", ".join(run.lacking)
         print(f"{run.workdir} is trained to {seen}; it lacks {lacking}, which follows.")
+    print(experiment.sizes(run.experiment))
     if run.routes:
         print(routes.described(run.routes))
     print(f"Watch it: {cli.command('tensorboard.main', logdir=run.workdir)}", flush=True)
@@ -74,6 +86,15 @@ def ending(run: Training) -> str:
     lines = [("Trained", f"{trainer.images / 1000:g} kimg, {trainer.step} steps")]
     if trainer.images < whole_images(total_kimg):
         lines.append(("Ended", f"by a callback before --total_kimg={total_kimg:g}"))
+    events = read_log(folder.metrics).events
+    if events and math.isfinite(events[-1].seconds):
+        took = tqdm.format_interval(events[-1].seconds)
+        rate = events[-1].images / max(events[-1].seconds, 1e-9)
+        lines.append(("Took", f"{took}, {rate:,.0f} images a second with evaluations and all"))
+    for event in [event for event in events if evaluated(event.values)][-1:]:
+        net = {"feature_net": event.feature_net}
+        judged = Judged(event.step, evaluated(event.values), net, event.keys)
+        lines.append(("Metrics", f"{judged.line()}, at {event.images / 1000:g} kimg"))
     lines += [("Last picture", str(path)) for path in folder.pictures(trainer.images)[:1]]
     lines += [("Generator", str(folder.generator(name))) for name in trainer.averaged[:1]]
     lines.append(("Evaluate it", cli.command("scripts.evaluate", workdir=workdir)))

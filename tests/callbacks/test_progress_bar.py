@@ -18,7 +18,9 @@ def test_one_line_on_a_terminal(make_gan: Callable[..., Any], source: Any) -> No
     screen = Terminal()
     make_gan().fit(source, total_kimg=0.064, steps_per_loop=1, callbacks=[ProgressBar(file=screen)])
     tracing, first, text = screen.getvalue().split("\n", 2)
-    assert tracing == "Tracing the training step." and first.startswith("First steps after ")
+    assert tracing.startswith("Tracing the training step: ") and first.startswith(
+        "First steps after "
+    )
     assert text.count("\n") == 1  # It renews itself.
     assert "?" not in text.split("\r")[-1]
     last = text.strip().split("\r")[-1]
@@ -36,7 +38,9 @@ def test_plain_lines_in_a_file(make_gan: Callable[..., Any], source: Any) -> Non
         source, total_kimg=0.064, steps_per_loop=4, callbacks=[ProgressBar(file=file, seconds=0)]
     )
     tracing, first, *lines = file.getvalue().splitlines()
-    assert tracing == "Tracing the training step." and first.startswith("First steps after ")
+    assert tracing.startswith("Tracing the training step: ") and first.startswith(
+        "First steps after "
+    )
     assert len(lines) == 2  # 32 and 64; the end has nothing to add.
     assert "\r" not in file.getvalue()
     assert lines[0].startswith("0.032/0.064 kimg (50%), ")
@@ -93,3 +97,20 @@ def test_what_an_evaluation_found_is_told(
             source, total_kimg=0.016, callbacks=[Evaluation(judge), ProgressBar(file=file)]
         )
         assert f"0.016 kimg: {line}\n" in file.getvalue()
+
+
+def test_the_last_evaluation_stays_beside_the_losses(
+    make_gan: Callable[..., Any], source: Any
+) -> None:
+    judge, file = Judge(("fid",), {"fid": 2.0}), io.StringIO()
+    make_gan().fit(
+        source,
+        total_kimg=0.032,
+        eval_every_kimg=0.016,
+        steps_per_loop=1,
+        callbacks=[Evaluation(judge), ProgressBar(file=file, seconds=0)],
+    )
+    shown = [line for line in file.getvalue().splitlines() if "img/s" in line]
+    told = ["fid[fashion] 2" in line for line in shown]
+    first = told.index(True)
+    assert first > 0 and all(told[first:]) and "generator" in shown[-1]

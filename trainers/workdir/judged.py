@@ -88,6 +88,15 @@ class Judged:
         key = self.keys.get(name) or Key(name)
         return f"{label(name, self.feature_net)} {key.text(self.value(name))}"
 
+    def line(self) -> str:
+        """The metrics that decide which state is best and that measure coverage, as printed.
+
+        If there are none of either kind, all.
+        """
+        telling = {name for name, key in self.keys.items() if key.decides or key.covers}
+        names = [name for name in self.metrics if name in telling] or self.metrics
+        return ", ".join(map(self.text, names))
+
     def deciding(self, best_by: str | None = None) -> str:
         """The key that states are compared by: `best_by`, or the first that can decide.
 

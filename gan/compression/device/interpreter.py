@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from ai_edge_litert.interpreter import Interpreter, OpResolverType
 
 from gan.errors import UserError
+from gan.quiet import quiet
 
 
 @dataclass(frozen=True)
@@ -55,14 +56,15 @@ def open_interpreter(
     if not accelerated:
         resolver = OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES
     try:
-        interpreter = Interpreter(
-            model_path=path,
-            model_content=content,
-            num_threads=num_threads,
-            experimental_op_resolver_type=resolver,
-            experimental_preserve_all_tensors=keep_tensors,
-        )
-        interpreter.allocate_tensors()
+        with quiet():  # LiteRT tells of each delegate that it makes.
+            interpreter = Interpreter(
+                model_path=path,
+                model_content=content,
+                num_threads=num_threads,
+                experimental_op_resolver_type=resolver,
+                experimental_preserve_all_tensors=keep_tensors,
+            )
+            interpreter.allocate_tensors()
     except (ValueError, RuntimeError) as error:
         reason, which = " ".join(str(error).split()), "the file" if path is None else repr(path)
         raise UserError(

@@ -28,6 +28,7 @@ from gan.compression.files.layer_names import keras_layer
 from gan.compression.files.ranges import narrowed
 from gan.errors import UserError
 from gan.interface import interface_of, with_about
+from gan.quiet import quiet
 from gan.sampling import as_float32, computing_layers
 
 __all__ = [
@@ -163,7 +164,7 @@ def _quiet() -> Iterator[None]:
     logger.setLevel("WARNING")
     logging.set_verbosity(min(verbosity, logging.WARNING))
     try:
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), quiet():
             # The converter's calibration warns that its interpreter will move to LiteRT.
             warnings.simplefilter("ignore")
             yield
