@@ -63,7 +63,7 @@ class RunOptions:
         deterministic: use deterministic ops only, so that equal runs give equal weights.
         check_routes: before training, check that each loss moves the networks that the trainer's
             table `routes` says, and no other.
-        dry_run: print the resolved experiment and parameter counts, then stop.
+        dry_run: print the resolved experiment and what the run will take, then stop.
     """
 
     workdir: Free[str | os.PathLike[str] | None] = None

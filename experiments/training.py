@@ -15,6 +15,7 @@ from callbacks.collapse_alarm import CollapseAlarm
 from callbacks.nan_guard import TrainingDiverged
 from experiments import experiment, run_flags
 from experiments.experiment import Experiment
+from experiments.forecast import forecast
 from experiments.settings import RunOptions
 from experiments.slowness import warn_of_slowness
 from experiments.training_callbacks import callbacks_of
@@ -100,7 +101,7 @@ def train(
 
 
 def dry_run(values: Mapping[str, Any]) -> str:
-    """The experiment with all its options and the size of its networks, as text.
+    """The experiment with all its options, its size, and what the run will take, as text.
 
     Raises:
         UserError: see `train`.
@@ -109,7 +110,7 @@ def dry_run(values: Mapping[str, Any]) -> str:
     check(options, values)
     built = experiment.build(values, strategy_of(options))
     warn_of_slowness(built.trainer)
-    text = experiment.summary(built)
+    text = f"{experiment.summary(built)}\n{forecast(built, options)}"
     if options.check_routes:
         text += f"\n{routes.described(routes.check(built.trainer, built.source))}"
     return text

@@ -161,7 +161,9 @@ def source_of(
             stats.append((os.path.relpath(file, root), status.st_size, status.st_mtime_ns))
         kind = () if len(spec.domains) == 1 else (spec.domains, side_by_side)
         content = repr((*kind, transform, stats))
-        return StreamSource(full, reader, flip=transform.flip, origin=origin, content=content)
+        return StreamSource(
+            full, reader, flip=transform.flip, origin=origin, content=content, labels=labels
+        )
 
     images = np.empty((len(examples), *stacked), np.uint8)
 

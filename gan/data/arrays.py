@@ -62,6 +62,7 @@ class ArraySource(IndexedSource):
                     f"{spec.name}: labels must be {spec.size} integers in [0, {spec.num_classes})."
                 )
         self.arrays = {k: v.astype(np.int32) if k == "label" else v for k, v in arrays.items()}
+        self.labels = self.arrays.get("label")
         self._tensors: dict[str, tf.Tensor] = {}
 
     def _run(self, firsts: tf.data.Dataset, batch: Callable[[tf.Tensor], dict]) -> tf.data.Dataset:

@@ -13,6 +13,7 @@ from gan.data.spec import Spec
 from gan.errors import UserError
 
 if TYPE_CHECKING:
+    import numpy as np
     import tensorflow as tf
 
 
@@ -30,6 +31,8 @@ class IndexedSource(Source):
 
     # Batches in the making at the same time: more than one where fetching waits for a disk.
     parallel_batches = 1
+    # int32 (N,), the class of each example; None where there are none, or they are not at hand.
+    labels: np.ndarray | None = None
 
     def __init__(self, spec: Spec, *, flip: bool = False, origin: Identity | None = None) -> None:
         if spec.size < 1:

@@ -67,6 +67,7 @@ class StreamSource(IndexedSource):
         origin: identity of what is read.
         content: all that the pixels depend on, in words, such as the files' names, sizes and
             times of change and what is done to them; "" if it cannot be said without reading them.
+        labels: int32 (N,), what `read` gives as labels, where that is known before.
     """
 
     parallel_batches = 2
@@ -79,10 +80,12 @@ class StreamSource(IndexedSource):
         flip: bool = False,
         origin: Identity | None = None,
         content: str = "",
+        labels: np.ndarray | None = None,
     ) -> None:
         super().__init__(spec, flip=flip, origin=origin)
         self._read = read
         self._content = content
+        self.labels = labels if spec.num_classes else None
         self._pool = ThreadPoolExecutor(os.cpu_count() or 1)
 
     def fingerprint(self) -> str:
@@ -103,6 +106,7 @@ class StreamSource(IndexedSource):
             flip=self.flip,
             origin=self._origin,
             content=self._content and repr((self._content, tuple(numbers))),
+            labels=None if self.labels is None else np.asarray(numbers, np.int32)[self.labels],
         )
 
     def _read_batch(self, index: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
