@@ -74,6 +74,13 @@ def read_headers(listed: Sequence[Example], skipped: Skipped) -> Headers:
             examples.append(example)
     skipped.check_some_left(len(listed))
     kept = {file: h for e in examples for file in e if isinstance(h := read[file], Header)}
+    if several := [file for file, header in kept.items() if header.animated]:
+        LOG.warning(
+            "%s: files with several pictures: %d, such as %s; the first of each is taken.",
+            printable(skipped.name),
+            len(several),
+            printable(str(several[0])),
+        )
     return Headers(kept, examples, len(listed))
 
 

@@ -12,7 +12,13 @@ from typing import NamedTuple
 from gan.data.transforms import DAMAGE, native_channels, open_image, upright_size
 from gan.errors import UserError, printable
 
-SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")
+SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff", ".gif", ".avif")
+# Images and archives of them that are not read; whoever has some among the others should know.
+FOREIGN = frozenset({
+    ".heic", ".heif", ".jxl", ".jp2", ".svg", ".psd", ".ico", ".tga", ".ppm", ".pgm", ".exr",
+    ".dng", ".cr2", ".nef", ".arw", ".pdf", ".zip", ".tar", ".gz", ".tgz",
+    ".npy", ".npz", ".parquet",
+})  # fmt: skip
 SPLITS = frozenset({"train", "test", "val", "valid", "validation"})
 LOG = logging.getLogger(__name__)
 
@@ -25,7 +31,7 @@ def list_files(root: pathlib.Path, skipped: Skipped) -> list[pathlib.Path]:
 
     Args:
         root: the folder.
-        skipped: takes the folders that cannot be read.
+        skipped: takes the folders that cannot be read, and the images of other kinds.
     """
     files: list[pathlib.Path] = []
     seen: dict[tuple[int, int], pathlib.Path] = {}
@@ -54,6 +60,8 @@ def list_files(root: pathlib.Path, skipped: Skipped) -> list[pathlib.Path]:
                         heapq.heappush(links, path)
                     elif entry.name.lower().endswith(SUFFIXES):
                         files.append(path)
+                    elif path.suffix.lower() in FOREIGN:
+                        skipped.foreign.append(path)
         except OSError as error:
             skipped.add_folder(folder, error)
     return sorted(files)
@@ -97,13 +105,15 @@ def no_split(name: str, split: str, splits: Iterable[str]) -> UserError:
 class Header(NamedTuple):
     """What a file's header says: (height, width) when upright, and the channels it needs.
 
-    Also the file's size in bytes and its modification time in nanoseconds.
+    Also the file's size in bytes, its modification time in nanoseconds, and whether it holds more
+    pictures than the first, which alone is read.
     """
 
     size: tuple[int, int]
     channels: int
     bytes: int
     changed: int
+    animated: bool = False
 
 
 def read_header(file: pathlib.Path) -> Header | OSError:
@@ -111,8 +121,10 @@ def read_header(file: pathlib.Path) -> Header | OSError:
     try:
         with open_image(file) as image:
             size, channels = upright_size(image), native_channels(image)
+            # The second picture of a camera's JPEG is a preview of the first.
+            animated = getattr(image, "is_animated", False) and image.format != "MPO"
         status = file.stat()
-        return Header(size, channels, status.st_size, status.st_mtime_ns)
+        return Header(size, channels, status.st_size, status.st_mtime_ns, animated)
     except OSError as error:
         return error
     except DAMAGE as error:
@@ -126,6 +138,7 @@ class Skipped:
         self.name, self.strict = name, strict
         self.problems: list[str] = []
         self.folders: list[str] = []
+        self.foreign: list[pathlib.Path] = []
 
     def add(self, file: pathlib.Path, error: OSError) -> None:
         """A file that cannot be read, and why."""
@@ -144,17 +157,28 @@ class Skipped:
         """Raises UserError if none of `total` files is left."""
         if total == len(self.problems) == 0:
             unread = f" (cannot read {self.folders[0]})" if self.folders else ""
-            raise UserError(f"{self.name}: no {', '.join(SUFFIXES)} files in it{unread}.")
+            others = f"; it holds {self._foreign()}" if self.foreign else ""
+            raise UserError(f"{self.name}: no {', '.join(SUFFIXES)} files in it{unread}{others}.")
         if len(self.problems) == total:
             raise UserError(
                 f"{self.name}: none of its {total} image files can be read, "
                 f"the first {self.problems[0]}."
             )
 
+    def _foreign(self) -> str:
+        """The files of other kinds, and what to do with them."""
+        kinds = ", ".join(sorted({file.suffix.lower() for file in self.foreign}))
+        return (
+            f"files that are not read: {len(self.foreign):,} ({kinds}), such as {self.foreign[0]}; "
+            "convert them to PNG, or unpack them"
+        )
+
     def warn(self, total: int) -> None:
         """Logs one line per file or folder: whoever fixes the data needs all of them."""
         for problem in (*self.folders, *self.problems):
             LOG.warning("%s: cannot read %s.", printable(self.name), printable(problem))
+        if self.foreign:
+            LOG.warning("%s: %s.", printable(self.name), printable(f"there are {self._foreign()}"))
         if self.problems:
             LOG.warning(
                 "%s: skipped %d of %d image files.",

@@ -9,11 +9,12 @@ import numpy as np
 
 from gan.data._files import Example, common_shape, read_headers, source_of
 from gan.data._labels import Labels
-from gan.data._listing import Skipped, list_files, split_folder
+from gan.data._listing import LOG, Skipped, list_files, split_folder
 from gan.data.reading import existing_folder
 from gan.data.source import Source
 from gan.data.spec import Spec
 from gan.data.transforms import Transform
+from gan.errors import printable
 
 
 def folder(
@@ -24,7 +25,9 @@ def folder(
     strict_data: bool = False,
     memory_mb: int = 1024,
 ) -> Source:
-    """PNG, JPEG and WebP files of a folder and of everything below it.
+    """PNG, JPEG, WebP, AVIF, BMP, TIFF and GIF files of a folder and of everything below it.
+
+    Of a file with several pictures, such as an animated GIF, the first is taken.
 
     The sub-folders right below are the classes, in alphabetical order, if there are at least two
     and every file lies in one of them; otherwise there are no labels. A file labels.csv or
@@ -68,6 +71,8 @@ def folder(
         return labels(files) if labels else _classes(root, files)
 
     beside = [labels.file] if labels else []
+    if not labels:
+        _warn_of_loose(name, root, [file for (file,) in headers.examples])
     return source_of(
         spec, headers, root, skipped, transform, memory_mb, classes=classes, beside=beside
     )
@@ -79,7 +84,23 @@ def _classes(
     """Labels int32 (N,) and class names; no names if the files are not in two or more folders."""
     parts = [file.relative_to(root).parts for file in files]
     names = tuple(sorted({p[0] for p in parts}))
-    if len(names) < 2 or any(len(p) < 2 for p in parts):
+    if len(names) < 2 or any(len(p) < 2 for p in parts):  # `_warn_of_loose` says so.
         return np.zeros(len(files), np.int32), ()
     number = {name: i for i, name in enumerate(names)}
     return np.array([number[p[0]] for p in parts], np.int32), names
+
+
+def _warn_of_loose(name: str, root: pathlib.Path, files: Sequence[pathlib.Path]) -> None:
+    """Says that there are no classes where some files lie beside folders that would be classes."""
+    loose = [file for file in files if file.parent == root]
+    folders = {file.relative_to(root).parts[0] for file in files if file.parent != root}
+    if loose and len(folders) > 1:
+        few = ", ".join(sorted(folders)[:3]) + (", ..." if len(folders) > 3 else "")
+        LOG.warning(
+            "%s: no classes, since files lie beside the folders %s: %d, such as %s; move them "
+            "into a folder of their class, or away.",
+            printable(name),
+            printable(few),
+            len(loose),
+            printable(loose[0].name),
+        )

@@ -24,7 +24,7 @@ CHANNELS = (1, 3, 4)
 _LUMA = np.array([0.299, 0.587, 0.114], np.float32)
 _MODES = {1: "L", 3: "RGB", 4: "RGBA"}
 # What a file named like an image may hold; others, such as PostScript, are programs.
-_FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF")
+_FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF", "AVIF")
 # What Pillow's plug-ins raise at a damaged file.
 DAMAGE = (
     SyntaxError,
@@ -169,7 +169,7 @@ def open_image(path: str | os.PathLike[str]) -> Iterator[Image.Image]:
     """An image file, of which only the header is read so far.
 
     Raises:
-        OSError: it cannot be opened or is no image.
+        OSError: it cannot be opened, is no image, or one of 32-bit numbers.
     """
     with open_regular(path) as file:
         try:
@@ -177,6 +177,8 @@ def open_image(path: str | os.PathLike[str]) -> Iterator[Image.Image]:
         except DAMAGE as error:
             raise OSError(str(error)) from error
         with image:
+            if image.mode in ("F", "I"):
+                raise OSError("32-bit pixels, of unknown range: save it with 8 or 16 bits each")
             yield image
 
 
@@ -204,7 +206,7 @@ def native_channels(image: Image.Image) -> int:
     """1, 3 or 4: what an image needs to keep all it holds."""
     if image.mode in ("RGBA", "LA", "PA", "RGBa", "La") or "transparency" in image.info:
         return 4
-    return 1 if image.mode in ("1", "L", "F", "I") or image.mode.startswith("I;16") else 3
+    return 1 if image.mode in ("1", "L") or image.mode.startswith("I;16") else 3
 
 
 def upright_size(image: Image.Image) -> tuple[int, int]:
@@ -214,10 +216,12 @@ def upright_size(image: Image.Image) -> tuple[int, int]:
 
 
 def _orientation(image: Image.Image) -> int:
-    """The EXIF orientation, 1 to 8, before the image is loaded.
+    """The EXIF orientation, 1 to 8, before the image is loaded; 1 where Pillow itself turns it.
 
     Where a PNG's header has none, Pillow would decode all of it to look for one at its end.
     """
+    if image.format == "TIFF":
+        return 1
     if image.format == "PNG" and "exif" not in image.info:
         return 1
     return int(image.getexif().get(0x0112, 1))
