@@ -56,7 +56,8 @@ def png(
         if i + columns >= len(panels):
             ax.set_xlabel(_X_LABELS[against], fontsize=plots.TEXT)
     handles = [lines[name] for name in groups]
-    plots.legend(figure, handles, groups, "outside upper left", legend_columns)
+    if any(groups):  # A single line without a name needs no legend.
+        plots.legend(figure, handles, groups, "outside upper left", legend_columns)
     if footnotes:
         notes = "\n".join(footnotes)
         figure.supxlabel(notes, x=0.01, ha="left", fontsize=plots.NOTE, color="0.3")

@@ -10,6 +10,11 @@ import sys
 from pathlib import Path
 from typing import Any
 
+# Environment variables that change how numbers are rounded.
+_SWITCHES = (
+    "TF_ENABLE_ONEDNN_OPTS", "ONEDNN_DEFAULT_FPMATH_MODE", "ONEDNN_MAX_CPU_ISA", "OMP_NUM_THREADS",
+    "TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS",
+)  # fmt: skip
 # Libraries that figures depend on; those that are not installed are left out.
 _LIBRARIES = ("tensorflow", "keras", "numpy", "scipy", "pillow", "ai-edge-litert")
 
@@ -46,6 +51,23 @@ def machine() -> dict[str, Any]:
         "cores": len(able(0)) if able else os.cpu_count(),
         "os": f"{platform.system()} {platform.release()} {platform.machine()}",
     }
+
+
+def arithmetic() -> dict[str, Any]:
+    """What rounding may depend on beside the CPU: threads, accelerators, switches."""
+    import tensorflow as tf
+
+    threading = tf.config.threading
+    facts: dict[str, Any] = {
+        "threads": threading.get_intra_op_parallelism_threads() or "one per core",
+        "threads_between_ops": threading.get_inter_op_parallelism_threads() or "one per core",
+    }
+    devices = tf.config.list_physical_devices()
+    details = [tf.config.experimental.get_device_details(d) | {"kind": d.device_type}
+               for d in devices if d.device_type != "CPU"]  # fmt: skip
+    if details:
+        facts["accelerators"] = [str(d.get("device_name", d["kind"])) for d in details]
+    return facts | {name: os.environ[name] for name in _SWITCHES if name in os.environ}
 
 
 def versions() -> dict[str, str]:

@@ -18,7 +18,7 @@ from gan.metrics.keys import Key
 from trainers.logs import evaluated
 from trainers.workdir import evaluations
 from trainers.workdir.flags import flag_texts
-from trainers.workdir.log import read_log
+from trainers.workdir.log import Log, read_log
 from trainers.workdir.paths import Workdir
 
 # Flags that say how a curve was measured, which metrics.jsonl does not, and flags that don't change
@@ -94,7 +94,10 @@ def read(folder: Path) -> Run:
         UserError: the folder is no run's, or holds no evaluation.
     """
     run = Run(folder, flag_texts(folder, flag=""))
-    _read_curves(run)
+    path = Workdir(folder).metrics
+    log = read_log(path)
+    run.notes += log.notes(path)
+    add_curves(run, log)
     _read_evaluations(run)
     if not run.curves and not run.results:
         raise UserError(
@@ -105,10 +108,8 @@ def read(folder: Path) -> Run:
     return run
 
 
-def _read_curves(run: Run) -> None:
-    path = Workdir(run.folder).metrics
-    log = read_log(path)
-    run.notes += log.notes(path)
+def add_curves(run: Run, log: Log) -> None:
+    """Adds the metrics of a log to a run, without their spreads."""
     for event in log.events:
         run.keys |= event.keys
         for name, value in _finite(evaluated(event.values)).items():

@@ -174,6 +174,17 @@ class CompareOptions:
 
 
 @dataclass(frozen=True, kw_only=True)
+class ReportOptions:
+    """Where the page about a run goes.
+
+    Attributes:
+        out: HTML file to write; none is report.html in the run's folder.
+    """
+
+    out: str | os.PathLike[str] | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
 class GenerateOptions:
     """Which generator to use, and what to draw.
 

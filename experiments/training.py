@@ -18,7 +18,7 @@ from experiments.experiment import Experiment
 from experiments.forecast import forecast
 from experiments.settings import RunOptions
 from experiments.slowness import warn_of_slowness
-from experiments.training_callbacks import callbacks_of
+from experiments.training_callbacks import callbacks_of, start
 from gan import files
 from gan.errors import UserError
 from gan.metrics.declared import declared
@@ -35,6 +35,7 @@ from trainers.workdir.flags import write_flags
 from trainers.workdir.lock import locked
 from trainers.workdir.log import read_log
 from trainers.workdir.paths import Workdir
+from trainers.workdir.starts import add_start
 
 
 @dataclass(frozen=True)
@@ -206,6 +207,7 @@ def _run(built: Experiment, options: RunOptions, started: Callable[[Training], N
     if chief:
         write_flags(workdir, built.values)
         record_data(workdir, built.source, anew=resumed is None)
+        add_start(workdir, start(built))
         keep_code(workdir, built.values)
     started(training)
     try:

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import keras
+import numpy as np
 
 from callbacks.checkpoint import Checkpoint
 from callbacks.collapse_alarm import CollapseAlarm
@@ -19,10 +20,12 @@ from callbacks.tensorboard_scalars import TensorBoardScalars
 from experiments import experiment, parts, provenance, run_flags
 from experiments.settings import RunOptions
 from gan import __version__, origin
+from gan.data.arrays import ArraySource
 from gan.errors import UserError
 from gan.metrics.evaluation import Evaluator
 from trainers.checkpoints import Checkpoints
 from trainers.distribution import is_chief
+from trainers.workdir.starts import Start
 
 
 def callbacks_of(
@@ -100,7 +103,7 @@ def of_training(values: Mapping[str, Any]) -> dict[str, Any]:
 
 def card(run: experiment.Experiment) -> dict[str, str]:
     """What a run is, as Markdown: title -> text."""
-    spec, made = run.source.spec, provenance.made()
+    spec, begun = run.source.spec, start(run)
     data = {
         "name": spec.name,
         "examples": f"{spec.size:,}",
@@ -108,16 +111,33 @@ def card(run: experiment.Experiment) -> dict[str, str]:
         "domains": ", ".join(spec.domains),
         "classes": ", ".join(map(str, spec.class_names)) or str(spec.num_classes or "none"),
     }
-    networks = {
-        name: f"{network.count_params():,} parameters"
-        for name, network in run.trainer.networks.items()
-    }
+    networks = {name: f"{count:,} parameters" for name, count in begun.networks.items()}
     return {
-        "command": f"    {made['command']}",
+        "command": f"    {begun.command}",
         "data": _table(data),
         "networks": _table(networks),
-        "made with": _table({"tapestry": __version__, **made["versions"], **made["machine"]}),
+        "made with": _table({**begun.versions, **begun.machine}),
     }
+
+
+def start(run: experiment.Experiment) -> Start:
+    """What is so as a run begins, or goes on from its trainer's state."""
+    made, source = provenance.made(), run.source
+    sizes: dict[str, int] = {}
+    if isinstance(source, ArraySource) and source.spec.num_classes:
+        counts = np.bincount(source.arrays["label"], minlength=source.spec.num_classes)
+        names = source.spec.class_names or map(str, range(len(counts)))
+        sizes = dict(zip(names, counts.tolist()))
+    return Start(
+        run.trainer.step,
+        run.trainer.images,
+        made["date"],
+        made["command"],
+        made["machine"] | provenance.arithmetic(),
+        {"tapestry": __version__, **made["versions"]},
+        {name: network.count_params() for name, network in run.trainer.networks.items()},
+        sizes,
+    )
 
 
 def _table(rows: Mapping[str, Any]) -> str:

@@ -89,6 +89,21 @@ def run_with(
     run(with_options, parse)
 
 
+def take_words(argv: Sequence[str]) -> list[str]:
+    """Takes what is no flag, such as the folders of runs, out of the arguments.
+
+    The script must have called `FLAGS.set_gnu_getopt()`, so that these may stand before flags.
+
+    Args:
+        argv: the arguments, a list that is changed.
+    """
+    rest = FLAGS(argv, known_only=True)[1:]
+    words = [argument for argument in rest if not argument.startswith("-")]
+    for word in words:
+        argv.remove(word)  # type: ignore[attr-defined]
+    return words
+
+
 def message(error: Exception) -> str:
     """An error as a user sees it: one line, or up to five if it is in their own code."""
     lines = str(error).splitlines() if isinstance(error, CodeError) else [str(error)]

@@ -20,15 +20,8 @@ _folders: list[str] = []
 
 
 def take_folders(argv: Sequence[str]) -> None:
-    """Moves the runs' folders from the arguments, which only flags may be left in, to `_folders`.
-
-    Args:
-        argv: the arguments, a list that is changed.
-    """
-    rest = FLAGS(argv, known_only=True)[1:]
-    _folders[:] = [argument for argument in rest if not argument.startswith("-")]
-    for folder in _folders:
-        argv.remove(folder)  # type: ignore[attr-defined]
+    """Moves the runs' folders from the arguments to `_folders`."""
+    _folders[:] = cli.take_words(argv)
 
 
 def main(options: CompareOptions) -> int:

@@ -19,6 +19,7 @@ import scripts.demo
 import scripts.evaluate
 import scripts.generate
 import scripts.prepare
+import scripts.report
 import scripts.train
 import scripts.web  # noqa: F401
 

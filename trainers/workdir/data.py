@@ -19,7 +19,7 @@ def record_data(workdir: str | os.PathLike[str], source: Source, *, anew: bool) 
     """Writes the data's identity for `check_data`, unless it is there; `anew` always writes it."""
     path = Workdir(workdir).data
     try:
-        if _read(path) and not anew:
+        if read(path) and not anew:
             return
     except UserError as error:
         set_aside(path, error)
@@ -56,13 +56,18 @@ def class_names(workdir: str | os.PathLike[str]) -> tuple[str, ...]:
 def recorded(workdir: str | os.PathLike[str]) -> Identity | None:
     """The identity of a run's data when it began; None if unknown."""
     try:
-        return _read(Workdir(workdir).data)
+        return read(Workdir(workdir).data)
     except UserError as error:
         logging.warning("%s Whether the data has changed cannot be checked.", error)
         return None
 
 
-def _read(path: Path) -> Identity | None:
+def read(path: Path) -> Identity | None:
+    """The identity in a data.json; None where there is none.
+
+    Raises:
+        UserError: the file is damaged.
+    """
     try:
         return Identity.from_record(json.loads(path.read_text()))
     except FileNotFoundError:

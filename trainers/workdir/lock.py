@@ -71,6 +71,18 @@ def one_at_a_time(folder: str | os.PathLike[str]) -> Iterator[None]:
         os.close(handle)
 
 
+def in_use(folder: str | os.PathLike[str]) -> bool:
+    """Whether a process seems to train in a folder; takes no lock, so it stands in nobody's way."""
+    try:
+        handle = os.open(Workdir(folder).lock, os.O_RDONLY)
+    except OSError:
+        return False
+    try:
+        return _may_live(_read(handle))
+    finally:
+        os.close(handle)
+
+
 def _take(path: Path, flag: str) -> int:
     """The open, locked file, with this process as its owner."""
     while True:

@@ -1,6 +1,7 @@
 """The names of the files in a run's folder."""
 
 import os
+import re
 from pathlib import Path
 
 
@@ -12,6 +13,7 @@ class Workdir:
         flags: flag file of the values it was started with.
         data: identity of its data.
         metrics: log of its training, one line per event.
+        starts: how it was started each time, one line per start.
         evaluations: results of scripts.evaluate.
         checkpoints: folder of its checkpoints.
         samples: folder of its pictures.
@@ -20,6 +22,7 @@ class Workdir:
         collapses: log of the collapse alarms, one line per alarm.
         lock: lock of the process that trains in the folder.
         device: folder of the exported files, unless another one is chosen.
+        page: page about the run, unless another file is chosen.
         drawn: picture of the trained generator's samples, unless another file is chosen.
     """
 
@@ -28,6 +31,7 @@ class Workdir:
         self.flags = folder / "flags.txt"
         self.data = folder / "data.json"
         self.metrics = folder / "metrics.jsonl"
+        self.starts = folder / "starts.jsonl"
         self.evaluations = folder / "evaluation.json"
         self.checkpoints = folder / "checkpoints"
         self.samples = folder / "samples"
@@ -36,6 +40,7 @@ class Workdir:
         self.collapses = folder / "collapses.jsonl"
         self.lock = folder / "lock"
         self.device = folder / "device"
+        self.page = folder / "report.html"
         self.drawn = folder / "samples.png"
 
     def generator(self, name: str = "generator") -> Path:
@@ -50,6 +55,15 @@ class Workdir:
     def pictures(self, images: int) -> list[Path]:
         """The existing pictures of an image count, sorted."""
         return sorted(self.samples.glob(self.picture("*", images).name))
+
+    def pictures_by_name(self) -> dict[str, dict[int | None, Path]]:
+        """The existing pictures: name -> image count, ascending -> file; a fixed one has None."""
+        found: dict[str, dict[int | None, Path]] = {}
+        for path in sorted(self.samples.glob("*.png")):
+            match = re.fullmatch(r"(.+)_(\d{6,})\.(\d{3})kimg", path.stem)
+            name, images = (match[1], int(match[2] + match[3])) if match else (path.stem, None)
+            found.setdefault(name, {})[images] = path
+        return found
 
 
 def kimg_label(images: int) -> str:

@@ -105,7 +105,7 @@ def render(
         "and PSNR, lower for all other costs and distances.</p>",
         _chosen(chosen, variants) if chosen else "",
         "<h2>Figures</h2>",
-        _table(report, name),
+        table(report, name),
     ]
     if chart is not None:
         parts += ["<h2>The front</h2>", f'<img class="chart" alt="report" src="{_uri(chart)}">']
@@ -156,19 +156,22 @@ def _facts(this: Mapping[str, Any], base: Mapping[str, Any]) -> list[tuple[str, 
     return facts
 
 
-def _table(report: Mapping[str, Any], chosen: str) -> str:
+def table(report: Mapping[str, Any], chosen: str) -> str:
+    """The figures of all files, as HTML.
+
+    Args:
+        report: what `report.json` holds.
+        chosen: name of the variant to mark; "" for none.
+    """
     net = escape(report["protocol"].get("feature_net", ""))
-    titles = (label(title, net) if key in _BY_NET else title for key, title, _ in _COLUMNS)
-    head = "".join(f"<th>{title}</th>" for title in titles)
+    titles = ["point", "variant"]
+    titles += [label(title, net) if key in _BY_NET else title for key, title, _ in _COLUMNS]
+    head = "".join(f'<th scope="col">{title}</th>' for title in titles)
     rows = [_row("", "", report["keras"] | {"name": "keras"}, "")]
     for i, v in enumerate(report["variants"]):
         dot = f'<i class="dot" style="background:{charts.colour(v["name"])}"></i>'
         rows.append(_row(str(i + 1), dot, v, "marked" if v["name"] == chosen else ""))
-    return (
-        f'<div class="wide"><table>\n<tr><th></th><th>variant</th>{head}</tr>\n'
-        + "\n".join(rows)
-        + "\n</table></div>"
-    )
+    return f'<div class="wide"><table>\n<tr>{head}</tr>\n' + "\n".join(rows) + "\n</table></div>"
 
 
 def _row(number: str, dot: str, values: Mapping[str, Any], kind: str) -> str:

@@ -34,12 +34,15 @@ def hold(folder):
 
 
 def test_the_second_is_refused_and_a_dead_ones_lock_is_taken_over(tmp_path, caplog):
+    assert not lock.in_use(tmp_path)
     first = hold(tmp_path)
+    assert lock.in_use(tmp_path)
     with pytest.raises(UserError, match=rf"is in use by process {first.pid} on '.+' since \d{{4}}"):
         locked(tmp_path).__enter__()
     first.send_signal(signal.SIGKILL)
     first.wait()
     assert json.loads((tmp_path / "lock").read_text())["pid"] == first.pid
+    assert not lock.in_use(tmp_path)
     with locked(tmp_path):
         assert json.loads((tmp_path / "lock").read_text())["pid"] == os.getpid()
         assert f"of process {first.pid} on" in caplog.text

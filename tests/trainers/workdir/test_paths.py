@@ -14,3 +14,9 @@ def test_pictures_sort_by_images_and_are_found_again_by_them(tmp_path):
     for path in [*names, run.picture("a_b", 1_000)]:
         path.touch()
     assert run.pictures(1_000) == [run.picture("a_b", 1_000), run.picture("fake", 1_000)]
+    assert run.pictures_by_name() == {
+        "a_b": {1_000: run.picture("a_b", 1_000)},
+        "fake": {n: run.picture("fake", n) for n in counts},
+        "reals": {None: run.picture("reals")},
+    }
+    assert list(run.pictures_by_name()["fake"]) == counts
