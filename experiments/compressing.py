@@ -1,8 +1,9 @@
 """Compresses a trained generator for devices.
 
 Trains smaller students of it (slimmed, pruned, with int8's rounding), exports them as .tflite files
-and evaluates these: report.json, report.html, report.png and comparison.png. With limits it
-searches for the best variant within them. A compression that was stopped goes on where it was.
+and evaluates these: a model card beside each, report.json, report.html, report.png and
+comparison.png. With limits it searches for the best variant within them. A compression that was
+stopped goes on where it was.
 """
 
 import contextlib
@@ -231,6 +232,7 @@ def finish(work: Compression, limits: Limits) -> Compressed:
         generator=work.generator,
         chosen={"name": chosen["name"], "why": why} if chosen else None,
         about=work.about(),
+        training=work.training(),
     )
     name = chosen["name"] if chosen else ""
     return Compressed(result, name, why, dict(work.files), work.folder)

@@ -19,10 +19,13 @@ from gan.compression.files import calibration, export
 from gan.compression.report import report
 from gan.compression.report.folder import DeviceFolder
 from gan.compression.students.variants import Student, Variant
+from gan.data.identity import facts
 from gan.errors import UserError
 from gan.files import to_json, write_json, write_whole
 from gan.generators import weights_sha256
 from gan.metrics.evaluation import Evaluator
+from trainers.workdir.data import recorded
+from trainers.workdir.starts import read_starts
 
 
 class Compression:
@@ -63,6 +66,29 @@ class Compression:
             "generator_sha256": self.identity,
         }
         return run | provenance.made()
+
+    def training(self) -> dict[str, Any]:
+        """What the generator was trained with and on, for the files' model cards."""
+        values, spec = self.run.values, self.run.source.spec
+        starts, _ = read_starts(self.options.workdir or "")
+        identity = recorded(self.options.workdir or "")
+        networks = next((s.networks for s in reversed(starts) if s.networks), {})
+        return {
+            "command": next((s.command for s in reversed(starts) if s.command), ""),
+            "facts": {
+                "trainer": values.get("trainer", ""),
+                "architecture": values.get("architecture", ""),
+                "parameters in training": networks,
+            },
+            "student_kimg": self.options.finetune_kimg,
+            "data": {
+                "data set": spec.name,
+                "licence": spec.licence or "not known",
+                "split": values.get("split", ""),
+                "examples and classes": facts(spec),
+                "digest": identity.fingerprint if identity else "",
+            },
+        }
 
     def source(self) -> dict[str, Any]:
         """Run, step and weights of the generator, for the files' metadata."""

@@ -1,9 +1,10 @@
 """Compresses a trained generator for devices: python -m scripts.compress --workdir=RUN --out=DIR
 
 Trains smaller students of it (slimmed, pruned, with int8's rounding), exports them as .tflite files
-and evaluates these: report.json, report.html, report.png, comparison.png and a table. --variants
-names the variants to make; with --budget_kb, --max_latency_ms or --max_fid_ratio it searches for
-the best variant within these limits. The same command continues a compression that was stopped.
+and evaluates these: report.json, report.html, report.png, comparison.png, a table, and beside each
+file its model card. --variants names the variants to make; with --budget_kb, --max_latency_ms or
+--max_fid_ratio it searches for the best variant within these limits. The same command continues a
+compression that was stopped.
 """
 
 import sys

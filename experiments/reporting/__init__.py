@@ -6,7 +6,7 @@ from importlib import resources
 from pathlib import Path
 from string import Template
 
-from experiments.reporting import html, sections
+from experiments.reporting import html, measured, sections
 from experiments.reporting.reading import Record, read
 from experiments.settings import ReportOptions
 from gan import __version__, files
@@ -15,7 +15,7 @@ from gan.errors import UserError
 # In their order on the page.
 _SECTIONS = (
     sections.samples,
-    sections.metrics,
+    measured.metrics,
     sections.neighbours,
     sections.training,
     sections.compression,

@@ -1,11 +1,16 @@
 """Pieces of an HTML page; whatever comes from a run goes through `text`."""
 
 import base64
+import io
 from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 from typing import Any
 
+from PIL import Image
+
 from gan.errors import printable
+
+UNKNOWN = "Not recorded."
 
 
 def text(value: object) -> str:
@@ -75,6 +80,12 @@ def chart(source: str, size: tuple[int, int], alt: str) -> str:
     """
     width, height = (round(side / 1.5) for side in size)
     return f'<img class="chart" alt="{text(alt)}" width="{width}" height="{height}" src="{source}">'
+
+
+def plot(png: bytes, alt: str) -> str:
+    """A PNG of matplotlib's."""
+    with Image.open(io.BytesIO(png)) as image:
+        return chart(uri(png), image.size, alt)
 
 
 def picture(source: str, size: tuple[int, int], alt: str, caption: str) -> str:

@@ -1,23 +1,15 @@
 """The sections of the page about a run, each a function of its record; "" where it has nothing."""
 
-import io
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
-from PIL import Image
-
-from experiments import comparing
-from experiments.reporting import charts, html, pictures
+from experiments.reporting import charts, html, measured, pictures
 from experiments.reporting.reading import Record
 from experiments.runs import flat
 from gan import plots
 from gan.compression.report import page
 from gan.compression.report.folder import DeviceFolder
 from gan.errors import UserError
-from gan.metrics.keys import Key, label
-from trainers.workdir.evaluations import Entry
-from trainers.workdir.judged import best_of
 from trainers.workdir.starts import Start
 
 # Bytes of all pictures of training together, and of any other picture; base64 adds a third.
@@ -30,7 +22,6 @@ _VIEWS = {
     "translation": "images beside their translations",
     "reals": "real data",
 }
-_UNKNOWN = "Not recorded."
 
 
 def state(record: Record) -> str:
@@ -82,7 +73,7 @@ def data(record: Record) -> str:
     """What it was trained on."""
     name = record.flags.get("dataset", "")
     if record.data is None:
-        said = html.facts({"data set": name}) + html.paragraph(f"Size and classes: {_UNKNOWN}")
+        said = html.facts({"data set": name}) + html.paragraph(f"Size and classes: {html.UNKNOWN}")
         return html.section("Data", [said])
     spec, files = record.data.spec, record.data.files
     sizes = [f"{spec.size_of(d):,} in {d}" for d in spec.domains] if spec.sizes else []
@@ -131,7 +122,7 @@ def networks(record: Record) -> str:
     names = {n: v for n in ("trainer", "architecture") if (v := record.flags.get(n))}
     rows = [(n, f"{c:,}" if type(c) is int else c) for n, c in start.networks.items()]
     table = html.table(("network", "parameters"), rows) if rows else ""
-    missing = "" if rows else html.paragraph(f"Their sizes: {_UNKNOWN}")
+    missing = "" if rows else html.paragraph(f"Their sizes: {html.UNKNOWN}")
     return html.section("Networks", [html.facts(names), table, missing])
 
 
@@ -139,7 +130,7 @@ def made_with(record: Record) -> str:
     """Versions and machine of the last start."""
     start = _last(record, "versions")
     facts = html.plain({**start.versions, **start.machine, "date": start.date})
-    said = html.facts(facts) if start.versions else html.paragraph(_UNKNOWN)
+    said = html.facts(facts) if start.versions else html.paragraph(html.UNKNOWN)
     return html.section("Software and machine", [said])
 
 
@@ -160,7 +151,7 @@ def training(record: Record) -> str:
         if chart.png is not None:
             parts += [
                 f"<h3>{html.text(chart.title)}</h3>",
-                _plot(chart.png, f"{chart.title} against thousands of images seen: {said}"),
+                html.plot(chart.png, f"{chart.title} against thousands of images seen: {said}"),
             ]
     if drawn and not plots.available():
         parts.append(html.paragraph(f"No curves: {plots.NEEDED}", "note"))
@@ -170,94 +161,6 @@ def training(record: Record) -> str:
     else:
         parts.append(html.paragraph("metrics.jsonl holds no line yet."))
     return html.section("Curves", parts)
-
-
-def metrics(record: Record) -> str:
-    """What was measured in training and afterwards, and how."""
-    parts = [*_in_training(record)]
-    for entry in record.evaluations:
-        parts += [f"<h3>{html.text(_subject(entry))}</h3>", *_entry(entry)]
-    return html.section("Metrics", parts or [html.paragraph("None were measured yet.")])
-
-
-def _in_training(record: Record) -> Iterable[str]:
-    keys, nets = record.curves.keys, record.curves.nets
-    chart = charts.of_metrics(record.curves, keys)
-    if chart is None:
-        return
-    yield "<h3>In training</h3>"
-    rows = []
-    group = comparing.Group("", [record.curves])
-    for name in chart.keys:
-        curve, key = group.curve(name), keys.get(name, Key(name))
-        assert curve is not None
-        _, _, *cells = comparing.curve_row(name, key, curve, "images")
-        rows.append((comparing.title(key, [nets.get(name, "")]), *cells))
-    if chart.png is not None:
-        said = ", ".join(f"{row[0]} ends at {row[1]}" for row in rows)
-        yield _plot(chart.png, f"Metrics against thousands of images seen: {said}")
-    yield html.table(("metric", "last", "at kimg", "best", "at kimg"), rows)
-    best = best_of(record.judged, _named(record.flags.get("best_by")))
-    if best:
-        yield html.paragraph(
-            f"The best checkpoint that is kept is that of step {best['step']:,}, by "
-            f"{best['metric']}."
-        )
-    protocol = next((j.protocol for j in reversed(record.judged) if j.protocol), None)
-    yield _protocol(protocol) if protocol else html.paragraph(f"How: {_UNKNOWN}")
-
-
-def _plot(png: bytes, alt: str) -> str:
-    return html.chart(html.uri(png), Image.open(io.BytesIO(png)).size, alt)
-
-
-def _named(value: str | None) -> str | None:
-    return None if value in (None, "", "none") else value
-
-
-def _subject(entry: Entry) -> str:
-    subject = entry.subject
-    if subject["kind"] == "checkpoint":
-        images, step = subject.get("images"), subject.get("step")
-        ema = ", averaged weights" if subject.get("ema") else ""
-        seen = f", {images / 1000:g} kimg" if isinstance(images, int) else ""
-        return f"Checkpoint of step {step}{seen}{ema}"
-    what = "Pictures of" if subject["kind"] == "images" else "File"
-    return f"{what} {subject.get('name', '?')}"
-
-
-def _entry(entry: Entry) -> Iterable[str]:
-    net = str(entry.protocol.get("feature_net", ""))
-    rows = []
-    for name, value in entry.metrics.items():
-        key = entry.keys.get(name, Key(name))
-        error = entry.errors.get(name)
-        form = f"{key.text(value)}" + (f" ± {error:.2g}" if error is not None else "")
-        spread = f"spread of {key.spread_of}" if key.spread_of else ""
-        better = key.better or spread
-        rows.append((name if key.of_pixels else label(name, net), form, better))
-    yield html.table(("metric", "value", "which is better"), rows)
-    if entry.errors:
-        yield html.paragraph("± one standard error over the seeds.", "soft")
-    yield _protocol(entry.protocol)
-    made = flat(entry.made)
-    yield html.details("Where and when", html.facts(made)) if made else ""
-
-
-def _protocol(protocol: Mapping[str, Any]) -> str:
-    """The protocol in a line, and all of it on demand."""
-    net, samples = protocol.get("feature_net"), protocol.get("num_samples")
-    reference, seed = protocol.get("num_reference"), protocol.get("seed")
-    seeds = f"seeds {', '.join(map(str, seed))}" if isinstance(seed, list) else f"seed {seed}"
-    said = [
-        f"{samples:,} samples" if isinstance(samples, int) else "",
-        f"against {reference:,} real examples" if isinstance(reference, int) else "",
-        f"of {protocol.get('dataset')} ({protocol.get('split')})" if "dataset" in protocol else "",
-        f"feature net {net}" if net else "",
-        seeds if seed is not None else "",
-    ]
-    line = html.paragraph(", ".join(filter(None, said)) + ".", "soft") if any(said) else ""
-    return line + html.details("Protocol", html.facts(html.plain(flat(protocol))))
 
 
 def samples(record: Record) -> str:
@@ -296,8 +199,8 @@ def neighbours(record: Record) -> str:
         ratio, copied = (entry.metrics.get(n, 0.0) for n in ("neighbour_ratio", "copied"))
         parts.append(
             html.paragraph(
-                f"{_subject(entry)}: the distance of a sample to its nearest training image is "
-                f"{ratio:.3g} times what is typical between training images (copies: 0); "
+                f"{measured.title(entry)}: the distance of a sample to its nearest training image "
+                f"is {ratio:.3g} times what is typical between training images (copies: 0); "
                 f"{copied:.1%} of the samples judged are below 0.1."
             )
         )
@@ -328,7 +231,7 @@ def compression(record: Record) -> str:
         if folder.comparison.is_file():
             alt = "samples of each file for the same inputs, a row each"
             parts.append(html.row([_figure(folder.comparison, _PICTURE, alt, alt)]))
-        parts.append(_protocol(report.get("protocol") or {}))
+        parts.append(measured.how(report.get("protocol") or {}))
         parts.append(html.details("Where and when", html.facts(flat(about))) if about else "")
     if not parts and record.data and record.data.spec.is_image:
         parts.append(html.paragraph("scripts.compress has exported no files into its folder."))

@@ -30,6 +30,10 @@ class DeviceFolder:
         """A variant's exported file."""
         return self.folder / f"{variant}.tflite"
 
+    def card(self, variant: str) -> Path:
+        """A variant's model card, beside its file."""
+        return self.folder / f"{variant}.md"
+
     def files(self) -> list[Path]:
         """The exported files that are there, sorted."""
         return sorted(self.folder.glob("*.tflite"))

@@ -15,7 +15,7 @@ from keras import Model as KerasModel
 
 from gan import images, plots
 from gan.compression.device import cost, isolated, placement, runner
-from gan.compression.report import charts, page, table
+from gan.compression.report import card, charts, page, table
 from gan.compression.report.folder import DeviceFolder
 from gan.files import write_json, write_whole
 from gan.metrics.evaluation import Evaluator
@@ -122,8 +122,9 @@ def write_report(
     columns: int = 10,
     chosen: Mapping[str, str] | None = None,
     about: Mapping[str, Any] | None = None,
+    training: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
-    """Writes `comparison.png`, `report.png`, `report.html` and, last, `report.json` into a folder.
+    """Writes `comparison.png`, `report.png`, `report.html`, cards and, last, `report.json`.
 
     Without matplotlib there is no `report.png`, and the page goes without it.
 
@@ -138,6 +139,7 @@ def write_report(
         columns: samples of each variant in `comparison.png`.
         chosen: {"name": of a variant, "why": a line}, or None.
         about: where the figures come from, ready for JSON: the run, date, command, machine.
+        training: where the generator comes from, for the files' model cards, see `card.render`.
 
     Returns:
         What `report.json` holds.
@@ -162,6 +164,11 @@ def write_report(
     side = max(2, min(5, 400 // max(next(iter(rows.values())).shape[1:3])))
     grids = {name: charts.grid_png(images.grid(x[: side**2], side)) for name, x in rows.items()}
     write_whole(folder.page, page.render(report, grids, chart).encode())
+    for variant in variants:
+        path = Path(files[variant["name"]])
+        interface = runner.LiteRTSampler(path).interface
+        text = card.render(report, variant["name"], interface, identity(path), training or {})
+        write_whole(folder.card(variant["name"]), text.encode())
     # The sign that all is there, so it comes last.
     write_json(folder.report, report)
     return report

@@ -188,9 +188,9 @@ def test_the_folder_of_a_report(generator, files, judged, tmp_path):
 def test_without_matplotlib_there_is_the_rest(files, judged, tmp_path, monkeypatch):
     monkeypatch.setattr(plots, "available", lambda: False)
     report.write_report(tmp_path, judged, files, keras={"fid": None}, evaluator=Brightness())
-    assert sorted(p.name for p in tmp_path.iterdir()) == [
-        "comparison.png", "report.html", "report.json"
-    ]  # fmt: skip
+    cards = {f"{variant['name']}.md" for variant in judged}
+    found = {p.name for p in tmp_path.iterdir()}
+    assert found == {"comparison.png", "report.html", "report.json", *cards}
 
 
 def test_without_its_pictures_there_is_no_report(files, judged, tmp_path, monkeypatch):
