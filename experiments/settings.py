@@ -185,6 +185,24 @@ class ReportOptions:
 
 
 @dataclass(frozen=True, kw_only=True)
+class ReproduceOptions:
+    """How much of a run to train again, and where.
+
+    Attributes:
+        steps: steps to train, to the end of the graph call that reaches them; none goes to the
+            first line of the run's log, or its first checkpoint.
+        out: folder to train in, which must not be there; none is the run's with _again behind it.
+        dataset: where the run's data is now, such as folder:DIR, if it was moved.
+        trust_code: run the code that the run's flags name by import path.
+    """
+
+    steps: int | None = None
+    out: str | os.PathLike[str] | None = None
+    dataset: str | None = None
+    trust_code: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
 class GenerateOptions:
     """Which generator to use, and what to draw.
 

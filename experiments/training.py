@@ -4,11 +4,12 @@ import contextlib
 import dataclasses
 import os
 import types
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import keras
 import tensorflow as tf
 
 from callbacks.collapse_alarm import CollapseAlarm
@@ -72,7 +73,10 @@ class Training:
 
 
 def train(
-    values: Mapping[str, Any], started: Callable[[Training], None] = lambda training: None
+    values: Mapping[str, Any],
+    started: Callable[[Training], None] = lambda training: None,
+    *,
+    callbacks: Sequence[keras.callbacks.Callback] = (),
 ) -> Training:
     """Builds or resumes an experiment, trains it to its end, and saves its generators.
 
@@ -80,6 +84,7 @@ def train(
         values: option -> value of the run (`experiments.settings.RunOptions`) and of the parts that
             it names; absent options have their defaults. `workdir` is the run's folder.
         started: called once, before the first step.
+        callbacks: further ones, behind those that the options ask for.
 
     Returns:
         The training. If a signal ended it early, its trainer's `interrupted` is that signal, and
@@ -98,7 +103,7 @@ def train(
         lock(held, strategy, options)
         built = experiment.build(values, strategy, workdir=options.workdir)
         warn_of_slowness(built.trainer)
-        return _run(built, options, started)
+        return _run(built, options, started, callbacks)
 
 
 def dry_run(values: Mapping[str, Any]) -> str:
@@ -190,7 +195,12 @@ def lock(held: contextlib.ExitStack, strategy: tf.distribute.Strategy, options: 
         raise refused or UserError(f"--workdir={workdir!r}: the chief cannot have it.")
 
 
-def _run(built: Experiment, options: RunOptions, started: Callable[[Training], None]) -> Training:
+def _run(
+    built: Experiment,
+    options: RunOptions,
+    started: Callable[[Training], None],
+    further: Sequence[keras.callbacks.Callback],
+) -> Training:
     """Resumes, trains, and saves the generators."""
     trainer, workdir = built.trainer, Path(options.workdir or "")
     chief = is_chief(trainer.distribute_strategy)
@@ -203,7 +213,7 @@ def _run(built: Experiment, options: RunOptions, started: Callable[[Training], N
     if trained and not any_worker(trainer.distribute_strategy, bool(lacking)):
         started(training)
         return training
-    callbacks = callbacks_of(built, options, workdir, checkpoints)
+    callbacks = [*callbacks_of(built, options, workdir, checkpoints), *further]
     if chief:
         write_flags(workdir, built.values)
         record_data(workdir, built.source, anew=resumed is None)

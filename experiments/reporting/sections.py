@@ -1,5 +1,6 @@
 """The sections of the page about a run, each a function of its record; "" where it has nothing."""
 
+import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -60,6 +61,8 @@ def command(record: Record) -> str:
             + "in a new folder:"
         ),
         html.lines(again),
+        html.paragraph("Whether its records come out the same, to the bit:"),
+        html.lines(shlex.join(["python", "-m", "scripts.reproduce", str(record.workdir.folder)])),
         html.details(f"flags.txt, {len(record.flags)} flags", html.lines(flags)),
     ]
     if len(record.starts) > 1:

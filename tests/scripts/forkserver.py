@@ -20,6 +20,7 @@ import scripts.evaluate
 import scripts.generate
 import scripts.prepare
 import scripts.report
+import scripts.reproduce
 import scripts.train
 import scripts.web  # noqa: F401
 
