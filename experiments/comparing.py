@@ -78,18 +78,7 @@ def compare(
         more = f" and {len(unnamed) - 8} more flags" if len(unnamed) > 8 else ""
         lines += [f"The groups differ in {', '.join(unnamed[:8])}{more}.", ""]
     if panels:
-        said = {
-            metric: [
-                line
-                for mark in dict.fromkeys(labels)  # of one protocol
-                for line in verdicts.lines(
-                    [g for g, m in zip(groups, labels) if m == mark and g.curve(metric)],
-                    metric,
-                    chosen[metric],
-                )
-            ]
-            for metric in panels
-        }
+        said = {metric: verdict_lines(groups, labels, metric, chosen[metric]) for metric in panels}
         lines += curve_tables(panels, chosen, titles, options.against, lines_below, said)
     lines += evaluation_tables(groups, chosen, footnotes)
     notes = [*(note for run in runs for note in run.notes), *remarks(groups, chosen)]
@@ -203,6 +192,19 @@ def curve_tables(
     if notes:
         lines += [NOT_ALIKE, *notes, ""]
     return lines
+
+
+def verdict_lines(
+    groups: Sequence[Group], marks: Sequence[str], metric: str, key: Key
+) -> list[str]:
+    """`verdicts.lines` of the groups of each protocol, which their marks tell apart."""
+    return [
+        line
+        for mark in dict.fromkeys(marks)
+        for line in verdicts.lines(
+            [g for g, m in zip(groups, marks) if m == mark and g.curve(metric)], metric, key
+        )
+    ]
 
 
 def evaluation_tables(

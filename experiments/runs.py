@@ -24,7 +24,7 @@ from trainers.workdir.paths import Workdir
 # Flags that say how a curve was measured, which metrics.jsonl does not, and flags that don't change
 # the training. (Flags of parts by import path are in neither set: that code is not imported here.)
 _JUDGING = {name for name, of in parts.every().items() if any(o.judging for _, o in of)}
-_FREE = {name for name, of in parts.every().items() if all(o.free for _, o in of)} - _JUDGING
+FREE = {name for name, of in parts.every().items() if all(o.free for _, o in of)} - _JUDGING
 
 
 @dataclass(frozen=True)
@@ -241,7 +241,7 @@ def grouped(runs: Sequence[Run]) -> tuple[list[Group], list[str]]:
     """
     settings: dict[tuple[tuple[str, str], ...], list[Run]] = {}
     for run in runs:
-        left_out = _FREE | {"seed"}
+        left_out = FREE | {"seed"}
         if run.flags.get("lr_decay", "constant") != "constant":
             left_out -= {"total_kimg"}  # The rates depend on it.
         kept = {k: v for k, v in run.flags.items() if k not in left_out}

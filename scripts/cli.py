@@ -182,14 +182,17 @@ def define(option: options.Option, section: str, name: str = "") -> None:
     flags.DEFINE_flag(flag, module_name=section)
 
 
-def define_parts(argv: Sequence[str], *roots: Callable[..., Any]) -> None:
+def define_parts(
+    argv: Sequence[str], *roots: Callable[..., Any], over: Mapping[str, str] | None = None
+) -> None:
     """Defines the flags of the roots' options, of the parts that these name, and so on.
 
     Args:
         argv: the command line.
         roots: functions or classes; see `parts.levels`.
+        over: flag -> text that counts instead of the command line's.
     """
-    for depth, level in enumerate(parts.levels(_Values(), roots)):
+    for depth, level in enumerate(parts.levels(_Values(over or {}), roots)):
         for part in level:
             section = part.kind or (
                 "Run" if depth or part.function is not roots[0] else "Experiment"
@@ -201,16 +204,20 @@ def define_parts(argv: Sequence[str], *roots: Callable[..., Any]) -> None:
 
 
 class _Values(Mapping[str, Any]):
-    """The values of our flags that are defined so far."""
+    """The values of our flags that are defined so far, and others that count instead."""
+
+    def __init__(self, over: Mapping[str, str]) -> None:
+        self._over = over
 
     def __getitem__(self, name: str) -> Any:
-        return FLAGS[name].value
+        return self._over[name] if name in self._over else FLAGS[name].value
 
     def __iter__(self) -> Iterator[str]:
-        return (name for names in sections().values() for name in names)
+        names = (name for names in sections().values() for name in names)
+        return iter(dict.fromkeys([*names, *self._over]))
 
     def __len__(self) -> int:
-        return sum(map(len, sections().values()))
+        return sum(1 for _ in self)
 
 
 def sections() -> Mapping[str, list[str]]:

@@ -52,11 +52,16 @@ class Interrupts:
         mine = (seconds > 0 or "TF_CONFIG" in os.environ, object())
         first = self.__dict__.setdefault("_heard", mine)  # Atomic: the first thread decides.
         if first is mine and first[0]:
-            say(
-                f"Stopping after the present graph call (up to {max(seconds, 0.1):.1f} s) and a "
-                "save. A second signal ends at once, without saving."
-            )
+            self.announce()
         return bool(first[0])
+
+    def announce(self) -> None:
+        """Says once what follows the first signal."""
+        say(
+            "Stopping after the present graph call (up to "
+            f"{max(self.trainer.call_seconds, 0.1):.1f} s) and a save. A second signal ends at "
+            "once, without saving."
+        )
 
     def _stop(self, number: int, frame: FrameType | None) -> None:
         if self.trainer.interrupted is None and self.hear():

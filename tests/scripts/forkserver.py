@@ -21,6 +21,7 @@ import scripts.generate
 import scripts.prepare
 import scripts.report
 import scripts.reproduce
+import scripts.sweep
 import scripts.train
 import scripts.web  # noqa: F401
 

@@ -13,6 +13,7 @@ from PIL import Image
 import scripts
 from experiments import parts, run_flags
 from experiments.benchmarking import BenchmarkOptions
+from experiments.sweeping import SweepOptions
 from gan import options, registry
 from scripts import cli
 
@@ -41,9 +42,14 @@ def commands(page):
 
 
 def known_flags(module, values):
-    if module in ("scripts.train", "scripts.benchmark"):
+    trained = {
+        "scripts.train": None,
+        "scripts.benchmark": BenchmarkOptions,
+        "scripts.sweep": SweepOptions,
+    }
+    if module in trained:
         found = parts.find(values, run_flags.ROOTS)
-        own = options.of(BenchmarkOptions) if module == "scripts.benchmark" else ()
+        own = options.of(trained[module]) if trained[module] else ()
         return {*(flag for part in found for flag in part.options), *own, "flagfile", "help"}
     holders = [v for n, v in vars(importlib.import_module(module)).items() if n.endswith("Options")]
     return {*options.of(holders[0]), "flagfile", "help"}
