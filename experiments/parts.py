@@ -176,12 +176,12 @@ def _part(
     part, siblings = Part(kind, function), set() if siblings is None else siblings
     plain = not kind or function is load  # `load` passes its **options on to the source.
     every = options.of(function) if plain else registry.KINDS[kind].options(function)
-    name, where = getattr(function, "__name__", kind), origin.described(function)
+    name = getattr(function, "__name__", kind)
     for option in every.values():
         if kind == "dataset" and not plain and option.name in options.of(load):
             raise CodeError(
-                f"{where}: option {option.name!r} of {name} is one of every data set; give it "
-                "another name."
+                f"{origin.described(function)}: option {option.name!r} of {name} is one of every "
+                "data set; give it another name."
             )
         option = dataclasses.replace(option, free=option.free or free)
         option, flag = option.by_group() if grouped else option, option.name
@@ -189,8 +189,8 @@ def _part(
             flag = f"{name}_{flag}"
         if flag in siblings | RESERVED or not _alike(taken.get(flag, option), option):
             raise CodeError(
-                f"{where}: option {option.name!r} of {name} would be the flag --{flag}, which "
-                "there is already; give it another name."
+                f"{origin.described(function)}: option {option.name!r} of {name} would be the flag "
+                f"--{flag}, which there is already; give it another name."
             )
         taken[flag] = part.options[flag] = option
         part.flags[option.name] = flag

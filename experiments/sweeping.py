@@ -178,7 +178,7 @@ def plan(given: Mapping[str, str], options: SweepOptions) -> Plan:
                 new[title(each.texts)] = full
     for full in new.values():  # What else could be wrong with a combination shows now.
         experiment.build(full)
-        keras.utils.clear_session()
+        keras.utils.clear_session(free_memory=False)
     notes = list(dict.fromkeys(note for each in chosen for note in each.notes))
     merged = sum(len(each.seeds) for each in chosen) - len(found)
     notes += [f"{merged} combinations equal others: one run each."] if merged else []

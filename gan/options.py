@@ -133,17 +133,17 @@ def check(function: Callable[..., Any], given: Sequence[str], positional: int) -
         parameters = list(inspect.signature(owner).parameters.values())
         arguments = parameters[1:] if inspect.isclass(function) else parameters
         extra = [p for p in arguments if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
-        where, name = origin.described(owner), getattr(function, "__name__", "")
+        name = getattr(function, "__name__", "")
         for p in extra[positional:]:
             raise CodeError(
-                f"{where}: option {p.name!r} of {name} is positional, and flags are keyword-only: "
-                "write it behind a * in the signature."
+                f"{origin.described(owner)}: option {p.name!r} of {name} is positional, and flags "
+                "are keyword-only: write it behind a * in the signature."
             )
         for p in arguments:
             if _is_option(p, given) and _option(function, owner, p) is None:
                 raise CodeError(
-                    f"{where}: option {p.name!r} of {name} {_why_not(p)}. (If it is to be no flag, "
-                    "begin its name with _.)"
+                    f"{origin.described(owner)}: option {p.name!r} of {name} {_why_not(p)}. (If it "
+                    "is to be no flag, begin its name with _.)"
                 )
         if not any(p.kind is p.VAR_KEYWORD for p in parameters):
             break
