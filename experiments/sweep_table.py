@@ -1,5 +1,6 @@
 """What a sweep found: a table sorted by a metric, a verdict, a CSV file of all runs, a plot."""
 
+import contextlib
 import csv
 import io
 import os
@@ -42,7 +43,7 @@ class Row:
         name: of its folder.
         values: varied flag -> text, "" where the run has no such flag.
         seed: as text.
-        run: what it logged; None of a run that is not finished or was never evaluated.
+        run: what it logged; None of a run that is not finished or was not judged in training.
     """
 
     name: str
@@ -75,10 +76,15 @@ def table(out: str | os.PathLike[str], metric: str | None = None) -> Table:
     lacking = [row.name for row in rows if row.run is None]
     if lacking:
         shown = ", ".join(lacking[:4]) + (", ..." if len(lacking) > 4 else "")
-        notes.append(f"{len(lacking)} of {len(rows)} runs are not finished, or not judged: {shown}")
+        notes.append(
+            f"{len(lacking)} of {len(rows)} runs are not finished, or were not judged: {shown}"
+        )
     judged = {row: row.run for row in rows if row.run}
     if not judged:
-        raise UserError(f"--out={os.fspath(out)!r}: no run is finished and judged yet.")
+        raise UserError(
+            f"--out={os.fspath(out)!r}: no run is finished and was judged in training, so that "
+            "there is no table yet; scripts.compare shows what scripts.evaluate found."
+        )
     chosen = _chosen(list(judged.values()), metric)
     groups = _sorted(_groups(judged), chosen)
     notes += _others(list(judged.values()), columns)
@@ -118,11 +124,10 @@ def _row(folder: Path, name: str, values: Mapping[str, str], columns: Sequence[s
     path, run = folder / name, None
     if finished(path):
         values = {**flag_texts(path), **values}
-        try:
+        with contextlib.suppress(UserError):  # It was never judged.
             run = read(path)
-        except UserError:  # It was never judged.
-            run = None
-    return Row(name, {c: values.get(c, "") for c in columns}, values.get("seed", ""), run)
+    judged = run if run and run.curves else None
+    return Row(name, {c: values.get(c, "") for c in columns}, values.get("seed", ""), judged)
 
 
 def _chosen(runs: Sequence[Run], metric: str | None) -> Key:
@@ -135,11 +140,6 @@ def _chosen(runs: Sequence[Run], metric: str | None) -> Key:
     for run in runs:
         keys = {name: key for name, key in run.keys.items() if name in run.curves} | keys
     names = list(dict.fromkeys(name for run in runs for name in run.curves))
-    if not names:
-        raise UserError(
-            "the runs were not judged in training (--eval_every_kimg=none); compare what "
-            "scripts.evaluate says of them with scripts.compare."
-        )
     by = next((t for run in runs if (t := run.flags.get("best_by", NONE)) != NONE), None)
     deciding = [by] if by in names else [n for n in names if n in keys and keys[n].decides]
     name = metric or next(iter(deciding), names[0])

@@ -25,6 +25,7 @@ from experiments.sweep_folder import finished, record
 from experiments.sweep_table import table
 from experiments.sweeping import Plan, SweepOptions, SweepRun, combinations, plan, varied
 from gan import files, options
+from gan.errors import UserError
 from scripts import _slurm, cli
 from scripts._children import Children
 from trainers.workdir.lock import locked
@@ -53,7 +54,8 @@ def main() -> int:
     """Plans, trains what is missing, prints the table."""
     sweep = SweepOptions(**{name: FLAGS[name].value for name in options.of(SweepOptions)})
     if sweep.table:
-        return print_table(sweep)
+        print_table(sweep)
+        return 0
     others = [n for section, names in cli.sections().items() if section != SECTION for n in names]
     given = {n: options.write(FLAGS[n].value) for n in others if FLAGS[n].present}
     tf.config.set_visible_devices([], "GPU")  # They are for the runs.
@@ -69,11 +71,15 @@ def main() -> int:
             held.enter_context(locked(out, flag="out"))
             record(out, {run.name: run.values for run in planned.runs})
         if sweep.slurm:
-            return write_script(sweep, planned, out)
+            write_script(sweep, planned, out)
+            return 0
         status = train(planned.runs, out, sweep.jobs or 1)
-    if status > 128:
-        return status
-    return max(status, print_table(sweep))
+    if status <= 128:
+        try:
+            print_table(sweep)
+        except UserError as error:
+            print(f"note: {error}", file=sys.stderr)
+    return status
 
 
 def command(run: SweepRun, out: Path) -> str:
@@ -123,8 +129,8 @@ def train(runs: Sequence[SweepRun], out: Path, jobs: int) -> int:
     return int(failed > 0)
 
 
-def print_table(sweep: SweepOptions) -> int:
-    """Prints the table of a folder, and what was written; returns the exit status."""
+def print_table(sweep: SweepOptions) -> None:
+    """Prints the table of a folder, and what was written."""
     found = table(sweep.out or "", sweep.metric)
     print(f"\n{found.text}")
     for note in found.notes:
@@ -132,11 +138,10 @@ def print_table(sweep: SweepOptions) -> int:
     print(f"\nAll runs: {found.files[0]}")
     if found.files[1:]:
         print(f"Plot: {found.files[1]}")
-    return 0
 
 
-def write_script(sweep: SweepOptions, planned: Plan, out: Path) -> int:
-    """Writes the job script, prints how to use it; returns the exit status."""
+def write_script(sweep: SweepOptions, planned: Plan, out: Path) -> None:
+    """Writes the job script, prints how to use it."""
     path = Path(sweep.slurm or "")
     submit = f"sbatch {shlex.quote(str(path))}"
     after = cli.command("scripts.sweep", table=True, out=out)
@@ -158,7 +163,6 @@ def write_script(sweep: SweepOptions, planned: Plan, out: Path) -> int:
     print(f"{path}: an array of {len(planned.runs)} runs")
     print(f"Submit it    {submit}")
     print(f"Then         {after}")
-    return 0
 
 
 if __name__ == "__main__":

@@ -73,7 +73,7 @@ def test_groups_are_sorted_by_the_metric_that_decides(folder):
     assert "At 2 kimg, with 95% confidence:\n  r1_gamma=1.0 and r1_gamma=0.1 are" in found.text
     assert "r1_gamma=1.0 beside r1_gamma=10.0: one seed of a group decides nothing" in found.text
     assert found.notes[0] == (
-        "1 of 6 runs are not finished, or not judged: r1_gamma=10.0,seed=1"
+        "1 of 6 runs are not finished, or were not judged: r1_gamma=10.0,seed=1"
     )  # fmt: skip
 
 
@@ -126,8 +126,16 @@ def test_without_a_finished_run_there_is_one_line(tmp_path):
     with pytest.raises(UserError, match=r"holds no sweep: .*sweep\.json is missing"):
         table(tmp_path)
     write_sweep(tmp_path, {"a": {"seed": "0"}})
-    with pytest.raises(UserError, match="no run is finished and judged yet"):
+    with pytest.raises(UserError, match="no run is finished and was judged in training"):
         table(tmp_path)
+
+
+def test_a_run_that_was_judged_later_alone_is_left_out(folder):
+    left = folder / "r1_gamma=10.0,seed=0"
+    (left / "metrics.jsonl").write_text(json.dumps({"step": 1, "images": 2000, "seconds": 1}))
+    found = table(folder)
+    assert list(rows(found.text)) == ["r1_gamma=1.0", "r1_gamma=0.1"]
+    assert found.notes[0].startswith("2 of 6 runs are not finished, or were not judged: ")
 
 
 @pytest.mark.parametrize("second", [False, True])
