@@ -64,7 +64,7 @@ def described(made: Reproduction) -> str:
         lines.append("Nothing of what is recorded of software, machine and data differs.")
     if not made.equal and not made.deterministic:
         lines.append("The run did not ask for --deterministic ops.")
-    lines.append("Equal, bit for bit." if made.equal else "Not equal.")
+    lines.append("All that was compared is equal, bit for bit." if made.equal else "Not equal.")
     return "\n".join(lines)
 
 

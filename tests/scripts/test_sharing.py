@@ -90,7 +90,7 @@ def test_a_run_is_trained_again_bit_for_bit(again):
     assert status == 0, err
     assert "Trained 12 steps again in whole." in out and "are equal" in out
     assert "Weights: equal in the checkpoint of step 6 (" in out and ", 12 (" in out
-    assert out.endswith("Equal, bit for bit.\n")
+    assert out.endswith("All that was compared is equal, bit for bit.\n")
 
 
 def test_a_changed_record_is_found_with_a_likely_reason(again):
