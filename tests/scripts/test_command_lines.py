@@ -582,11 +582,14 @@ def test_compress_writes_the_report(whole_way):
     folder, out, _ = outcome(whole_way, "compress")
     report = json.loads((folder / "device" / "report.json").read_text())
     assert report["protocol"]["feature_net"] == "random" and "FID[random]" in out
-    assert "<th>FID[random]</th>" in (folder / "device" / "report.html").read_text()
+    page = (folder / "device" / "report.html").read_text()
+    assert '<th scope="col">FID[random]</th>' in page
     assert [v["name"] for v in report["variants"]] == ["float32", "int8", "pruned_int8"]
     for variant in report["variants"]:
         assert variant["bytes"] == (folder / "device" / variant["file"]).stat().st_size
         assert variant["partitions"] == 1
+        card = (folder / "device" / f"{variant['name']}.md").read_text()
+        assert f"{variant['bytes']:,} bytes" in card and "python -m scripts.train" in card
         assert variant["fid"] > 0 and variant["latency_ms"] > 0 and variant["name"] in out
     assert abs(report["variants"][2]["sparsity"] - 0.7) < 0.01
     for name in ("comparison.png", "report.png", "report.html"):
