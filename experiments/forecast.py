@@ -30,8 +30,9 @@ def forecast(run: Experiment, options: RunOptions) -> str:
     return "\n".join([
         f"classes: {classes(run)}",
         f"steps: {steps:,} of {trainer.images_per_step:,} images, {images / size:.3g} epochs",
-        f"memory: about {step_bytes(run) / 1e6:,.0f} MB for training, beside TensorFlow's own: "
-        "state, gradients, data, and the layers' outputs of a step twice; evaluations come on top",
+        f"memory: about {step_bytes(run) / 1e6:,.0f} MB for training, beside TensorFlow's own "
+        "(some 700): state, gradients, data, and the layers' outputs of a step twice; evaluations "
+        "come on top",
         f"disk: about {disk_bytes(run, options) / 1e6:,.1f} MB: checkpoints, generators, and "
         "pictures and lines of the log as often as the flags say",
     ])  # fmt: skip

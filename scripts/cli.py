@@ -2,6 +2,7 @@
 
 import functools
 import inspect
+import re
 import sys
 import textwrap
 import traceback
@@ -20,6 +21,7 @@ from scripts._typed import command as command
 
 FLAGS = flags.FLAGS
 T = TypeVar("T")
+_WIDTH = 70  # characters of what --help says of a flag or name
 
 
 def run(
@@ -246,8 +248,7 @@ def help_text(main: Callable[..., Any]) -> str:
             lines.append(f"Names for --{named[0]} (or an import path, package.module:attribute):")
             for name, part in registry.entries(kind).items():
                 spelling = ":".join([name, *(a.upper() for a in registry.arguments(part))])
-                about = registry.about(kind, name)
-                lines += _entry(spelling, textwrap.shorten(about, 70, placeholder=" ..."))
+                lines += _entry(spelling, _brief(registry.about(kind, name)))
             lines.append("")
     lines.append("Also: --flagfile=FILE reads flags from a file, or from a recipe by its name;")
     lines.append("--verbosity sets the log level; TF_CPP_MIN_LOG_LEVEL=0 TensorFlow's own.")
@@ -259,8 +260,17 @@ def _names_a(kind: str, flag: str) -> bool:
     return flag == kind or flag.endswith(f"_{kind}")
 
 
+def _brief(text: str) -> str:
+    """A text that fits one line of --help: as many of its clauses as do, or else words."""
+    heads = [text[: match.start()] for match in re.finditer("[:;] ", text[:_WIDTH])]
+    whole = [head for head in heads if head.count("(") == head.count(")")]
+    if len(text) > _WIDTH and whole:
+        return f"{whole[-1]}."
+    return textwrap.shorten(text, _WIDTH, placeholder=" ...")
+
+
 def _entry(head: str, text: str) -> list[str]:
     """Lines of --help: a flag or name, and its text beside or below it."""
-    about, head = textwrap.wrap(text, 70) or [""], f"  {head}"
+    about, head = textwrap.wrap(text, _WIDTH) or [""], f"  {head}"
     first = [f"{head:30}{about.pop(0)}"] if len(head) < 30 else [head]
     return [*first, *(f"{'':30}{line}" for line in about)]

@@ -649,6 +649,8 @@ def test_help_shows_the_flags_of_the_named_parts(whole_way):
     _, out, _ = outcome(whole_way, "help")
     assert "--cycle_lambda=" in out and "--pool_size=" in out and "--n_critic" not in out
     assert max(len(line) for line in out.splitlines()) <= 110
+    names = [block.splitlines()[1:] for block in out.split("\n\n") if block.startswith("Names")]
+    assert names and all(re.match(r"  \S+ +\S", line) for block in names for line in block)
     _, out, _ = outcome(whole_way, "penalty help")
     assert "--r2_gamma=10.0" in out and "--r1_gamma" not in out and "--beta_1=0.5" in out
     for name in ("folder:PATH", "keras:MODEL", "relativistic", "vae_gan", "rmsprop"):
