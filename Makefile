@@ -13,7 +13,7 @@ WORKERS ?= 2
 CUDA ?=
 WITH := $(if $(CUDA),-cuda)
 
-.PHONY: help setup demo web test slow lint bench guard lock licences clean
+.PHONY: help setup demo web test slow lint bench guard site lock licences clean
 
 help:
 	@echo "make setup  make .venv alone; CUDA=1 adds NVIDIA's libraries, for a GPU on Linux"
@@ -24,7 +24,8 @@ help:
 	@echo "make lint   formatter, linter and type checker alone"
 	@echo "make bench  Tapestry beside plain Keras and PyTorch, an hour or two: docs/performance.md"
 	@echo "make guard  whether training here is slower than on main, by turns"
-	@echo "make lock   resolve requirements.lock and requirements-cuda.lock anew from setup.cfg"
+	@echo "make site   these pages and the docstrings as a site: build/site/index.html"
+	@echo "make lock   resolve the lock files anew from setup.cfg and requirements-site.in"
 	@echo "make licences   list the licences of all that these name: docs/licences.md"
 	@echo "make clean  remove .venv and what tools left"
 	@echo "The scripts: . $(BIN)/activate, then python -m scripts.train --help"
@@ -84,15 +85,28 @@ $(TORCH)/ready: benchmarks/requirements-torch.txt
 	@$(TORCH)/bin/python -m pip install --quiet -r benchmarks/requirements-torch.txt
 	@touch $@
 
-COMPILE := build/uv/bin/uv pip compile setup.cfg requirements-build.in --extra test --extra bench \
-	--extra litert --extra svg --universal --python-version 3.11 --generate-hashes --no-header \
+# What makes the site needs nothing of .venv: docstrings are read, not imported.
+SITE := build/site-env
+
+site: $(SITE)/ready
+	@$(SITE)/bin/python -m tools.site
+
+$(SITE)/ready: requirements-site.lock
+	@test -n "$(PYTHON)" || { echo "error: Python 3.11 to 3.13 with venv is needed; set PYTHON=/path/to/it." >&2; exit 2; }
+	@$(PYTHON) -m venv --clear $(SITE)
+	@$(SITE)/bin/python -m pip install --quiet --require-hashes -r requirements-site.lock
+	@touch $@
+
+COMPILE := build/uv/bin/uv pip compile --universal --python-version 3.11 --generate-hashes --no-header \
 	--no-annotate --quiet
+EXTRAS := setup.cfg requirements-build.in --extra test --extra bench --extra litert --extra svg
 
 # The second is the first and NVIDIA's libraries.
 lock:
 	@$(PYTHON) -m venv build/uv && build/uv/bin/python -m pip install --quiet uv
-	$(COMPILE) -o requirements.lock
-	$(COMPILE) --extra cuda --constraint requirements.lock -o requirements-cuda.lock
+	$(COMPILE) $(EXTRAS) -o requirements.lock
+	$(COMPILE) $(EXTRAS) --extra cuda --constraint requirements.lock -o requirements-cuda.lock
+	$(COMPILE) requirements-site.in -o requirements-site.lock
 
 licences: setup
 	@$(BIN)/python -m tools.list_licences

@@ -15,10 +15,8 @@ class BatchNormPerImage(BatchNormalization):
     What batch norm in training mode does to a batch of one image, which is how pix2pix is tested by
     its authors (arXiv:1611.07004, section 3.4): y = gamma (x - mean) / sqrt(variance + epsilon) +
     beta, with mean and variance over (H, W) in float32. Its variables are those of Keras' layer, so
-    that weights fit both; nothing reads the moving statistics.
-
-    Args:
-        **kwargs: Keras' own, of BatchNormalization.
+    that weights fit both; nothing reads the moving statistics. It takes the arguments of Keras'
+    BatchNormalization.
     """
 
     def call(self, inputs: tf.Tensor, training: bool = False, mask: Any = None) -> tf.Tensor:

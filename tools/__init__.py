@@ -1,1 +1,1 @@
-"""Scripts that made the embedded data; each was run once, its output is in the repository."""
+"""Scripts that made the embedded data, once, and the one that makes the site of the pages."""
