@@ -251,7 +251,7 @@ def test_a_file_with_private_names_says_of_which_version_and_is_held_to_it(path)
 
 def test_files_and_modules_that_are_named_exist():
     """In pages, docstrings, comments and settings."""
-    pages = [ROOT / "README.md", ROOT / "Makefile", ROOT / "setup.cfg", *ROOT.glob("docs/*.md")]
+    pages = [*ROOT.glob("*.md"), ROOT / "Makefile", ROOT / "setup.cfg", *ROOT.glob("docs/**/*.md")]
     code = [ROOT / path for path in [*house(), *parsed("tests")] if path != "tests/test_house.py"]
     file = re.compile(rf"\b(?:{'|'.join(ROOMS)}|tests|recipes|docs)/[\w/.-]*\w")
     dotted = re.compile(

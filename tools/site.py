@@ -40,8 +40,10 @@ def pages() -> list[pathlib.Path]:
 
 def place(path: pathlib.Path) -> str:
     """Where the site has a page, file or folder of the repository; both from their roots."""
+    if (ROOT / path / "README.md").is_file():
+        path /= "README.md"
     if path.name == "README.md":
-        return "index.md"
+        return path.with_name("index.md").as_posix()
     if path.suffix == ".md" or path.is_relative_to("docs"):
         return path.as_posix()
     return f"{path.as_posix()}/index.md" if (ROOT / path).is_dir() else f"{path.as_posix()}.md"

@@ -1,6 +1,7 @@
 """Runs entry points one after another, each in a fork of one process that has imported TensorFlow.
 
 Reads a JSON list of argument lists from stdin and answers with [status, stdout, stderr] for each.
+A list begins with a module, or a file that ends in .py; before it may stand --cd=FOLDER to run in.
 Importing costs seconds, forking nothing, so a test can afford many command lines.
 """
 
@@ -32,11 +33,16 @@ def run(arguments):
         if pid == 0:
             os.dup2(out.fileno(), 1)
             os.dup2(err.fileno(), 2)
+            if arguments[0].startswith("--cd="):
+                os.chdir(arguments.pop(0).removeprefix("--cd="))
             sys.argv = arguments
             status = 0
             try:
-                del sys.modules[arguments[0]]
-                runpy.run_module(arguments[0], run_name="__main__", alter_sys=True)
+                if arguments[0].endswith(".py"):
+                    runpy.run_path(arguments[0], run_name="__main__")
+                else:
+                    del sys.modules[arguments[0]]
+                    runpy.run_module(arguments[0], run_name="__main__", alter_sys=True)
             except SystemExit as end:
                 status = end.code if isinstance(end.code, int) else int(end.code is not None)
             except BaseException:
