@@ -5,6 +5,7 @@ make demo runs it. Steps that are done are not repeated; a run that was stopped 
 
 import contextlib
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -105,13 +106,18 @@ def run_missing(out: Path, demo: DemoOptions) -> int:
     print(f"Samples of the int8 file   {grid}")
     print(f"Variants for the same z    {made.comparison}")
     print(f"What each cost             {made.page}")
-    print(
-        f"In the browser             {cli.command('scripts.web', model=made.file('pruned_int8'))}"
-    )
+    print(f"In the browser             {in_the_browser(made.file('pruned_int8'))}")
     print(f"Watch the training         {cli.command('tensorboard.main', logdir=run)}")
     if fresh:
         print(f"Took {time.monotonic() - start:.0f} s.")
     return 0
+
+
+def in_the_browser(model: Path) -> str:
+    """The command that shows a file; in a checkout it installs the page's packages too."""
+    if (Path(__file__).parent.parent / "Makefile").is_file():
+        return f"make web {shlex.quote(f'MODEL={model}')}"
+    return cli.command("scripts.web", model=model)
 
 
 if __name__ == "__main__":
