@@ -44,7 +44,8 @@ def _repeated(x: tf.Tensor, factor: int) -> tf.Tensor:
         def gradient(upstream: tf.Tensor) -> tf.Tensor:
             return tf.nn.avg_pool2d(upstream, factor, factor, "VALID") * factor**2
 
-        return tf.compat.v1.image.resize_nearest_neighbor(x, tf.shape(x)[1:3] * factor), gradient
+        size = tf.shape(x)[1:3] * factor
+        return tf.raw_ops.ResizeNearestNeighbor(images=x, size=size), gradient
 
     y = repeat(x)
     sides = (None if n is None else n * factor for n in x.shape[1:3])
