@@ -23,8 +23,7 @@ class BatchNormalization(keras.layers.BatchNormalization):
     op's variance out as E[x^2] - E[x]^2: a small one beside a large mean is lost. Results differ
     from Keras' by rounding.
 
-    Args:
-        **kwargs: Keras' own, of BatchNormalization.
+    Options are Keras' own, of BatchNormalization.
     """
 
     def call(self, inputs: tf.Tensor, training: bool = False, mask: Any = None) -> tf.Tensor:
