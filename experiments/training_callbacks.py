@@ -113,7 +113,7 @@ def card(run: experiment.Experiment) -> dict[str, str]:
     }
     networks = {name: f"{count:,} parameters" for name, count in begun.networks.items()}
     return {
-        "command": f"    {begun.command}",
+        "command": f"    {begun.command}\n\nWhat TensorBoard calls a step is a real image seen.",
         "data": _table(data),
         "networks": _table(networks),
         "made with": _table({**begun.versions, **begun.machine}),

@@ -554,6 +554,8 @@ def test_a_metric_of_ones_own_is_treated_like_ours(whole_way):
     about = board.SummaryMetadata("eval/reach").summary_description
     assert about == "higher is better, in sd"
     assert {"loss/generator", "run/command", "run/data"} <= set(board.Tags()["tensors"])
+    (said,) = (event.tensor_proto.string_val[0] for event in board.Tensors("run/command"))
+    assert b"scripts.train" in said and said.endswith(b"a step is a real image seen.")
     content = board.SummaryMetadata("_hparams_/session_start_info").plugin_data.content
     start = plugin_data_pb2.HParamsPluginData.FromString(content).session_start_info
     flags = start.hparams
