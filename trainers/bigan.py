@@ -8,10 +8,10 @@ import tensorflow as tf
 from gan.data import Spec
 from gan.errors import UserError
 from layers import Dense, functions
+from trainers._encoding import EncodingGAN
 from trainers.base import Batch
 from trainers.gan import GAN, accuracy
 from trainers.networks import check_plain, features_of
-from trainers.reconstruction import EncodingGAN
 from trainers.state import Architecture, Logs
 
 

@@ -7,10 +7,10 @@ import keras
 import tensorflow as tf
 
 from layers import Dense
+from trainers._encoding import EncodingGAN
 from trainers.base import Batch
 from trainers.gan import GAN
 from trainers.networks import check_plain, features_of, with_features
-from trainers.reconstruction import EncodingGAN
 from trainers.state import Logs
 
 

@@ -81,6 +81,11 @@ def test_every_command_could_be_typed():
         check(line, words)
 
 
+def test_the_readme_names_each_trainer_and_no_other():
+    line = next(x for x in README.splitlines() if x.startswith("- **Trainers**"))
+    assert set(re.findall(r"`(\w+)`", line)) == set(registry.names("trainer"))
+
+
 def test_flags_for_those_who_come_from_elsewhere_exist():
     """In the last column of the page's tables; the first one has other programs' flags."""
     known = {*parts.every(), "flagfile"}

@@ -11,7 +11,7 @@ from toys import ToySource, assert_equal, numbers, points, toy_gan
 from experiments import students
 from gan.architectures.dcgan import dcgan
 from gan.errors import UserError
-from trainers import reconstruction
+from trainers import _encoding
 from trainers.bigan import BiGAN
 from trainers.checkpoints import Checkpoints
 from trainers.distribution import make_strategy
@@ -144,7 +144,7 @@ def test_reconstructions_are_drawn_beside_what_they_rebuild():
 
 
 def test_points_are_rebuilt_in_their_colours(monkeypatch):
-    monkeypatch.setattr(reconstruction, "painter", lambda *_: lambda x, colours: colours)
+    monkeypatch.setattr(_encoding, "painter", lambda *_: lambda x, colours: colours)
     trainer = make(POINTS)
     view = trainer.views(POINTS, Layout())["reconstruction"]
     real = next(iter(POINTS.pipeline(2500, seed=0)))
