@@ -95,6 +95,16 @@ def numbers(count: int) -> tuple[str, ...]:
     return tuple(f"{i:06d}" for i in range(count))
 
 
+def latents_of(
+    sampler: Sampler, seeds: Sequence[int], count: int, seed: int
+) -> tuple[np.ndarray, tuple[str, ...]]:
+    """z (N, latent_dim) and their names: one for each of `seeds`, or `count` of `seed` without."""
+    if seeds:
+        z = np.concatenate([sampler.latents(1, each) for each in seeds])
+        return z, tuple(f"seed{each:06d}" for each in seeds)
+    return sampler.latents(count, seed), numbers(count)
+
+
 def seeds_of(texts: tuple[str, ...]) -> list[int]:
     """The seeds that "0-99" and "7" name, in their order.
 

@@ -9,14 +9,23 @@ from typing import Any
 import numpy as np
 
 from experiments import experiment
-from experiments.drawing import FRAMES, Drawing, class_numbers, labels, numbers, pictures, seeds_of
+from experiments.drawing import (
+    FRAMES,
+    Drawing,
+    class_numbers,
+    labels,
+    latents_of,
+    numbers,
+    pictures,
+    seeds_of,
+)
 from experiments.settings import GenerateOptions
 from gan import directions, registry
 from gan.data.reading import open_regular
 from gan.errors import UserError
 from gan.interface import Image
 from gan.latent_spaces import StyleSpace, latent_space
-from gan.projection import project
+from gan.projection import STARTS, Points, nearest, project
 from gan.sampling import Sampler
 
 _CLASS_COLUMNS, _MIXED, _DIRECTIONS, _STRENGTHS, _PICTURES = 8, 12, 8, 7, 64
@@ -41,11 +50,17 @@ def asked(options: GenerateOptions) -> str | None:
 
 
 def explore(
-    options: GenerateOptions, sampler: Sampler, run: experiment.Experiment | None, *, film: bool
+    flag: str,
+    options: GenerateOptions,
+    sampler: Sampler,
+    run: experiment.Experiment | None,
+    *,
+    film: bool,
 ) -> Drawing:
-    """The drawing that `asked` names.
+    """The drawing that a flag asks for.
 
     Args:
+        flag: which `asked` found.
         options: see `GenerateOptions`.
         sampler: the generator.
         run: the run that it is of, if it is no file's.
@@ -54,8 +69,6 @@ def explore(
     Raises:
         UserError: the generator has no such thing, or options do not fit it.
     """
-    flag = asked(options)
-    assert flag is not None
     if not isinstance(sampler.interface.output, Image) or not sampler.interface.latent:
         raise UserError(f"--{flag} is for a generator that draws images from z.")
     if film and "interpolate" in _WITHOUT[flag]:
@@ -68,7 +81,8 @@ def class_grid(options: GenerateOptions, sampler: Sampler, *_: Any) -> Drawing:
     label = sampler.interface.label
     if label is None:
         raise UserError("--class_grid: this generator is not conditional.")
-    z, names = _latents(options, sampler, _CLASS_COLUMNS)
+    seeds = seeds_of(options.seeds or ())
+    z, names = latents_of(sampler, seeds, options.count or _CLASS_COLUMNS, options.seed)
     classes = class_numbers(options.classes, label)
     count = len(classes)
     return Drawing(
@@ -85,11 +99,12 @@ def style_mixing(options: GenerateOptions, sampler: Sampler, *_: Any) -> Drawing
     space = latent_space(sampler)
     if not isinstance(space, StyleSpace):
         raise UserError("--style_mixing: only a generator with styles has some, and no .tflite.")
-    z, names = _latents(options, sampler, _MIXED)
+    seeds = seeds_of(options.seeds or ())
+    z, names = latents_of(sampler, seeds, options.count or _MIXED, options.seed)
     columns = options.columns or len(z) // 2
     if not 1 <= columns < len(z):
         raise UserError(f"--style_mixing: {len(z)} images; expected more than the columns.")
-    label = labels(options.classes, sampler.interface.label, len(z), seeds_of(options.seeds or ()))
+    label = labels(options.classes, sampler.interface.label, len(z), seeds)
     w = space.points(z, label)
     start = space.styles.count // 2
     above, beside = w[:columns], w[columns:]
@@ -151,21 +166,17 @@ def projected(
     space, image = latent_space(sampler), sampler.interface.output
     assert isinstance(image, Image) and options.project is not None
     targets = pictures(image, os.fspath(options.project), options.count or _PICTURES, "project")
-    starts: tuple[np.ndarray, np.ndarray | None] | None = None
-    label = sampler.interface.label
+    start: Points | None = None
     if run is not None and hasattr(run.trainer, "latent_of"):
-        starts = np.asarray(run.trainer.latent_of(targets))[:, None], None
-    elif label is not None and options.classes:
-        z = sampler.latents(1024, options.seed)
-        classes = labels(options.classes, label, 1024)
-        assert classes is not None
-        many = (len(targets), 1)
-        starts = np.tile(space.points(z, classes), (*many, 1)), np.tile(classes, many)
-    found = project(targets, space, starts=starts, steps=options.project_steps, seed=options.seed)
-    names = numbers(len(targets))
+        start = np.asarray(run.trainer.latent_of(targets)), None
+    elif options.classes and sampler.interface.label:
+        z = sampler.latents(STARTS, options.seed)
+        classes = labels(options.classes, sampler.interface.label, STARTS)
+        start = nearest(targets, space, (space.points(z, classes), classes))
+    found = project(targets, space, start=start, steps=options.project_steps, seed=options.seed)
     return Drawing(
         space,
-        names,
+        numbers(len(targets)),
         found.points,
         found.labels,
         beside=targets,
@@ -200,8 +211,7 @@ def from_latents(options: GenerateOptions, sampler: Sampler, *_: Any) -> Drawing
         raise UserError(f"{given}: expected a class of each point in arr_1.")
     else:
         classes = classes.astype(np.int32)
-    names = numbers(len(points))
-    return Drawing(space, names, points, classes)
+    return Drawing(space, numbers(len(points)), points, classes)
 
 
 _KINDS: dict[str, Callable[..., Drawing]] = {
@@ -221,15 +231,3 @@ _WITHOUT = {
     "project": ("seeds",),
     "latents": ("seeds", "count", "classes"),
 }
-
-
-def _latents(
-    options: GenerateOptions, sampler: Sampler, count: int
-) -> tuple[np.ndarray, tuple[str, ...]]:
-    """z of --seeds, or --count of --seed, with their names."""
-    seeds = seeds_of(options.seeds or ())
-    if seeds:
-        z = np.concatenate([sampler.latents(1, seed) for seed in seeds])
-        return z, tuple(f"seed{seed:06d}" for seed in seeds)
-    count = options.count or count
-    return sampler.latents(count, options.seed), numbers(count)

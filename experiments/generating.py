@@ -11,7 +11,16 @@ from dataclasses import dataclass
 import numpy as np
 
 from experiments import experiment, exploring, sample_files
-from experiments.drawing import FRAMES, MOST, Drawing, labels, numbers, pictures, seeds_of
+from experiments.drawing import (
+    FRAMES,
+    MOST,
+    Drawing,
+    labels,
+    latents_of,
+    numbers,
+    pictures,
+    seeds_of,
+)
 from experiments.settings import GenerateOptions
 from gan import generators
 from gan.errors import UserError
@@ -102,9 +111,9 @@ def prepare(options: GenerateOptions) -> Drawing:
     sampler: Sampler = run.trainer.sampler() if run else generators.load(str(options.model))
     if options.truncation is not None:
         sampler = sampler.truncated(options.truncation)
-    if exploring.asked(options):
+    if flag := exploring.asked(options):
         film = sample_files.kind(options.out or "") in sample_files.FILMS
-        return exploring.explore(options, sampler, run, film=film)
+        return exploring.explore(flag, options, sampler, run, film=film)
     seeds, count = seeds_of(options.seeds or ()), options.count or COUNT
     if sampler.interface.image:
         if options.classes:
@@ -119,10 +128,8 @@ def prepare(options: GenerateOptions) -> Drawing:
     label = labels(options.classes, sampler.interface.label, count, seeds)
     if not isinstance(sampler.interface.output, Image):
         raise UserError("This generator draws points, not images; scripts.evaluate judges them.")
-    if seeds:
-        z = np.concatenate([sampler.latents(1, seed) for seed in seeds])
-        return Drawing(sampler, tuple(f"seed{seed:06d}" for seed in seeds), z, label)
-    return Drawing(sampler, numbers(count), sampler.latents(count, options.seed), label)
+    z, names = latents_of(sampler, seeds, count, options.seed)
+    return Drawing(sampler, names, z, label)
 
 
 def check(options: GenerateOptions) -> None:

@@ -8,7 +8,7 @@ import tensorflow as tf
 
 from gan.errors import UserError
 from gan.interface import Image, Interface, Latent
-from gan.sampling import KerasSampler, Sampler
+from gan.sampling import KerasSampler, Sampler, balanced_labels
 from gan.styles import Styles, has_styles
 
 
@@ -63,8 +63,7 @@ class LatentSpace(Sampler):
     def draw_points(self, count: int, seed: int) -> tuple[np.ndarray, np.ndarray | None]:
         """Points of random images, and their labels: classes in turn."""
         z = self.generator.latents(count, seed)
-        classes = self.num_classes
-        labels = (np.arange(count) % classes).astype(np.int32) if classes else None
+        labels = balanced_labels(count, self.num_classes) if self.num_classes else None
         return self.points(z, labels), labels
 
 

@@ -7,11 +7,15 @@ import tensorflow as tf
 
 from gan.latent_spaces import LatentSpace, StyleSpace
 
-_STARTS = 1024
+STARTS = 1024  # random points that are tried first
 _PART = 256
 _SMALLEST = 4  # pixels of the pyramid's last side
 _RATE = 0.1
 _PRIOR = 1e-3
+
+
+# float32 (N, C), and the class of each, int32 (N,), or None without classes.
+Points = tuple[np.ndarray, np.ndarray | None]
 
 
 @dataclass(frozen=True)
@@ -35,13 +39,13 @@ def project(
     targets: np.ndarray,
     space: LatentSpace,
     *,
-    starts: tuple[np.ndarray, np.ndarray | None] | None = None,
+    start: Points | None = None,
     steps: int = 500,
     seed: int = 0,
 ) -> Projected:
     """Minimises the distance of images by Adam, as Karras et al., 2020, appendix D.
 
-    From the nearest one of 1,024 random images, or of `starts`, whose class is kept. The learning
+    From the nearest one of 1,024 random images, or from `start`; its class is kept. The learning
     rate rises in the first 5% of the steps and falls in the last 25%; noise on the point falls to 0
     in the first 75%. The distance is the mean over an image pyramid of the squared difference, so
     that what is coarse is found first: the LPIPS of the paper asks for weights of another project.
@@ -50,15 +54,16 @@ def project(
     Args:
         targets: float32 (N, H, W, channels) in [-1, 1].
         space: of a Keras model.
-        starts: for each target M points to start from, float32 (N, M, C), and their labels,
-            int32 (N, M) or None; None draws them.
-        steps: of Adam; 0 takes the nearest start.
-        seed: of the starts, and of the noise.
+        start: where each target's search begins; None for the nearest of random ones.
+        steps: of Adam; 0 takes the start.
+        seed: of the random ones, and of the noise.
 
     Raises:
         UserError: the generator has no gradient, and there are steps.
     """
-    points, labels = _nearest(targets, space, starts, seed)
+    if start is None:
+        start = nearest(targets, space, space.draw_points(STARTS, seed))
+    points, labels = start
     if steps:
         points = _descended(targets, space, points, labels, steps, seed)
     images = space(points, labels)
@@ -77,25 +82,18 @@ def distance(images: tf.Tensor, targets: tf.Tensor) -> tf.Tensor:
         difference = tf.nn.avg_pool2d(difference, 2, 2, "VALID")
 
 
-def _nearest(
-    targets: np.ndarray,
-    space: LatentSpace,
-    starts: tuple[np.ndarray, np.ndarray | None] | None,
-    seed: int,
-) -> tuple[np.ndarray, np.ndarray | None]:
-    """The start that is nearest to each target."""
-    if starts is None:
-        points, labels = space.draw_points(_STARTS, seed)
-        images = space(points, labels)
-        found = [_closest(target, images) for target in targets]
-        return points[found], None if labels is None else labels[found]
-    points, labels = starts
-    found = [
-        _closest(target, space(points[i], None if labels is None else labels[i]))
-        for i, target in enumerate(targets)
-    ]
-    rows = np.arange(len(targets))
-    return points[rows, found], None if labels is None else labels[rows, found]
+def nearest(targets: np.ndarray, space: LatentSpace, candidates: Points) -> Points:
+    """For each target the candidate whose image is nearest.
+
+    Args:
+        targets: float32 (N, H, W, channels) in [-1, 1].
+        space: of any generator.
+        candidates: M of them.
+    """
+    points, labels = candidates
+    images = space(points, labels)
+    found = [_closest(target, images) for target in targets]
+    return points[found], None if labels is None else labels[found]
 
 
 def _closest(target: np.ndarray, images: np.ndarray) -> int:
@@ -113,7 +111,7 @@ def _descended(
     seed: int,
 ) -> np.ndarray:
     in_w = isinstance(space, StyleSpace)
-    spread = float(space.draw_points(_STARTS, seed)[0].std(axis=0).mean())
+    spread = float(space.draw_points(STARTS, seed)[0].std(axis=0).mean())
     x, best = tf.Variable(points), tf.Variable(points)
     least = tf.Variable(tf.fill([len(points)], np.inf))
     label = None if labels is None else tf.constant(labels)

@@ -8,7 +8,7 @@ from gan.architectures.stylegan2 import stylegan2
 from gan.data.spec import Spec
 from gan.interface import Image, Interface, Label, Latent, declare
 from gan.latent_spaces import latent_space
-from gan.projection import distance, project
+from gan.projection import distance, nearest, project
 from gan.sampling import KerasSampler
 
 
@@ -77,10 +77,11 @@ def test_of_what_no_point_makes_the_nearest_is_found():
 def test_it_is_never_farther_than_the_start():
     space = space_of(patterns())
     target = space(np.full((1, 4), 1.5, np.float32))
-    starts = np.stack([np.zeros((1, 4)), np.ones((1, 4))], axis=1).astype(np.float32)
-    found = project(target, space, starts=(starts, None), steps=0)
+    starts = np.stack([np.zeros(4), np.ones(4)]).astype(np.float32)
+    start = nearest(target, space, (starts, None))
+    found = project(target, space, start=start, steps=0)
     np.testing.assert_array_equal(found.points, [[1, 1, 1, 1]])
-    assert project(target, space, starts=(starts, None), steps=1).psnr >= found.psnr
+    assert project(target, space, start=start, steps=1).psnr >= found.psnr
 
 
 def test_styles_are_found_in_w():
