@@ -43,16 +43,15 @@ def classes(run: Experiment) -> str:
     spec, source = run.source.spec, run.source
     if not spec.num_classes:
         return "none"
-    labels = source.labels if isinstance(source, IndexedSource) else None
-    if labels is None:
+    sizes = source.class_sizes if isinstance(source, IndexedSource) else {}
+    if not sizes:
         return f"{spec.num_classes:,}"
-    counts = np.bincount(labels, minlength=spec.num_classes)
-    if len(set(counts)) == 1:
+    if len(set(sizes.values())) == 1:
         return f"{spec.num_classes:,}, each {1 / spec.num_classes:.1%} of the examples"
-    names = spec.class_names or tuple(map(str, range(spec.num_classes)))
-    largest = np.argsort(-counts, kind="stable")[:CLASSES]
-    shares = [f"{names[i]} {counts[i] / len(labels):.1%}" for i in largest]
-    more = ["..."] if len(counts) > CLASSES else []
+    total = sum(sizes.values())
+    largest = sorted(sizes, key=lambda name: -sizes[name])[:CLASSES]
+    shares = [f"{name} {sizes[name] / total:.1%}" for name in largest]
+    more = ["..."] if len(sizes) > CLASSES else []
     return f"{spec.num_classes:,}: {', '.join([*shares, *more])}"
 
 

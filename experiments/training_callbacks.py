@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Any
 
 import keras
-import numpy as np
 
 from callbacks.checkpoint import Checkpoint
 from callbacks.collapse_alarm import CollapseAlarm
@@ -20,7 +19,7 @@ from callbacks.tensorboard_scalars import TensorBoardScalars
 from experiments import experiment, parts, provenance, run_flags
 from experiments.settings import RunOptions
 from gan import __version__, origin
-from gan.data.arrays import ArraySource
+from gan.data.indexed import IndexedSource
 from gan.errors import UserError
 from gan.metrics.evaluation import Evaluator
 from trainers.checkpoints import Checkpoints
@@ -123,11 +122,6 @@ def card(run: experiment.Experiment) -> dict[str, str]:
 def start(run: experiment.Experiment) -> Start:
     """What is so as a run begins, or goes on from its trainer's state."""
     made, source = provenance.made(), run.source
-    sizes: dict[str, int] = {}
-    if isinstance(source, ArraySource) and source.spec.num_classes:
-        counts = np.bincount(source.arrays["label"], minlength=source.spec.num_classes)
-        names = source.spec.class_names or map(str, range(len(counts)))
-        sizes = dict(zip(names, counts.tolist()))
     return Start(
         run.trainer.step,
         run.trainer.images,
@@ -136,7 +130,7 @@ def start(run: experiment.Experiment) -> Start:
         made["machine"] | provenance.arithmetic(),
         {"tapestry": __version__, **made["versions"]},
         {name: network.count_params() for name, network in run.trainer.networks.items()},
-        sizes,
+        source.class_sizes if isinstance(source, IndexedSource) else {},
     )
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from PIL import Image
 
+from gan.compression.report import markdown
 from gan.errors import printable
 
 UNKNOWN = "Not recorded."
@@ -112,14 +113,4 @@ def row(figures: Iterable[str]) -> str:
 
 def plain(record: Mapping[str, Any]) -> dict[str, str]:
     """A flat record's values as a reader wants them: numbers in thousands, lists by commas."""
-    return {name: _plain(value) for name, value in record.items()}
-
-
-def _plain(value: Any) -> str:
-    if isinstance(value, (list, tuple)):
-        return ", ".join(map(_plain, value))
-    if isinstance(value, Mapping):
-        return ", ".join(f"{name} {_plain(v)}" for name, v in value.items())
-    if type(value) is int:
-        return f"{value:,}"
-    return str(value)
+    return {name: markdown.flat(value) for name, value in record.items()}

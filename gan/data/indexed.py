@@ -7,13 +7,14 @@ import dataclasses
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from gan.data.identity import Identity
 from gan.data.source import Source
 from gan.data.spec import Spec
 from gan.errors import UserError
 
 if TYPE_CHECKING:
-    import numpy as np
     import tensorflow as tf
 
 
@@ -33,6 +34,15 @@ class IndexedSource(Source):
     parallel_batches = 1
     # int32 (N,), the class of each example; None where there are none, or they are not at hand.
     labels: np.ndarray | None = None
+
+    @property
+    def class_sizes(self) -> dict[str, int]:
+        """Examples of each class, by its name or its number; empty where `labels` is None."""
+        if self.labels is None:
+            return {}
+        counts = np.bincount(self.labels, minlength=self.spec.num_classes)
+        names = self.spec.class_names or map(str, range(self.spec.num_classes))
+        return dict(zip(names, counts.tolist()))
 
     def __init__(self, spec: Spec, *, flip: bool = False, origin: Identity | None = None) -> None:
         if spec.size < 1:
