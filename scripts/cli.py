@@ -91,19 +91,34 @@ def run_with(
     run(with_options, parse)
 
 
-def take_words(argv: Sequence[str]) -> list[str]:
-    """Takes what is no flag, such as the folders of runs, out of the arguments.
+def run_with_folders(main: Callable[[list[str], T], int | None], owner: Callable[..., T]) -> None:
+    """`run_with` for a script that takes the folders of runs too, before its flags or behind."""
+    FLAGS.set_gnu_getopt()
+    folders: list[str] = []
 
-    The script must have called `FLAGS.set_gnu_getopt()`, so that these may stand before flags.
+    def take(argv: Sequence[str]) -> None:
+        rest = FLAGS(argv, known_only=True)[1:]
+        folders[:] = [argument for argument in rest if not argument.startswith("-")]
+        for folder in folders:
+            argv.remove(folder)  # type: ignore[attr-defined]
 
-    Args:
-        argv: the arguments, a list that is changed.
+    @functools.wraps(main)
+    def with_folders(options: T) -> int | None:
+        return main(folders, options)
+
+    run_with(with_folders, owner, take)
+
+
+def one_run(folders: Sequence[str], module: str) -> str:
+    """The folder of a script that takes one.
+
+    Raises:
+        UserError: there are none or more.
     """
-    rest = FLAGS(argv, known_only=True)[1:]
-    words = [argument for argument in rest if not argument.startswith("-")]
-    for word in words:
-        argv.remove(word)  # type: ignore[attr-defined]
-    return words
+    if len(folders) != 1:
+        got = f"got {' and '.join(map(repr, folders))}" if folders else "got none"
+        raise UserError(f"expected the folder of one run, {got}: python -m {module} RUN.")
+    return folders[0]
 
 
 def message(error: Exception) -> str:

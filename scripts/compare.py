@@ -6,27 +6,15 @@ ways, footnotes say how these differ.
 """
 
 import sys
-from collections.abc import Sequence
-
-from absl import flags
 
 from experiments.comparing import compare
 from experiments.settings import CompareOptions
 from scripts import cli
 
-FLAGS = flags.FLAGS
-# The folders on the command line.
-_folders: list[str] = []
 
-
-def take_folders(argv: Sequence[str]) -> None:
-    """Moves the runs' folders from the arguments to `_folders`."""
-    _folders[:] = cli.take_words(argv)
-
-
-def main(options: CompareOptions) -> int:
+def main(folders: list[str], options: CompareOptions) -> int:
     """Prints the tables, and the plot's file name."""
-    comparison = compare(_folders, options)
+    comparison = compare(folders, options)
     print(comparison.text)
     for note in comparison.notes:
         print(f"note: {note}", file=sys.stderr)
@@ -36,5 +24,4 @@ def main(options: CompareOptions) -> int:
 
 
 if __name__ == "__main__":
-    FLAGS.set_gnu_getopt()
-    cli.run_with(main, CompareOptions, take_folders)
+    cli.run_with_folders(main, CompareOptions)

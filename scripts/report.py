@@ -5,35 +5,18 @@ nearest training images, what exported files cost, and the command, data and ver
 The run may be unfinished, or in training.
 """
 
-from collections.abc import Sequence
-
-from absl import flags
-
 from experiments.reporting import report
 from experiments.settings import ReportOptions
-from gan.errors import UserError, printable
+from gan.errors import printable
 from scripts import cli
 
-FLAGS = flags.FLAGS
-# The folders on the command line.
-_folders: list[str] = []
 
-
-def take_folders(argv: Sequence[str]) -> None:
-    """Moves the run's folder from the arguments to `_folders`."""
-    _folders[:] = cli.take_words(argv)
-
-
-def main(options: ReportOptions) -> int:
+def main(folders: list[str], options: ReportOptions) -> int:
     """Writes the page, prints where it is."""
-    if len(_folders) != 1:
-        got = f"got {' and '.join(map(repr, _folders))}" if _folders else "got none"
-        raise UserError(f"expected the folder of one run, {got}: python -m scripts.report RUN.")
-    path = report(_folders[0], options)
+    path = report(cli.one_run(folders, "scripts.report"), options)
     print(f"{printable(str(path))}: {path.stat().st_size / 1e6:.1f} MB, to open in a browser")
     return 0
 
 
 if __name__ == "__main__":
-    FLAGS.set_gnu_getopt()
-    cli.run_with(main, ReportOptions, take_folders)
+    cli.run_with_folders(main, ReportOptions)

@@ -5,31 +5,15 @@ checkpoint, or to --steps, and says whether logged values and weights are equal,
 0. Else it says where they differ first, by how much, and what was recorded otherwise: status 1.
 """
 
-from collections.abc import Sequence
-
-from absl import flags
-
 from experiments.reproducing import Difference, Reproduction, reproduce
 from experiments.settings import ReproduceOptions
-from gan.errors import UserError, printable
+from gan.errors import printable
 from scripts import cli
 
-FLAGS = flags.FLAGS
-# The folders on the command line.
-_folders: list[str] = []
 
-
-def take_folders(argv: Sequence[str]) -> None:
-    """Moves the run's folder from the arguments to `_folders`."""
-    _folders[:] = cli.take_words(argv)
-
-
-def main(options: ReproduceOptions) -> int:
+def main(folders: list[str], options: ReproduceOptions) -> int:
     """Trains again, prints how the two compare."""
-    if len(_folders) != 1:
-        got = f"got {' and '.join(map(repr, _folders))}" if _folders else "got none"
-        raise UserError(f"expected the folder of one run, {got}: python -m scripts.reproduce RUN.")
-    made = reproduce(_folders[0], options)
+    made = reproduce(cli.one_run(folders, "scripts.reproduce"), options)
     print(described(made))
     if made.interrupted:
         return 128 + made.interrupted
@@ -78,5 +62,4 @@ def differing(difference: Difference) -> str:
 
 
 if __name__ == "__main__":
-    FLAGS.set_gnu_getopt()
-    cli.run_with(main, ReproduceOptions, take_folders)
+    cli.run_with_folders(main, ReproduceOptions)
