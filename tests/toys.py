@@ -113,6 +113,31 @@ def assert_equal(a: Mapping[str, np.ndarray], b: Mapping[str, np.ndarray]) -> No
         np.testing.assert_array_equal(a[name], b[name], err_msg=name)
 
 
+def after_twenty_steps(architecture: Any, penalty: tuple[str, ...]) -> dict[str, np.ndarray]:
+    """`numbers` of a GAN on images of 8 x 8 pixels, by SGD, its penalty in every fourth step."""
+    source = ToySource((8, 8, 1))
+    trainer = GAN(
+        functools.partial(architecture, latent_dim=8),
+        source.spec,
+        batch_size=8,
+        penalty=penalty,
+        penalty_every=4,
+        optimizer="sgd",
+        learning_rate=0.01,
+    )
+    trainer.fit(source, total_kimg=0.16, steps_per_loop=10)
+    return numbers(trainer)
+
+
+def assert_rounded_otherwise(
+    ours: Mapping[str, np.ndarray], theirs: Mapping[str, np.ndarray]
+) -> None:
+    """Equal but for rounding, and not to the bit: other ops did the work."""
+    assert any((ours[name] != theirs[name]).any() for name in ours)
+    for name, value in theirs.items():
+        np.testing.assert_allclose(ours[name], value, rtol=1e-4, atol=1e-5, err_msg=name)
+
+
 def derivatives(function: Any, x: tf.Tensor, kernel: tf.Tensor) -> list[tf.Tensor]:
     """A layer's outputs, a loss's two gradients, and those of a penalty on both."""
     with tf.GradientTape() as outer:

@@ -5,22 +5,19 @@ language are typed in turn. In a console block the lines below a command are in 
 for `error:` is how it ends.
 """
 
-import json
 import re
 import shlex
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
+from forked import run_all
 from PIL import Image
 
 import gan
 import scripts
 
 ROOT = Path(scripts.__file__).parent.parent
-SERVER = ROOT / "tests" / "scripts" / "forkserver.py"
 WRITE = sorted((ROOT / "docs" / "write").glob("[a-z]*.md"))
 TUTORIAL = ROOT / "docs" / "tutorial.md"
 BLOCK = re.compile(r"^```(\w*)\n(.*?)^```", re.S | re.M)
@@ -66,21 +63,7 @@ def follow(pages, folder, choose=typed, more=()):
             own = more if not said and "--eval_metrics" not in command else ()
             lines.append([f"--cd={home}", *arguments(command), *own])
             asked.append((page.name, command, said))
-    return [(*about, answer) for about, answer in zip(asked, answered(lines, folder))]
-
-
-def answered(lines, folder):
-    """Status, output and errors of each list of arguments."""
-    done = subprocess.run(
-        [sys.executable, SERVER],
-        input=json.dumps(lines),
-        capture_output=True,
-        text=True,
-        cwd=folder,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    return json.loads(done.stdout)
+    return [(*about, answer) for about, answer in zip(asked, run_all(lines, folder))]
 
 
 def compare(answers):
@@ -142,7 +125,7 @@ def test_what_others_typed_could_be_trained_here(tmp_path):
         for there, here in smaller.items():
             command = command.replace(there, here)
         lines.append([*shlex.split(command)[2:], "--width=0.1", "--dry_run"])
-    answers = answered(lines, tmp_path)
+    answers = run_all(lines, tmp_path)
     assert len(lines) >= 10
     for line, (status, out, err) in zip(lines, answers):
         assert status == 0 and "parameters" in out, f"{line}\n{err}"

@@ -5,13 +5,12 @@ import hashlib
 import json
 import re
 import shlex
-import subprocess
 import sys
-from pathlib import Path
 
 import keras
 import numpy as np
 import pytest
+from forked import run_all
 from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from tensorboard.plugins.hparams import plugin_data_pb2
@@ -24,21 +23,6 @@ TRAIN, EVALUATE = "scripts.train", "scripts.evaluate"
 GENERATE, COMPRESS, COMPARE = "scripts.generate", "scripts.compress", "scripts.compare"
 WEB, DEMO, PREPARE = "scripts.web", "scripts.demo", "scripts.prepare"
 BENCHMARK = "scripts.benchmark"
-
-
-def run_all(lines, cwd):
-    server = Path(__file__).parent / "forkserver.py"
-    done = subprocess.run(
-        [sys.executable, server],
-        input=json.dumps(lines),
-        capture_output=True,
-        text=True,
-        cwd=cwd,
-        check=False,
-        env=None,
-    )
-    assert done.returncode == 0, done.stderr
-    return json.loads(done.stdout)
 
 
 W = "--workdir=run"

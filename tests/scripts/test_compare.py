@@ -2,12 +2,11 @@
 
 import json
 import os
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
+from forked import run_all
 from PIL import Image
 
 from experiments.comparing import Footnotes, choose, evaluation_tables, remarks
@@ -107,22 +106,6 @@ MISTAKES = [
     ([COMPARE, "a_seed0", "--out=dir.png"], "--out='dir.png' is a folder; expected the path of"),
     ([COMPARE, "a_seed0", "--out=file/plot.png"], "--out='file/plot.png' cannot be written"),
 ]
-
-
-def run_all(lines, cwd, **environment):
-    """As tests.scripts.forkserver, which has not imported our module."""
-    server = str(Path(__file__).parent / "forkserver.py")
-    done = subprocess.run(
-        [sys.executable, "-c", f"import runpy, scripts.compare; runpy.run_path({server!r})"],
-        input=json.dumps(lines),
-        capture_output=True,
-        text=True,
-        cwd=cwd,
-        check=False,
-        env=os.environ | environment,
-    )
-    assert done.returncode == 0, done.stderr
-    return json.loads(done.stdout)
 
 
 @pytest.fixture(scope="module")

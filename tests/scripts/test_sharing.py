@@ -2,11 +2,9 @@
 
 import json
 import shutil
-import subprocess
-import sys
-from pathlib import Path
 
 import pytest
+from forked import run_all
 
 REPORT, REPRODUCE, TRAIN = "scripts.report", "scripts.reproduce", "scripts.train"
 TINY = [
@@ -33,21 +31,12 @@ MISTAKES = [
 ]
 
 
-def serve(lines, folder):
-    server = Path(__file__).parent / "forkserver.py"
-    ran = subprocess.run(
-        [sys.executable, server], input=json.dumps(lines), capture_output=True, text=True,
-        cwd=folder, check=True,
-    )  # fmt: skip
-    return json.loads(ran.stdout)
-
-
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory):
     folder = tmp_path_factory.mktemp("sharing")
     (folder / "file").write_text("")
     commands = [[TRAIN, "--workdir=run", *TINY], [REPORT, "run"], [REPORT, "--out=a.html", "run"]]
-    (train, *answers) = serve([*commands, *(line for line, _ in MISTAKES)], folder)
+    (train, *answers) = run_all([*commands, *(line for line, _ in MISTAKES)], folder)
     assert train[0] == 0, train[2]
     return folder, answers
 
@@ -66,7 +55,7 @@ def again(trained):
     start["versions"]["keras"] = "3.14.0"
     (changed / "starts.jsonl").write_text(json.dumps(start) + "\n")
     before = {path: path.read_bytes() for path in sorted(folder.glob("run/*.*"))}
-    answers = serve(
+    answers = run_all(
         [[REPRODUCE, "--out=whole", "run", "--steps=12"], [REPRODUCE, "changed"]], folder
     )
     assert {path: path.read_bytes() for path in sorted(folder.glob("run/*.*"))} == before

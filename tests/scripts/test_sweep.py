@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from test_command_lines import run_all
+from forked import run_all
 
 import scripts
 from experiments.sweeping import SweepRun
